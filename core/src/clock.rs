@@ -1,0 +1,194 @@
+//! Vector clocks: what a replica had seen when it wrote.
+//!
+//! A clock maps replicas to counters; a missing entry and a zero are the same and only the missing form exists.
+//! Strictly a "version vector" (Parker et al., 1983); the seeds say vector clock and so do we. Entries are never
+//! dropped to save room: lossy pruning makes false orders (Super Productivity #8696, #8755, #9089). Instead the
+//! number of authoring replicas of a log is bounded by [`limits::CLOCK_ENTRIES_MAX`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::id::ReplicaId;
+use crate::limits;
+
+/// How two clocks relate. Complete by definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "two partial orders relate in exactly four ways")]
+pub enum Causality {
+    /// Same entries.
+    Equal,
+    /// Everything here is also there, and there is more.
+    Before,
+    /// Everything there is also here, and here is more.
+    After,
+    /// Each has something the other lacks.
+    Concurrent,
+}
+
+/// Why a clock cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClockError {
+    /// Too many entries.
+    #[error("the clock has {given} entries, at most {} are allowed", limits::CLOCK_ENTRIES_MAX)]
+    TooManyEntries {
+        /// Entries given.
+        given: usize,
+    },
+    /// A counter above the limit.
+    #[error("the counter of {replica} is {given}, at most {} is allowed", limits::CLOCK_COUNTER_MAX)]
+    CounterTooLarge {
+        /// Whose counter.
+        replica: ReplicaId,
+        /// The counter given.
+        given: u64,
+    },
+}
+
+/// Replica → how many of its ops had been seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize)]
+#[serde(transparent)]
+pub struct VectorClock(BTreeMap<ReplicaId, u64>);
+
+impl VectorClock {
+    /// Nothing seen.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Sets one entry; zero removes it.
+    ///
+    /// # Errors
+    /// When the counter or the number of entries is over its limit; the clock is then unchanged.
+    pub fn set(&mut self, replica: ReplicaId, counter: u64) -> Result<(), ClockError> {
+        if counter > limits::CLOCK_COUNTER_MAX {
+            return Err(ClockError::CounterTooLarge { replica, given: counter });
+        }
+        if counter == 0 {
+            self.0.remove(&replica);
+            return Ok(());
+        }
+        if !self.0.contains_key(&replica) && self.0.len() >= limits::CLOCK_ENTRIES_MAX {
+            return Err(ClockError::TooManyEntries { given: self.0.len() + 1 });
+        }
+        self.0.insert(replica, counter);
+        Ok(())
+    }
+
+    /// The counter of one replica, 0 when absent.
+    #[must_use]
+    pub fn get(&self, replica: ReplicaId) -> u64 {
+        self.0.get(&replica).copied().unwrap_or(0)
+    }
+
+    /// Entries in replica order.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
+        self.0.iter().map(|(replica, counter)| (*replica, *counter))
+    }
+
+    /// How many entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How this clock relates to `other`.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Causality {
+        let more_here = self.iter().any(|(replica, counter)| counter > other.get(replica));
+        let more_there = other.iter().any(|(replica, counter)| counter > self.get(replica));
+        match (more_here, more_there) {
+            (false, false) => Causality::Equal,
+            (false, true) => Causality::Before,
+            (true, false) => Causality::After,
+            (true, true) => Causality::Concurrent,
+        }
+    }
+
+    /// Whether everything in `other` was seen here.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        matches!(self.compare(other), Causality::Equal | Causality::After)
+    }
+
+    /// The entry-wise maximum: seen here or there.
+    ///
+    /// # Errors
+    /// When the union has too many entries; the clock is then unchanged.
+    pub fn join(&mut self, other: &Self) -> Result<(), ClockError> {
+        let new = other.0.keys().filter(|replica| !self.0.contains_key(replica)).count();
+        if self.0.len() + new > limits::CLOCK_ENTRIES_MAX {
+            return Err(ClockError::TooManyEntries { given: self.0.len() + new });
+        }
+        for (replica, counter) in other.iter() {
+            let entry = self.0.entry(replica).or_insert(0);
+            *entry = (*entry).max(counter);
+        }
+        Ok(())
+    }
+
+    /// A count, then (replica, counter) in replica order.
+    pub fn encode(&self, out: &mut Writer) {
+        out.len(self.0.len());
+        for (replica, counter) in self.iter() {
+            out.fixed(replica.as_bytes());
+            out.u64(counter);
+        }
+    }
+
+    /// The inverse of [`VectorClock::encode`].
+    ///
+    /// # Errors
+    /// When the entries are not sorted, repeated, zero or over a limit.
+    pub fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
+        const WHAT: &str = "a vector clock";
+        let count = input.count(17, WHAT)?;
+        let mut clock = Self::new();
+        let mut previous = None;
+        for _ in 0..count {
+            let replica = ReplicaId::from_bytes(input.fixed(WHAT)?);
+            let counter = input.u64(WHAT)?;
+            if previous.is_some_and(|previous| previous >= replica) || counter == 0 {
+                return Err(DecodeError::NotCanonical(WHAT));
+            }
+            clock.set(replica, counter).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+            previous = Some(replica);
+        }
+        Ok(clock)
+    }
+}
+
+impl<'de> Deserialize<'de> for VectorClock {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> serde::de::Visitor<'de> for Entries {
+            type Value = VectorClock;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of replica ids to counters")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<VectorClock, A::Error> {
+                use serde::de::Error;
+                let mut clock = VectorClock::new();
+                while let Some((replica, counter)) = map.next_entry::<ReplicaId, u64>()? {
+                    if clock.get(replica) != 0 {
+                        return Err(A::Error::custom("a replica appears twice in the clock"));
+                    }
+                    clock.set(replica, counter).map_err(A::Error::custom)?;
+                }
+                Ok(clock)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}

@@ -1,0 +1,1 @@
+//! The exported suites: what every [`Store`](crate::store::Store) must pass. Not covered by semver.

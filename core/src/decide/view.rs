@@ -1,0 +1,95 @@
+//! Everything a decision has read so far.
+
+use std::collections::BTreeMap;
+
+use super::{LogWrites, Reads, Receipt, SlotKey};
+use crate::digest::Digest;
+use crate::id::{LogKey, OpId, RequestId};
+use crate::oplog::{EntityKey, Head, LogBounds};
+use crate::seq::{Anchor, Seq};
+
+/// An op that was accepted once: where, and the digest of its bytes. Outlives the op itself when that is pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a store's row")]
+pub struct KnownOp {
+    /// Its place.
+    pub seq: Seq,
+    /// The digest of its canonical bytes.
+    pub digest: Digest,
+}
+
+/// One log as a decision sees it: its bounds, locked, and what it asked for.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::exhaustive_structs, reason = "adapters fill in every kind of read")]
+pub struct LogView {
+    /// `None` when the log does not exist.
+    pub bounds: Option<LogBounds>,
+    /// Which of the ids asked for were ever accepted.
+    pub ops: BTreeMap<OpId, KnownOp>,
+    /// The heads found.
+    pub heads: BTreeMap<EntityKey, Head>,
+    /// The slots held.
+    pub slots: BTreeMap<SlotKey, EntityKey>,
+    /// The receipts found.
+    pub receipts: BTreeMap<RequestId, Receipt>,
+    /// The anchors found.
+    pub anchors: BTreeMap<Seq, Anchor>,
+    /// Everything asked for so far.
+    pub asked: Reads,
+}
+
+/// The logs of a scope in key order.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    logs: BTreeMap<LogKey, LogView>,
+}
+
+impl View {
+    /// A view with nothing read; stores fill it in.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One log of the scope. A log outside the scope looks like one that does not exist.
+    #[must_use]
+    pub fn log(&self, log: LogKey) -> &LogView {
+        static ABSENT: std::sync::LazyLock<LogView> = std::sync::LazyLock::new(LogView::default);
+        self.logs.get(&log).unwrap_or(&ABSENT)
+    }
+
+    /// Where a store puts what it read.
+    pub fn log_mut(&mut self, log: LogKey) -> &mut LogView {
+        self.logs.entry(log).or_default()
+    }
+
+    /// The faults of a write set against what was read: a store calls this before it writes, so that a faulty
+    /// rule is an error and not a damaged log.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self, writes: &LogWrites) -> Result<(), &'static str> {
+        let before = self.logs.get(&writes.log).ok_or("writes to a log outside the scope")?;
+        let Some(after) = &writes.bounds else {
+            let only_erases = writes.erase && writes.ops.is_empty() && writes.heads.is_empty();
+            return if only_erases { Ok(()) } else { Err("writes without bounds") };
+        };
+        let (mut last, mut tip) = match &before.bounds {
+            Some(bounds) => (bounds.last, bounds.tip),
+            None => (Seq::ZERO, Anchor::genesis(writes.log, after.tip.origin)),
+        };
+        for logged in &writes.ops {
+            if last.next() != Some(logged.seq) {
+                return Err("a seq does not follow the one before");
+            }
+            if tip.extend(logged.op.digest()) != logged.anchor {
+                return Err("an anchor does not follow the one before");
+            }
+            (last, tip) = (logged.seq, logged.anchor);
+        }
+        if after.last != last || after.tip != tip {
+            return Err("the bounds do not end where the ops end");
+        }
+        Ok(())
+    }
+}

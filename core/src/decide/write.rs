@@ -1,0 +1,93 @@
+//! What a decision has written: all of it or nothing, in one durable transaction.
+
+use bytes::Bytes;
+
+use super::SlotKey;
+use crate::digest::Digest;
+use crate::id::{LogKey, RequestId};
+use crate::oplog::{EntityKey, Head, LogBounds, LoggedOp, Snapshot};
+use crate::seq::Seq;
+use crate::time::Timestamp;
+
+/// Everything one transaction writes.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::exhaustive_structs, reason = "adapters must write every part")]
+pub struct WriteSet {
+    /// Per log, in key order.
+    pub logs: Vec<LogWrites>,
+}
+
+/// What is written to one log.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_structs, reason = "adapters must write every part")]
+pub struct LogWrites {
+    /// Which log.
+    pub log: LogKey,
+    /// Forget the log first, with everything in it.
+    pub erase: bool,
+    /// The log's row afterwards; `None` only with `erase`.
+    pub bounds: Option<LogBounds>,
+    /// New ops, in seq order, following `last` without a hole.
+    pub ops: Vec<LoggedOp>,
+    /// New or changed heads; no key twice.
+    pub heads: Vec<(EntityKey, Head)>,
+    /// Slots taken (`Some`) or given up (`None`); no key twice.
+    pub slots: Vec<(SlotKey, Option<EntityKey>)>,
+    /// Answers to remember.
+    pub receipts: Vec<Receipt>,
+    /// A snapshot to keep; older ones of the log go.
+    pub snapshot: Option<Snapshot>,
+    /// Ops before this seq go; their ids and digests stay, so that no id ever has a second effect.
+    pub prune_before: Option<Seq>,
+    /// Receipts from before this time go.
+    pub receipts_before: Option<Timestamp>,
+}
+
+impl LogWrites {
+    /// Writes that leave the log with these bounds and change nothing else yet.
+    #[must_use]
+    pub fn new(log: LogKey, bounds: LogBounds) -> Self {
+        Self { bounds: Some(bounds), ..Self::erase(log, false) }
+    }
+
+    /// Writes without bounds: forget the log.
+    #[must_use]
+    pub fn forget(log: LogKey) -> Self {
+        Self::erase(log, true)
+    }
+
+    fn erase(log: LogKey, erase: bool) -> Self {
+        Self {
+            log,
+            erase,
+            bounds: None,
+            ops: Vec::new(),
+            heads: Vec::new(),
+            slots: Vec::new(),
+            receipts: Vec::new(),
+            snapshot: None,
+            prune_before: None,
+            receipts_before: None,
+        }
+    }
+
+    /// These writes alone as a write set.
+    #[must_use]
+    pub fn alone(self) -> Box<WriteSet> {
+        Box::new(WriteSet { logs: vec![self] })
+    }
+}
+
+/// The remembered answer to a request, bound to what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a store's row")]
+pub struct Receipt {
+    /// The client's id for the request.
+    pub request: RequestId,
+    /// What was asked: the same id with another question is refused.
+    pub fingerprint: Digest,
+    /// The answer, in the form its rule wrote.
+    pub answer: Bytes,
+    /// When, by the server's clock.
+    pub at: Timestamp,
+}

@@ -1,0 +1,122 @@
+//! Identifiers: one 16-byte newtype for every kind of thing that has a name.
+//!
+//! An id is compared and ordered as bytes, in core and in every store, so that no locale or collation
+//! can reorder it. Its text form is the hyphenated lower-case UUID of RFC 9562; ids of foreign systems
+//! (a Super Productivity client id, say) are mapped onto these at the wire edge and never reach core.
+//!
+//! Ids are names, never authority and never order: where order matters there is [`Seq`](crate::Seq).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The text was not a hyphenated UUID of 36 characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: expected 36 characters in the form 01234567-89ab-cdef-0123-456789abcdef")]
+pub struct IdError;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// The id made of these 16 bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// The 16 bytes of the id.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// The tenant boundary: identities, quota and audit belong to exactly one bucket.
+    BucketId;
+    /// One totally ordered log inside a bucket: a user's dataset, a vault, a document space, a channel.
+    LogId;
+    /// One op, for ever: minted by its author, never reused.
+    OpId;
+    /// What an op is about, unique within its collection.
+    EntityId;
+    /// One copy of a log that authors ops; the key in vector clocks.
+    ReplicaId;
+    /// One client request, kept on retries so that a retry has no second effect.
+    RequestId;
+    /// Who holds a bearer token.
+    TokenId;
+}
+
+impl LogId {
+    /// The bucket's own log of system entities (tokens now; devices, grants and audit later).
+    pub const SYSTEM: Self = Self([0; 16]);
+}
+
+impl ReplicaId {
+    /// The server itself, as the author of the full-state op that a restore makes.
+    pub const SERVER: Self = Self([0; 16]);
+}
+
+/// Names one log: which bucket, which log in it. Orders by bucket, then log; transactions lock in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogKey {
+    /// The tenant.
+    pub bucket: BucketId,
+    /// The log inside it.
+    pub log: LogId,
+}
+
+impl fmt::Display for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.bucket, self.log)
+    }
+}
+
+/// `Uuid` also reads the simple, braced and URN forms; one name has one spelling here.
+fn parse(text: &str) -> Result<[u8; 16], IdError> {
+    if text.len() != 36 {
+        return Err(IdError);
+    }
+    uuid::Uuid::try_parse(text).map(uuid::Uuid::into_bytes).map_err(|_| IdError)
+}

@@ -1,0 +1,24 @@
+//! Syncline's core: everything that is a rule of a sync engine, and nothing that does I/O.
+
+pub mod clock;
+pub mod codec;
+pub mod decide;
+pub mod digest;
+pub mod id;
+pub mod limits;
+pub mod oplog;
+pub mod seq;
+pub mod store;
+pub mod time;
+
+pub use clock::{Causality, VectorClock};
+pub use digest::Digest;
+pub use id::{BucketId, EntityId, LogId, LogKey, OpId, ReplicaId, RequestId, TokenId};
+pub use seq::{Anchor, Cursor, Origin, Seq};
+pub use time::{Env, Hlc, Timestamp};
+
+/// x
+#[macro_export]
+macro_rules! store_conformance {
+    () => {};
+}

@@ -1,0 +1,121 @@
+//! Every limit of the engine: its unit is in its name, its reason in its comment, its relations checked at compile time.
+//!
+//! A limit that input can cross has an error that says what was given and what was allowed, and a test at
+//! limit − 1, limit and limit + 1.
+
+// ── One op ──────────────────────────────────────────────────────────────────────────────────────────
+
+/// Payload of an ordinary op. Larger content belongs in a blob, named by its hash.
+pub const OP_PAYLOAD_BYTES_MAX: usize = 4 << 20;
+/// Payload of a full-state op: a whole dataset in one op (the real app's imports reach some 20 MiB).
+pub const FULL_STATE_BYTES_MAX: usize = 20 << 20;
+/// Entities one op may touch, its first included: each costs a head in the transaction.
+pub const OP_ENTITIES_MAX: usize = 100;
+/// Length of a collection's name, in ASCII characters.
+pub const COLLECTION_BYTES_MAX: usize = 64;
+/// Highest schema version an op may carry; 0 is not a version.
+pub const SCHEMA_VERSION_MAX: u32 = 65_535;
+/// Nesting of a JSON document: arrays and objects around a leaf. Bounds the stack of every parser behind us.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Object keys and array elements in the JSON payload of an ordinary op.
+pub const JSON_NODES_MAX: usize = 20_000;
+/// The same for a full-state op.
+pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
+
+// ── Clocks ──────────────────────────────────────────────────────────────────────────────────────────
+
+/// Entries of a vector clock (seed 001), and so replicas that may author in one log.
+pub const CLOCK_ENTRIES_MAX: usize = 100;
+/// Highest counter: 2^53 − 1, the largest integer every JSON reader keeps exactly (RFC 8259, section 6).
+pub const CLOCK_COUNTER_MAX: u64 = (1 << 53) - 1;
+/// How far an author's wall clock may run ahead and still count (seed 004, "timestamp drift").
+pub const CLOCK_DRIFT_MS_MAX: u64 = 60_000;
+
+// ── One call ────────────────────────────────────────────────────────────────────────────────────────
+
+/// Ops in one push.
+pub const BATCH_OPS_MAX: usize = 1_000;
+/// Canonical bytes of all ops in one push.
+pub const BATCH_BYTES_MAX: usize = 24 << 20;
+/// Ops in a page when the reader names no number (seed 001).
+pub const PAGE_OPS_DEFAULT: usize = 500;
+/// Ops in a page at most.
+pub const PAGE_OPS_MAX: usize = 1_000;
+/// Canonical bytes after which a page ends; one op is always served, however large.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
+/// Entries of a listing: logs, heads, restore points.
+pub const LIST_ITEMS_MAX: usize = 1_000;
+/// Ops one call may replay to build a state. Beyond it, snapshots are built in steps.
+pub const REPLAY_OPS_MAX: u64 = 1_000_000;
+/// Bytes a replayed state may reach; more would not fit a full-state op.
+pub const REPLAY_BYTES_MAX: usize = FULL_STATE_BYTES_MAX;
+/// A stored snapshot this far behind is renewed when somebody asks for one.
+pub const SNAPSHOT_STALE_OPS: u64 = 1_000;
+
+// ── Transactions ────────────────────────────────────────────────────────────────────────────────────
+
+/// Logs one transaction may lock.
+pub const SCOPE_LOGS_MAX: usize = 4;
+/// Times a decision may ask for more before it is called a runaway.
+pub const DECISION_ROUNDS_MAX: usize = 16;
+/// Keys one decision may read in one log: op ids, heads, slots and receipts together.
+pub const DECISION_READS_MAX: usize = 250_000;
+/// How long the answer to a request id is kept at least.
+pub const RECEIPT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+
+// ── HTTP bodies and peers ───────────────────────────────────────────────────────────────────────────
+
+/// Bytes of a request body as received.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a request body after decompression, counted while it streams.
+pub const BODY_DECODED_BYTES_MAX: usize = 32 << 20;
+/// Bytes of a request's head.
+pub const HEADER_BYTES_MAX: usize = 16 << 10;
+/// Time for a peer to send its request's head.
+pub const HEADER_TIME_S: u64 = 10;
+/// A body slower than this, measured over [`BODY_RATE_WINDOW_S`], is cut off.
+pub const BODY_RATE_BYTES_PER_S_MIN: u64 = 1 << 10;
+/// The window over which a body's rate is measured.
+pub const BODY_RATE_WINDOW_S: u64 = 10;
+/// Signals waiting for a WebSocket peer that does not read, before it is cut off.
+pub const SOCKET_QUEUE_FRAMES_MAX: usize = 1_024;
+/// Bytes of a frame a WebSocket peer may send us.
+pub const SOCKET_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Requests served at once by one process; more are refused with "busy".
+pub const REQUESTS_AT_ONCE_MAX: usize = 512;
+
+// ── The timeout ladder of seed 001: each outer one exceeds the inner ────────────────────────────────
+
+/// A store transaction.
+pub const STORE_TIMEOUT_S: u64 = 60;
+/// The server's handling of one request.
+pub const REQUEST_TIMEOUT_S: u64 = 80;
+/// A proxy in front of the server (documented for operators).
+pub const PROXY_TIMEOUT_S: u64 = 85;
+/// One HTTP request of our client. Seed 001 says 75, which is *less* than its server's 80; ours waits for the answer.
+pub const CLIENT_REQUEST_TIMEOUT_S: u64 = 88;
+/// A client's wait for one sync.
+pub const CLIENT_SYNC_TIMEOUT_S: u64 = 90;
+/// A request slower than this is logged with its duration.
+pub const SLOW_REQUEST_S: u64 = 30;
+/// Wait for a free database connection before the store says "busy".
+pub const POOL_WAIT_S: u64 = 5;
+
+const _: () = {
+    assert!(STORE_TIMEOUT_S < REQUEST_TIMEOUT_S);
+    assert!(REQUEST_TIMEOUT_S < PROXY_TIMEOUT_S);
+    assert!(PROXY_TIMEOUT_S < CLIENT_REQUEST_TIMEOUT_S);
+    assert!(CLIENT_REQUEST_TIMEOUT_S < CLIENT_SYNC_TIMEOUT_S);
+    assert!(SLOW_REQUEST_S < STORE_TIMEOUT_S);
+    assert!(POOL_WAIT_S < STORE_TIMEOUT_S);
+    // A batch that was accepted can be read back, and a body that carries it fits.
+    assert!(FULL_STATE_BYTES_MAX < BATCH_BYTES_MAX);
+    assert!(OP_PAYLOAD_BYTES_MAX < FULL_STATE_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX < BODY_DECODED_BYTES_MAX);
+    assert!(BODY_BYTES_MAX < BODY_DECODED_BYTES_MAX);
+    // Base64 in JSON makes four bytes of three.
+    assert!(FULL_STATE_BYTES_MAX / 3 * 4 < BODY_DECODED_BYTES_MAX);
+    assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);
+    // A full batch with every op touching every entity it may stays within a decision's reads.
+    assert!(BATCH_OPS_MAX * (OP_ENTITIES_MAX + 1) < DECISION_READS_MAX);
+};

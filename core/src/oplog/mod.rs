@@ -1,0 +1,35 @@
+//! The log and its rules: what an op is, how it is judged, and how a reader's position is checked.
+//!
+//! Everything here is a pure function of its arguments. A payload is never looked at when an op is judged, so
+//! it may be ciphertext; an op's bytes are made once, by its author, and never change.
+//!
+//! Read in this order: [`Draft`] and [`Op`], [`Head`], [`arbitrate`], [`Gap`], [`Snapshot`] and [`LogState`].
+
+mod arbitrate;
+mod bounds;
+mod draft;
+mod gap;
+mod head;
+mod op;
+mod payload;
+mod reducer;
+mod schema;
+mod snapshot;
+mod state;
+mod verdict;
+
+pub use arbitrate::{ConflictPolicy, Ruling, arbitrate};
+pub use bounds::{FullStateMark, LogBounds};
+pub use draft::{Draft, DraftError};
+pub use gap::Gap;
+pub use head::{Head, HeadState};
+pub use op::{
+    Collection, CollectionError, CorruptOp, EntityKey, FullStateKind, LoggedOp, Op, OpBytes, OpKind, Precondition,
+    Subject,
+};
+pub use payload::{JsonFault, Payload, check_json};
+pub use reducer::{History, JsonMerge, ReduceError, Reducer, Replace};
+pub use schema::{Counters, Rules, Schema};
+pub use snapshot::{RestorePoint, Snapshot};
+pub use state::{LogState, ReplayStop};
+pub use verdict::{ConflictReason, RejectReason, Verdict};

@@ -1,0 +1,177 @@
+//! What an op carries, and the one verdict on JSON text that every build and every store shares.
+//!
+//! JSON payloads keep their exact text. They are checked, not parsed into a tree: a document that two readers
+//! could understand differently (a repeated key, a lone surrogate, a number beyond a double) is refused before
+//! it is stored; one that is merely unusual (U+0000 in a string, −0, an integer past 2^53) is kept as written.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::limits;
+
+/// An op's content in the form its author chose. Opaque to arbitration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Payload {
+    /// JSON text (RFC 8259), kept to the byte.
+    Json(Bytes),
+    /// Any bytes.
+    Plain(Bytes),
+    /// Ciphertext: the server can neither read nor replay it.
+    Sealed(Bytes),
+}
+
+impl Payload {
+    /// The bytes, whatever their form.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Json(bytes) | Self::Plain(bytes) | Self::Sealed(bytes) => bytes,
+        }
+    }
+
+    /// Whether only clients can read it.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(_))
+    }
+}
+
+/// Why a text is not acceptable JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonFault {
+    /// Not JSON, or JSON that readers understand differently.
+    #[error("not acceptable JSON: {0}")]
+    Malformed(String),
+    /// Nested too deeply.
+    #[error("JSON is nested deeper than {} levels", limits::JSON_DEPTH_MAX)]
+    TooDeep,
+    /// Too many keys and elements.
+    #[error("JSON has more than {max} keys and elements")]
+    TooManyNodes {
+        /// How many are allowed.
+        max: usize,
+    },
+}
+
+/// Checks JSON text in one pass: syntax, UTF-8, no repeated keys, no lone surrogates, every number within a
+/// double's range, depth and node count within limits. Memory is bounded by the keys of the open objects.
+///
+/// # Errors
+/// The first fault found.
+pub fn check_json(text: &[u8], nodes_max: usize) -> Result<(), JsonFault> {
+    let mut walk = Walk { nodes_left: nodes_max, fault: None };
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let outcome = Node { walk: &mut walk, depth: 0 }.deserialize(&mut parser).and_then(|()| parser.end());
+    match (walk.fault, outcome) {
+        (Some(Fault::Depth), _) => Err(JsonFault::TooDeep),
+        (Some(Fault::Nodes), _) => Err(JsonFault::TooManyNodes { max: nodes_max }),
+        (None, Err(error)) => Err(JsonFault::Malformed(error.to_string())),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+enum Fault {
+    Depth,
+    Nodes,
+}
+
+struct Walk {
+    nodes_left: usize,
+    fault: Option<Fault>,
+}
+
+impl Walk {
+    fn count<E: Error>(&mut self) -> Result<(), E> {
+        match self.nodes_left.checked_sub(1) {
+            Some(left) => {
+                self.nodes_left = left;
+                Ok(())
+            }
+            None => {
+                self.fault = Some(Fault::Nodes);
+                Err(E::custom("too many nodes"))
+            }
+        }
+    }
+}
+
+struct Node<'w> {
+    walk: &'w mut Walk,
+    depth: usize,
+}
+
+impl Node<'_> {
+    /// One level down; recursion is bounded by [`limits::JSON_DEPTH_MAX`], itself below the parser's own bound.
+    fn enter<E: Error>(&mut self) -> Result<usize, E> {
+        if self.depth >= limits::JSON_DEPTH_MAX {
+            self.walk.fault = Some(Fault::Depth);
+            return Err(E::custom("too deep"));
+        }
+        Ok(self.depth + 1)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        let depth = self.enter()?;
+        while seq.next_element_seed(Node { walk: self.walk, depth })?.is_some() {
+            self.walk.count()?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let depth = self.enter()?;
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            self.walk.count()?;
+            if !keys.insert(key.into_owned()) {
+                return Err(A::Error::custom("an object repeats a key"));
+            }
+            map.next_value_seed(Node { walk: self.walk, depth })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The state of a log at a seq, by replay, in a form with one spelling.
+//!
+//! Canonical bytes, version 1: the byte 1, a count, then per entity in key order: length + collection, 16 entity,
+//! length + state. A plain full-state op and a server-made snapshot carry exactly this.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::op::{Collection, EntityKey, LoggedOp, Op, OpKind, Subject};
+use super::payload::Payload;
+use super::reducer::ReduceError;
+use super::schema::Schema;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::limits;
+use crate::seq::Seq;
+
+const FORMAT: u8 = 1;
+
+/// Entity → state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogState {
+    entities: BTreeMap<EntityKey, Option<Vec<u8>>>,
+    bytes: usize,
+}
+
+/// Why a state cannot be replayed past an op. The op stays in the log and is relayed; it is not interpreted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayStop {
+    /// Only clients can read it.
+    #[error("op {0} is sealed; only a client that holds the key can replay it")]
+    Sealed(Seq),
+    /// A schema version or kind from a newer author.
+    #[error("op {0} is of a kind or schema version this replica does not know")]
+    Unknown(Seq),
+    /// The reducer refused it.
+    #[error("op {seq} does not apply: {reason}")]
+    Unfit {
+        /// Where.
+        seq: Seq,
+        /// Why.
+        reason: ReduceError,
+    },
+    /// The state outgrew its limit.
+    #[error("the state at op {seq} is larger than {} bytes", limits::REPLAY_BYTES_MAX)]
+    TooLarge {
+        /// Where.
+        seq: Seq,
+    },
+    /// Too many ops for one call.
+    #[error("{given} ops to replay, at most {} in one call", limits::REPLAY_OPS_MAX)]
+    TooManyOps {
+        /// Ops between the nearest snapshot and the target.
+        given: u64,
+    },
+}
+
+impl LogState {
+    /// The state of one entity.
+    #[must_use]
+    pub fn get(&self, key: &EntityKey) -> Option<&[u8]> {
+        self.entities.get(key).and_then(Option::as_deref)
+    }
+
+    /// Entities that exist, in key order.
+    pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &[u8])> {
+        self.entities.iter().filter_map(|(key, state)| Some((key, state.as_deref()?)))
+    }
+
+    /// Applies the next op of the log.
+    ///
+    /// # Errors
+    /// When the op cannot be interpreted here; the state is then as before it.
+    pub fn apply(&mut self, logged: &LoggedOp, schema: &Schema) -> Result<(), ReplayStop> {
+        let op = logged.op.read().map_err(|_| ReplayStop::Unknown(logged.seq))?;
+        if op.payload().is_sealed() {
+            return Err(ReplayStop::Sealed(logged.seq));
+        }
+        let unknown = matches!(op.kind(), OpKind::Other(_)) || op.schema_version() > schema.version_max();
+        if unknown {
+            return Err(ReplayStop::Unknown(logged.seq));
+        }
+        match op.subject() {
+            Subject::Log => self.replace(op.payload(), logged.seq),
+            Subject::Entity { key, .. } => self.reduce(key, logged.seq, &op, schema),
+        }
+    }
+
+    fn reduce(&mut self, key: &EntityKey, seq: Seq, op: &Op, schema: &Schema) -> Result<(), ReplayStop> {
+        let reducer = &schema.rules(&key.collection).reducer;
+        for key in op.subject().keys() {
+            let state = self.entities.entry(key).or_default();
+            let before = state.as_ref().map_or(0, Vec::len);
+            reducer.reduce(state, op).map_err(|reason| ReplayStop::Unfit { seq, reason })?;
+            self.bytes = self.bytes - before + state.as_ref().map_or(0, Vec::len);
+        }
+        if self.bytes > limits::REPLAY_BYTES_MAX {
+            return Err(ReplayStop::TooLarge { seq });
+        }
+        Ok(())
+    }
+
+    /// A full state replaces everything; it does not merge (seed 001's server merged top-level keys and so kept
+    /// what an import had removed).
+    fn replace(&mut self, payload: &Payload, seq: Seq) -> Result<(), ReplayStop> {
+        let unfit = |_| ReplayStop::Unfit { seq, reason: ReduceError::Unfit("a full state") };
+        *self = Self::from_bytes(payload.bytes().clone()).map_err(unfit)?;
+        Ok(())
+    }
+
+    /// Canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Writer::with_capacity(self.bytes + self.entities.len() * 48 + 16);
+        out.u8(FORMAT);
+        out.len(self.iter().count());
+        for (key, state) in self.iter() {
+            out.bytes(key.collection.as_str().as_bytes());
+            out.fixed(key.entity.as_bytes());
+            out.bytes(state);
+        }
+        out.finish()
+    }
+
+    /// The inverse of [`LogState::to_bytes`].
+    ///
+    /// # Errors
+    /// When the bytes are not canonical.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
+        const WHAT: &str = "a log's state";
+        let mut input = Reader::new(bytes);
+        let version = input.u8(WHAT)?;
+        if version != FORMAT {
+            return Err(DecodeError::Unknown { what: WHAT, value: version.into() });
+        }
+        let count = input.count(18, WHAT)?;
+        let mut state = Self::default();
+        for _ in 0..count {
+            let name = input.bytes(WHAT)?;
+            let name = std::str::from_utf8(&name).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+            let collection = Collection::new(name).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+            let key = EntityKey { collection, entity: input.entity()? };
+            if state.entities.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(DecodeError::NotCanonical(WHAT));
+            }
+            let value = input.bytes(WHAT)?.to_vec();
+            state.bytes += value.len();
+            state.entities.insert(key, Some(value));
+        }
+        input.finish()?;
+        Ok(state)
+    }
+}

@@ -1,0 +1,117 @@
+//! The pluggable edge: where logs live, where bytes live, how servers wake each other.
+//!
+//! # Writing a Store
+//!
+//! 1. Map five tables or key spaces: log (one row of [`LogBounds`](crate::oplog::LogBounds) bytes), op, head, slot,
+//!    receipt; and one for snapshots.
+//! 2. Write [`Store::transact`] as *lock the logs in key order, read their bounds and the scope's reads, loop the
+//!    decision, check the writes with [`View::check`](crate::decide::View::check), write, commit durably*.
+//! 3. Write the four reads, each from one consistent view of the store.
+//! 4. Put [`store_conformance!`](crate::store_conformance) into `tests/conformance.rs`: one named test per case.
+//!    Its random runs compare your store with [`MemoryStore`], the executable specification.
+//! 5. Add your own crash tests: an acknowledged op survives whatever your backend survives.
+//!
+//! What must hold: ops come back byte for byte; a committed write set is visible whole or not at all and survives
+//! a crash once `transact` returned; a row that does not read is [`StoreErrorKind::Corrupt`], never skipped.
+
+mod blob;
+mod error;
+mod fanout;
+mod memory;
+mod page;
+
+pub use blob::{BlobError, BlobId, BlobKey, BlobSource, BlobStat, BlobStore, ByteRange, PutOutcome};
+pub use error::{StoreError, StoreErrorKind};
+pub use fanout::{Fanout, FanoutError, Interest, MemoryFanout, Signal, SignalSource};
+pub use memory::MemoryStore;
+pub use page::{HeadPage, LogPage, LogSummary, PageLimit};
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::decide::{Choice, Decision, Scope, Step, View};
+use crate::id::{BucketId, LogId, LogKey};
+use crate::oplog::{Collection, EntityKey, Snapshot};
+use crate::seq::Seq;
+
+/// Where logs live. One writing method; four reads. Object-safe: servers hold an `Arc<dyn Store>`.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// A short name for errors and metrics: `"sqlite"`.
+    fn name(&self) -> &'static str;
+
+    /// Runs `decision` in one transaction that is serial with every other transaction on the same logs, in every
+    /// process. When it returns `Ok(true)` the writes are durable and visible; `Ok(false)` means the decision wrote
+    /// nothing. The store may run the decision again from an empty view, after a lost race for example.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Runaway`] after [`limits::DECISION_ROUNDS_MAX`](crate::limits::DECISION_ROUNDS_MAX) rounds
+    /// or [`DECISION_READS_MAX`](crate::limits::DECISION_READS_MAX) reads, [`StoreErrorKind::Fault`] for writes that
+    /// contradict the view, [`StoreErrorKind::OutcomeUnknown`] when the commit was cut off: the same request may
+    /// then be repeated, op ids and receipts make it safe. Else whatever the backend met.
+    async fn transact(&self, scope: Scope, decision: Decision) -> Result<bool, StoreError>;
+
+    /// Ops with `seq > after` in order, with the bounds and the anchor at `after` from the same consistent read.
+    /// A log that does not exist gives an empty page without bounds.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Corrupt`] when a row does not read or its digest does not fit, else the backend's.
+    async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError>;
+
+    /// Heads of one collection in key order, after one key.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn heads(
+        &self,
+        log: LogKey,
+        collection: &Collection,
+        after: Option<&EntityKey>,
+        limit: usize,
+    ) -> Result<HeadPage, StoreError>;
+
+    /// The snapshot kept for a log, when it is not newer than `at`.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError>;
+
+    /// The logs of a bucket in id order, after one id.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn logs(&self, bucket: BucketId, after: Option<LogId>, limit: usize) -> Result<Vec<LogSummary>, StoreError>;
+}
+
+/// What callers use: a rule with its own answer.
+#[async_trait]
+pub trait StoreExt: Store {
+    /// Runs a rule in a transaction and returns its answer, that of the run whose writes were committed.
+    ///
+    /// # Errors
+    /// As [`Store::transact`].
+    async fn decide<R, F>(&self, scope: Scope, rule: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: Fn(&View) -> Choice<R> + Send + Sync + 'static,
+    {
+        let answer: Arc<Mutex<Option<R>>> = Arc::default();
+        let last = Arc::clone(&answer);
+        let decision: Decision = Arc::new(move |view| match rule(view) {
+            Choice::Read(more) => Step::Read(more),
+            Choice::Done(value, writes) => {
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+                writes.map_or(Step::Abort, Step::Commit)
+            }
+        });
+        self.transact(scope, decision).await?;
+        let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.take().ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Fault, self.name(), "decide").because("the store never ran the decision")
+        })
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
