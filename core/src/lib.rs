@@ -1,5 +1,8 @@
 //! Syncline's core: everything that is a rule of a sync engine, and nothing that does I/O.
 
+pub mod access;
+pub mod call;
+pub mod client;
 pub mod clock;
 pub mod codec;
 pub mod decide;
@@ -8,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod oplog;
 pub mod seq;
+pub mod server;
 pub mod store;
 pub mod time;
 

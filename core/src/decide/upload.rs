@@ -326,7 +326,8 @@ impl<'v> Batch<'v> {
             self.heads.insert(key, head);
         }
         if let Some(kind) = op.full_state() {
-            self.bounds.full_state = Some(FullStateMark { seq, op: op.id(), clock: op.clock().clone() });
+            self.bounds.full_state =
+                Some(FullStateMark { seq, op: op.id(), clock: op.clock().clone(), seen: self.bounds.clock.clone() });
             let (key, head) = restore_point(seq, kind, op, self.now);
             self.heads.insert(key, head);
         }
@@ -375,9 +376,20 @@ fn restore_point(seq: Seq, kind: FullStateKind, op: &Op, now: Timestamp) -> (Ent
     out.u64(now.ms());
     let state = HeadState::Live(Some(out.finish()));
     let head = Head { version: seq, op: op.id(), replica: op.replica(), clock: crate::VectorClock::new(), state };
+    (restore_point_key(seq, [0; 8]), head)
+}
+
+fn restore_point_key(seq: Seq, tail: [u8; 8]) -> EntityKey {
     let mut entity = [0; 16];
     entity[..8].copy_from_slice(&(u64::MAX - seq.get()).to_be_bytes());
-    (EntityKey { collection: restore_points(), entity: EntityId::from_bytes(entity) }, head)
+    entity[8..].copy_from_slice(&tail);
+    EntityKey { collection: restore_points(), entity: EntityId::from_bytes(entity) }
+}
+
+/// The key after which restore points at or before `seq` stand, newest first; `None` for all of them.
+#[must_use]
+pub fn restore_point_before(seq: Seq) -> Option<EntityKey> {
+    seq.next().map(|next| restore_point_key(next, [0xff; 8]))
 }
 
 /// The system collection of restore points.

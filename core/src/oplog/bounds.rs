@@ -40,8 +40,10 @@ pub struct FullStateMark {
     pub seq: Seq,
     /// Its id.
     pub op: OpId,
-    /// What it had seen.
+    /// What it had seen: an op that had not seen as much is superseded.
     pub clock: VectorClock,
+    /// What the whole log had seen when it was accepted: what a reader knows that starts from it.
+    pub seen: VectorClock,
 }
 
 impl LogBounds {
@@ -87,6 +89,7 @@ impl LogBounds {
                 out.u64(mark.seq.get());
                 out.fixed(mark.op.as_bytes());
                 mark.clock.encode(&mut out);
+                mark.seen.encode(&mut out);
             }
         }
         out.u64(self.snapshot.get());
@@ -120,6 +123,7 @@ impl LogBounds {
                     seq: seq(&mut input)?,
                     op: OpId::from_bytes(input.fixed(WHAT)?),
                     clock: VectorClock::decode(&mut input)?,
+                    seen: VectorClock::decode(&mut input)?,
                 }),
                 other => return Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
             },

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 
 use crate::decide::{Choice, Decision, Scope, Step, View};
 use crate::id::{BucketId, LogId, LogKey};
-use crate::oplog::{Collection, EntityKey, Snapshot};
+use crate::oplog::{Collection, EntityKey, Head, LogBounds, Snapshot};
 use crate::seq::Seq;
 
 /// Where logs live. One writing method; four reads. Object-safe: servers hold an `Arc<dyn Store>`.
@@ -111,6 +111,28 @@ pub trait StoreExt: Store {
         answer.take().ok_or_else(|| {
             StoreError::new(StoreErrorKind::Fault, self.name(), "decide").because("the store never ran the decision")
         })
+    }
+
+    /// A log's bounds alone; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn bounds(&self, log: LogKey) -> Result<Option<LogBounds>, StoreError> {
+        Ok(self.ops_after(log, Seq::MAX, PageLimit::default()).await?.bounds)
+    }
+
+    /// One head.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn head(&self, log: LogKey, key: &EntityKey) -> Result<Option<Head>, StoreError> {
+        let before = u128::from_be_bytes(*key.entity.as_bytes()).checked_sub(1);
+        let after = before.map(|id| EntityKey {
+            collection: key.collection.clone(),
+            entity: crate::id::EntityId::from_bytes(id.to_be_bytes()),
+        });
+        let page = self.heads(log, &key.collection, after.as_ref(), 1).await?;
+        Ok(page.heads.into_iter().find(|(found, _)| found == key).map(|(_, head)| head))
     }
 }
 

@@ -1,0 +1,173 @@
+//! What a client and a server say to each other, as values. No transport is known here.
+//!
+//! One [`Call`] variant per thing a client can ask, one [`Reply`] per answer, a [`Refusal`] where there is none.
+
+mod code;
+mod page;
+
+pub use code::{Advice, ErrorCode, Refusal};
+pub use page::{Page, PageOp};
+
+use crate::access::{Access, Bearer};
+use crate::id::{LogId, ReplicaId, RequestId, TokenId};
+use crate::oplog::{LogBounds, Op, RestorePoint, Snapshot, Verdict};
+use crate::seq::{Cursor, Seq};
+use crate::store::{LogSummary, PageLimit};
+use crate::time::Timestamp;
+
+/// A question to a server. The bucket is the caller's.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Call {
+    /// Make a log, if it is not there.
+    CreateLog(LogId),
+    /// A log's bounds.
+    Status(LogId),
+    /// The bucket's logs in id order, after one.
+    Logs {
+        /// After this one.
+        after: Option<LogId>,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// Delete a log that still ends where the caller saw it end.
+    DeleteLog {
+        /// Which.
+        log: LogId,
+        /// Its end as last seen.
+        seen: Cursor,
+    },
+    /// Add ops, and hear what is new.
+    Push(Push),
+    /// Read on from a cursor.
+    Pull {
+        /// Which log.
+        log: LogId,
+        /// From where.
+        cursor: Cursor,
+        /// How much.
+        limit: PageLimit,
+    },
+    /// The newest snapshot, for a reader that starts late.
+    GetSnapshot(LogId),
+    /// Offer a snapshot made by a client.
+    PutSnapshot {
+        /// Of which log.
+        log: LogId,
+        /// The snapshot.
+        snapshot: Box<Snapshot>,
+    },
+    /// Places worth going back to, newest first.
+    RestorePoints {
+        /// Which log.
+        log: LogId,
+        /// At most this many.
+        limit: usize,
+    },
+    /// Make the state at a seq the present one again, by a full-state op.
+    Restore {
+        /// Which log.
+        log: LogId,
+        /// Back to here.
+        to: Seq,
+        /// The log's end as last seen; nothing may have been added since.
+        seen: Cursor,
+        /// Makes a retry harmless.
+        request: RequestId,
+    },
+    /// Take the last restore back, as long as nothing was added after it.
+    UndoRestore {
+        /// Which log.
+        log: LogId,
+        /// The log's end as last seen.
+        seen: Cursor,
+        /// Makes a retry harmless.
+        request: RequestId,
+    },
+    /// Make a bearer token.
+    MintToken {
+        /// For people.
+        name: String,
+        /// What its holder may do.
+        access: Access,
+        /// The logs it is for; `None` for all.
+        logs: Option<Vec<LogId>>,
+        /// The replica it is bound to; `None` for any.
+        replica: Option<ReplicaId>,
+        /// When it ends.
+        expires_at: Option<Timestamp>,
+    },
+    /// End a bearer token.
+    RevokeToken(TokenId),
+}
+
+/// Ops to add.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_structs, reason = "arguments of one call")]
+pub struct Push {
+    /// Where to.
+    pub log: LogId,
+    /// Kept on retries, so that a retry gets the first answer again.
+    pub request: Option<RequestId>,
+    /// Where the author stands. With it, newer ops of others come back along with the verdicts.
+    pub cursor: Option<Cursor>,
+    /// All or nothing.
+    pub atomic: bool,
+    /// 1 to [`limits::BATCH_OPS_MAX`](crate::limits::BATCH_OPS_MAX) ops in the order they were written.
+    pub ops: Vec<Op>,
+}
+
+/// The verdicts on a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "the answer of one call")]
+pub struct Pushed {
+    /// One per op, in order.
+    pub verdicts: Vec<Verdict>,
+    /// A remembered answer to a repeated request.
+    pub replayed: bool,
+    /// What is new since the author's cursor, its own ops included; absent when no cursor was given or a gap showed.
+    pub newer: Option<Page>,
+}
+
+/// A server's answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Reply {
+    /// To [`Call::CreateLog`] and [`Call::Status`].
+    Log {
+        /// Which.
+        log: LogId,
+        /// Its bounds.
+        bounds: Box<LogBounds>,
+        /// Made by this call.
+        created: bool,
+    },
+    /// To [`Call::Logs`].
+    Logs(Vec<LogSummary>),
+    /// To [`Call::DeleteLog`] and [`Call::RevokeToken`].
+    Done,
+    /// To [`Call::Push`].
+    Pushed(Pushed),
+    /// To [`Call::Pull`].
+    Pulled(Page),
+    /// To [`Call::GetSnapshot`]; `None` when reading from the start is as good.
+    Snapshot(Option<Box<Snapshot>>),
+    /// To [`Call::PutSnapshot`].
+    SnapshotKept,
+    /// To [`Call::RestorePoints`].
+    RestorePoints(Vec<RestorePoint>),
+    /// To [`Call::Restore`] and [`Call::UndoRestore`].
+    Restored {
+        /// The full-state op that did it.
+        seq: Seq,
+        /// The log's end after it.
+        end: Cursor,
+    },
+    /// To [`Call::MintToken`]: the only time the secret is shown.
+    Token {
+        /// Its id, to revoke it by.
+        id: TokenId,
+        /// The token.
+        bearer: Bearer,
+    },
+}

@@ -1,0 +1,109 @@
+//! Making, listing and deleting logs and tokens.
+
+use super::{Server, refuse_store};
+use crate::access::{Access, Bearer, Caller, TokenRecord};
+use crate::call::{ErrorCode, Refusal, Reply};
+use crate::decide::{self, DeleteLog, Deleted, Reads, Scope};
+use crate::id::{BucketId, LogId, LogKey, ReplicaId, TokenId};
+use crate::limits;
+use crate::seq::Cursor;
+use crate::store::StoreExt;
+use crate::time::{Env, Timestamp};
+
+/// What a new token is to allow.
+pub(super) struct NewToken {
+    pub(super) name: String,
+    pub(super) access: Access,
+    pub(super) logs: Option<Vec<LogId>>,
+    pub(super) replica: Option<ReplicaId>,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+impl Server {
+    pub(super) async fn create_log(&self, log: LogKey, env: Env) -> Result<Reply, Refusal> {
+        let scope = Scope::log(log, Reads::default());
+        let made = self.store.decide(scope, move |view| decide::create_log(log, &env, view)).await;
+        let (bounds, created) = made.map_err(refuse_store)?;
+        Ok(Reply::Log { log: log.log, bounds: Box::new(bounds), created })
+    }
+
+    pub(super) async fn status(&self, log: LogKey) -> Result<Reply, Refusal> {
+        let bounds = self.bounds(log).await?;
+        Ok(Reply::Log { log: log.log, bounds: Box::new(bounds), created: false })
+    }
+
+    pub(super) async fn logs(&self, caller: &Caller, after: Option<LogId>, limit: usize) -> Result<Reply, Refusal> {
+        if limit == 0 || limit > limits::LIST_ITEMS_MAX {
+            let detail = format!("a listing has 1 to {} items", limits::LIST_ITEMS_MAX);
+            return Err(Refusal::new(ErrorCode::LimitOutOfRange, detail));
+        }
+        // The system log is not one of the bucket's own.
+        let after = after.unwrap_or(LogId::SYSTEM);
+        let mut logs = self.store.logs(caller.bucket, Some(after), limit).await.map_err(refuse_store)?;
+        logs.retain(|summary| caller.may(Access::Read, summary.log));
+        Ok(Reply::Logs(logs))
+    }
+
+    pub(super) async fn delete_log(&self, log: LogKey, seen: Cursor) -> Result<Reply, Refusal> {
+        if log.log == LogId::SYSTEM {
+            return Err(Refusal::new(ErrorCode::Forbidden, "the system log cannot be deleted"));
+        }
+        let delete = DeleteLog { log, seen };
+        let scope = Scope::log(log, Reads::default());
+        let deleted = self.store.decide(scope, move |view| decide::delete_log(&delete, view)).await;
+        match deleted.map_err(refuse_store)? {
+            Deleted::Done => Ok(Reply::Done),
+            Deleted::Moved(bounds) => {
+                let detail = "the log does not end where the caller saw it end; nothing was deleted";
+                Err(Refusal::new(ErrorCode::LogMoved, detail).with_end(bounds.end()))
+            }
+        }
+    }
+
+    pub(super) async fn mint_token(&self, bucket: BucketId, new: NewToken, env: Env) -> Result<Reply, Refusal> {
+        let bearer = Bearer::new(bucket, env.bytes32("token"));
+        let record = TokenRecord {
+            digest: bearer.digest(),
+            name: new.name,
+            access: new.access,
+            logs: new.logs,
+            replica: new.replica,
+            expires_at: new.expires_at,
+        };
+        let record = serde_json::to_vec(&record).map_err(|_| internal())?;
+        self.write_token(bucket, bearer.id(), Some(record.into()), env).await?;
+        Ok(Reply::Token { id: bearer.id(), bearer })
+    }
+
+    pub(super) async fn revoke_token(&self, bucket: BucketId, token: TokenId, env: Env) -> Result<Reply, Refusal> {
+        self.write_token(bucket, token, None, env).await?;
+        Ok(Reply::Done)
+    }
+
+    async fn write_token(
+        &self,
+        bucket: BucketId,
+        token: TokenId,
+        record: Option<bytes::Bytes>,
+        env: Env,
+    ) -> Result<(), Refusal> {
+        let log = LogKey { bucket, log: LogId::SYSTEM };
+        let rule = move |view: &decide::View| {
+            let written = match &record {
+                Some(record) => decide::save_token(bucket, token, record, &env, view),
+                None => decide::revoke_token(bucket, token, &env, view),
+            };
+            match written {
+                Ok(decide::Choice::Done(seq, writes)) => decide::Choice::Done(Ok(seq), writes),
+                Ok(decide::Choice::Read(more)) => decide::Choice::Read(more),
+                Err(error) => decide::Choice::Done(Err(error), None),
+            }
+        };
+        let written = self.store.decide(Scope::log(log, Reads::default()), rule).await.map_err(refuse_store)?;
+        written.map(drop).map_err(|error| Refusal::new(ErrorCode::Malformed, error.to_string()))
+    }
+}
+
+fn internal() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "a token record does not write")
+}

@@ -1,0 +1,138 @@
+//! The server: `handle(caller, call, env) → reply`, over the traits, without a socket, a runtime or a clock.
+//!
+//! Each family of calls has a file. What must hold: a caller sees only its own bucket; nothing is answered as
+//! accepted before it is durable; and apart from caches nothing lives in this process, so any number of servers
+//! over one store behave as one.
+
+mod admin;
+mod auth;
+mod pull;
+mod push;
+mod replay;
+mod restore;
+mod snapshot;
+
+use std::sync::Arc;
+
+use crate::access::{Access, Caller};
+use crate::call::{Call, ErrorCode, Refusal, Reply};
+use crate::id::{LogId, LogKey};
+use crate::oplog::{Gap, LogBounds, Schema};
+use crate::store::{Fanout, Store, StoreError, StoreErrorKind, StoreExt};
+use crate::time::Env;
+
+/// A sync server over a store.
+#[derive(Debug, Clone)]
+pub struct Server {
+    store: Arc<dyn Store>,
+    fanout: Arc<dyn Fanout>,
+    schema: Arc<Schema>,
+}
+
+impl Server {
+    /// A server with these rules over this store, waking readers through this bus.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, fanout: Arc<dyn Fanout>, schema: Schema) -> Self {
+        Self { store, fanout, schema: Arc::new(schema) }
+    }
+
+    /// The bus, for whoever delivers its signals to clients.
+    #[must_use]
+    pub fn fanout(&self) -> &Arc<dyn Fanout> {
+        &self.fanout
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with its code; nothing was changed unless the code is [`ErrorCode::OutcomeUnknown`].
+    pub async fn handle(&self, caller: &Caller, call: Call, env: Env) -> Result<Reply, Refusal> {
+        match call {
+            Call::CreateLog(log) => self.create_log(permit(caller, Access::Admin, log)?, env).await,
+            Call::Status(log) => self.status(permit(caller, Access::Read, log)?).await,
+            Call::Logs { after, limit } => self.logs(caller, after, limit).await,
+            Call::DeleteLog { log, seen } => self.delete_log(permit(caller, Access::Admin, log)?, seen).await,
+            Call::Push(push) => self.push(caller, permit(caller, Access::Write, push.log)?, push, env).await,
+            Call::Pull { log, cursor, limit } => {
+                self.pull(permit(caller, Access::Read, log)?, cursor, limit).await.map(Reply::Pulled)
+            }
+            Call::GetSnapshot(log) => self.get_snapshot(permit(caller, Access::Read, log)?).await,
+            Call::PutSnapshot { log, snapshot } => {
+                self.put_snapshot(permit(caller, Access::Write, log)?, *snapshot).await
+            }
+            Call::RestorePoints { log, limit } => self.restore_points(permit(caller, Access::Read, log)?, limit).await,
+            Call::Restore { log, to, seen, request } => {
+                self.restore(permit(caller, Access::Write, log)?, to, seen, request, env).await
+            }
+            Call::UndoRestore { log, seen, request } => {
+                self.undo_restore(permit(caller, Access::Write, log)?, seen, request, env).await
+            }
+            Call::MintToken { name, access, logs, replica, expires_at } => {
+                let record = admin::NewToken { name, access, logs, replica, expires_at };
+                self.mint_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, record, env).await
+            }
+            Call::RevokeToken(token) => {
+                self.revoke_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, token, env).await
+            }
+        }
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        let nobody = crate::id::BucketId::from_bytes([0; 16]);
+        self.store.logs(nobody, None, 1).await.map(drop).map_err(refuse_store)
+    }
+
+    async fn bounds(&self, log: LogKey) -> Result<LogBounds, Refusal> {
+        let bounds = self.store.bounds(log).await.map_err(refuse_store)?;
+        bounds.ok_or_else(|| Refusal::new(ErrorCode::LogNotFound, "no such log"))
+    }
+
+    /// A hole found while reading stops the log for writers too; other logs go on.
+    async fn refuse_gap(&self, log: LogKey, gap: Gap, bounds: Option<&LogBounds>) -> Refusal {
+        if gap == Gap::Hole {
+            let scope = crate::decide::Scope::log(log, crate::decide::Reads::default());
+            let marked = self.store.decide(scope, move |view| crate::decide::mark_damaged(log, view)).await;
+            if let Err(error) = marked {
+                return refuse_store(error);
+            }
+        }
+        Refusal::gap(gap, bounds)
+    }
+}
+
+/// The system log is the engine's own: it is reached through its own calls, by those who may administer the bucket.
+fn permit(caller: &Caller, access: Access, log: LogId) -> Result<LogKey, Refusal> {
+    if log == LogId::SYSTEM && (access != Access::Admin || caller.logs.is_some()) {
+        return Err(Refusal::new(ErrorCode::LogNotFound, "no such log"));
+    }
+    let key = LogKey { bucket: caller.bucket, log };
+    if caller.may(access, log) || (log == LogId::SYSTEM && caller.access >= access) {
+        return Ok(key);
+    }
+    // A log the caller may not know of is not distinguished from one that is not there.
+    if caller.may(Access::Read, log) {
+        Err(Refusal::new(ErrorCode::Forbidden, "the token does not allow this"))
+    } else {
+        Err(Refusal::new(ErrorCode::LogNotFound, "no such log"))
+    }
+}
+
+/// A store's failure as a client is told. The backend's own words stay in the server.
+fn refuse_store(error: StoreError) -> Refusal {
+    let (code, detail) = match error.kind() {
+        StoreErrorKind::Busy => (ErrorCode::Busy, "the server is busy"),
+        StoreErrorKind::Timeout => (ErrorCode::Timeout, "the store took too long"),
+        StoreErrorKind::Full => (ErrorCode::StorageFull, "the server has no room left"),
+        StoreErrorKind::Corrupt => (ErrorCode::LogDamaged, "stored data does not read"),
+        StoreErrorKind::OutcomeUnknown => {
+            (ErrorCode::OutcomeUnknown, "the commit was cut off; repeat the request with the same ids")
+        }
+        StoreErrorKind::Unavailable | StoreErrorKind::Locked => (ErrorCode::Unavailable, "the store is unavailable"),
+        _ => (ErrorCode::Internal, "the server met a bug"),
+    };
+    Refusal { source: Some(Arc::new(error)), ..Refusal::new(code, detail) }
+}

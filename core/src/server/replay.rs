@@ -1,0 +1,89 @@
+//! The state of a log at a seq, from the nearest full state before it.
+
+use super::restore::newest_full_state;
+use super::{Server, refuse_store};
+use crate::call::{ErrorCode, Refusal};
+use crate::clock::VectorClock;
+use crate::id::LogKey;
+use crate::limits;
+use crate::oplog::{Gap, LogBounds, LogState, Payload, ReplayStop, Snapshot};
+use crate::seq::{Cursor, Seq};
+use crate::store::PageLimit;
+
+/// A replayed state and what its snapshot would say.
+pub(super) struct Replayed {
+    pub(super) state: LogState,
+    pub(super) cursor: Cursor,
+    pub(super) clock: VectorClock,
+    pub(super) schema_version: u32,
+}
+
+impl Replayed {
+    /// The state as a snapshot.
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
+        Some(Snapshot {
+            seq: self.cursor.seq,
+            anchor: self.cursor.anchor?,
+            clock: self.clock.clone(),
+            schema_version: self.schema_version,
+            payload: Payload::Plain(self.state.to_bytes()),
+        })
+    }
+}
+
+impl Server {
+    /// Replays to `to`, which must not be past the end. Reads pages, so memory is that of the state.
+    pub(super) async fn replay(&self, log: LogKey, bounds: &LogBounds, to: Seq) -> Result<Replayed, Refusal> {
+        let mut replayed = self.base(log, bounds, to).await?;
+        let distance = to.get() - replayed.cursor.seq.get();
+        if distance > limits::REPLAY_OPS_MAX {
+            return Err(refuse_replay(&ReplayStop::TooManyOps { given: distance }));
+        }
+        while replayed.cursor.seq < to {
+            let cursor = replayed.cursor;
+            let page = self.store.ops_after(log, cursor.seq, PageLimit::default()).await.map_err(refuse_store)?;
+            if let Some(gap) = page.gap(cursor) {
+                return Err(self.refuse_gap(log, gap, page.bounds.as_ref()).await);
+            }
+            for logged in page.ops.iter().take_while(|logged| logged.seq <= to) {
+                replayed.state.apply(logged, &self.schema).map_err(|stop| refuse_replay(&stop))?;
+                let op = logged.op.read().map_err(|_| refuse_replay(&ReplayStop::Unknown(logged.seq)))?;
+                let _ = replayed.clock.join(op.clock());
+                replayed.schema_version = replayed.schema_version.max(op.schema_version());
+                replayed.cursor = logged.cursor();
+            }
+        }
+        Ok(replayed)
+    }
+
+    /// The newest known state at or before `to`: a kept snapshot, a full-state op, or nothing at the log's start.
+    async fn base(&self, log: LogKey, bounds: &LogBounds, to: Seq) -> Result<Replayed, Refusal> {
+        let kept = self.store.snapshot(log, to).await.map_err(refuse_store)?;
+        let full = newest_full_state(self, log, bounds, to).await?;
+        if let Some(snapshot) = kept.filter(|kept| full.is_none_or(|seq| kept.seq >= seq)) {
+            if snapshot.payload.is_sealed() {
+                return Err(refuse_replay(&ReplayStop::Sealed(snapshot.seq)));
+            }
+            let state = LogState::from_bytes(snapshot.payload.bytes().clone())
+                .map_err(|_| Refusal::new(ErrorCode::LogDamaged, "a stored snapshot does not read"))?;
+            let cursor = snapshot.cursor();
+            return Ok(Replayed { state, cursor, clock: snapshot.clock, schema_version: snapshot.schema_version });
+        }
+        // A full-state op replaces whatever was before it, so replay may begin with it.
+        let start = full.map_or(Seq::ZERO, Seq::before);
+        if start < bounds.first.before() {
+            return Err(Refusal::gap(Gap::Pruned, Some(bounds)));
+        }
+        let cursor = Cursor { seq: start, anchor: None };
+        Ok(Replayed { state: LogState::default(), cursor, clock: VectorClock::new(), schema_version: 1 })
+    }
+}
+
+pub(super) fn refuse_replay(stop: &ReplayStop) -> Refusal {
+    let code = match stop {
+        ReplayStop::Sealed(_) => ErrorCode::SealedHistory,
+        ReplayStop::Unknown(_) | ReplayStop::Unfit { .. } => ErrorCode::UnknownHistory,
+        ReplayStop::TooLarge { .. } | ReplayStop::TooManyOps { .. } => ErrorCode::ReplayTooLarge,
+    };
+    Refusal::new(code, stop.to_string())
+}
