@@ -1,1 +1,3 @@
-//! .
+//! What no single crate can prove, and the servers to prove it with.
+
+pub mod rig;

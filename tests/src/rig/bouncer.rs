@@ -1,0 +1,69 @@
+//! A PgBouncer in transaction mode before a cluster: consecutive statements may meet different backends.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+
+use super::guard::Guard;
+use super::postgres::{Cluster, Tools, as_owner, url_at};
+
+const PORT: u16 = 6432;
+
+/// A running pooler. Dropping it stops it and removes its folder.
+#[derive(Debug)]
+pub struct Bouncer {
+    folder: PathBuf,
+    _guard: Guard,
+}
+
+impl Bouncer {
+    /// Starts a pooler with a few server connections, so that clients really share them.
+    ///
+    /// # Errors
+    /// When PgBouncer is not installed or does not start.
+    pub fn before(cluster: &Cluster) -> anyhow::Result<Self> {
+        let owner = Tools::find()?.owner;
+        let folder = tempfile::Builder::new().prefix("syncline-pool-").tempdir()?.keep();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+        let guard = Guard::arm(
+            r#"
+            pid="$(cat "$1/pid" 2>/dev/null)"
+            [ -n "$pid" ] && kill -TERM "$pid" && while kill -0 "$pid"; do sleep 0.02; done
+            rm -rf "$1""#,
+            &[&folder.to_string_lossy()],
+        )?;
+        fs::write(folder.join("users"), "\"test\" \"\"\n")?;
+        fs::write(folder.join("ini"), settings(&folder, cluster.socket_folder()))?;
+        if let Some(owner) = &owner {
+            chown(&folder, Some(owner.uid), Some(owner.gid))?;
+        }
+        let program = Path::new("/usr/sbin/pgbouncer");
+        ensure!(program.is_file(), "PgBouncer is not installed: `./test` installs it (Debian's package pgbouncer)");
+        let mut command = as_owner(owner.as_ref(), program);
+        let output = command.arg("-d").arg("ini").current_dir(&folder).stdin(Stdio::null()).output()?;
+        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+        ensure!(output.status.success(), "pgbouncer failed: {log}");
+        fs::metadata(folder.join(format!(".s.PGSQL.{PORT}"))).context("pgbouncer made no socket")?;
+        Ok(Self { folder, _guard: guard })
+    }
+
+    /// How to connect through it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url_at(&self.folder, Some(PORT))
+    }
+}
+
+fn settings(folder: &Path, server: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "[databases]\npostgres = host={server} dbname=postgres user=test\n[pgbouncer]\npool_mode = transaction\n\
+         listen_addr =\nlisten_port = {PORT}\nunix_socket_dir = {folder}\nauth_type = trust\nauth_file = {folder}/users\n\
+         pidfile = {folder}/pid\nlogfile = {folder}/log\ndefault_pool_size = 3\nmax_client_conn = 100\n\
+         ignore_startup_parameters = extra_float_digits\nserver_round_robin = 1\n",
+        server = server.display()
+    )
+}
