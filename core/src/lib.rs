@@ -14,6 +14,7 @@ pub mod seq;
 pub mod server;
 pub mod store;
 pub mod time;
+pub mod wire;
 
 pub use clock::{Causality, VectorClock};
 pub use digest::Digest;

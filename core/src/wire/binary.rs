@@ -1,0 +1,235 @@
+//! The compact form of the heavy bodies: push, its answer, pages, snapshots. Primitives as in [`codec`](crate::codec).
+//!
+//! Every body begins with the byte 1 (version) and a byte that says which body it is.
+//!
+//! | body | tag | then |
+//! |---|---|---|
+//! | push | 1 | flags (1 atomic, 2 request id, 4 cursor), request 16?, cursor?, count, per op: length + canonical bytes |
+//! | pushed | 2 | flags (1 replayed, 2 newer), count, per op: verdict; page? |
+//! | page | 3 | cursor `next`, varint `end`, byte `more`, count, per op: varint seq, varint accepted_at ms, varint batch_rest, length + canonical bytes |
+//! | snapshot | 4 | varint seq, anchor 48, clock, varint schema version, payload form (0 JSON, 1 plain, 2 sealed), length + payload |
+//!
+//! A cursor is a varint seq, a byte 0 or 1, and with 1 the 48 bytes of its anchor.
+
+use bytes::Bytes;
+
+use super::WireError;
+use crate::call::{Page, PageOp, Push, Pushed};
+use crate::clock::VectorClock;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::id::{LogId, RequestId};
+use crate::oplog::{Op, Payload, Snapshot, Verdict};
+use crate::seq::{Anchor, Cursor, Seq};
+use crate::time::Timestamp;
+
+const VERSION: u8 = 1;
+const PUSH: u8 = 1;
+const PUSHED: u8 = 2;
+const PAGE: u8 = 3;
+const SNAPSHOT: u8 = 4;
+
+/// The body of a push; the log is named by the route.
+#[must_use]
+pub fn encode_push(push: &Push) -> Bytes {
+    let size: usize = push.ops.iter().map(|op| op.bytes().len() + 4).sum();
+    let mut out = begin(PUSH, size + 96);
+    out.u8(u8::from(push.atomic) | u8::from(push.request.is_some()) << 1 | u8::from(push.cursor.is_some()) << 2);
+    if let Some(request) = push.request {
+        out.fixed(request.as_bytes());
+    }
+    if let Some(cursor) = push.cursor {
+        put_cursor(&mut out, cursor);
+    }
+    out.len(push.ops.len());
+    push.ops.iter().for_each(|op| out.bytes(op.bytes()));
+    out.finish()
+}
+
+/// The inverse of [`encode_push`].
+///
+/// # Errors
+/// When the bytes are not a push, or one of the ops is not an op.
+pub fn decode_push(log: LogId, body: Bytes) -> Result<Push, WireError> {
+    let mut input = open(PUSH, body)?;
+    let flags = flags(&mut input, 0b111)?;
+    let request = match flags & 0b010 {
+        0 => None,
+        _ => Some(RequestId::from_bytes(input.fixed("a request id")?)),
+    };
+    let cursor = if flags & 0b100 == 0 { None } else { Some(take_cursor(&mut input)?) };
+    let count = input.count(60, "ops")?;
+    let mut ops = Vec::with_capacity(count);
+    for index in 0..count {
+        let bytes = input.bytes("an op")?;
+        ops.push(Op::decode(bytes).map_err(|error| WireError::Op { index, error })?);
+    }
+    input.finish()?;
+    Ok(Push { log, request, cursor, atomic: flags & 0b001 != 0, ops })
+}
+
+/// The body of a push's answer.
+#[must_use]
+pub fn encode_pushed(pushed: &Pushed) -> Bytes {
+    let mut out = begin(PUSHED, pushed.verdicts.len() * 6 + 64);
+    out.u8(u8::from(pushed.replayed) | u8::from(pushed.newer.is_some()) << 1);
+    out.len(pushed.verdicts.len());
+    pushed.verdicts.iter().for_each(|verdict| verdict.encode(&mut out));
+    if let Some(page) = &pushed.newer {
+        put_page(&mut out, page);
+    }
+    out.finish()
+}
+
+/// The inverse of [`encode_pushed`].
+///
+/// # Errors
+/// When the bytes are not a push's answer.
+pub fn decode_pushed(body: Bytes) -> Result<Pushed, WireError> {
+    let mut input = open(PUSHED, body)?;
+    let flags = flags(&mut input, 0b11)?;
+    let count = input.count(2, "verdicts")?;
+    let verdicts = (0..count).map(|_| Verdict::decode(&mut input)).collect::<Result<_, _>>()?;
+    let newer = if flags & 0b10 == 0 { None } else { Some(take_page(&mut input)?) };
+    input.finish()?;
+    Ok(Pushed { verdicts, replayed: flags & 0b01 != 0, newer })
+}
+
+/// The body of a page.
+#[must_use]
+pub fn encode_page(page: &Page) -> Bytes {
+    let size: usize = page.ops.iter().map(|op| op.op.bytes().len() + 20).sum();
+    let mut out = begin(PAGE, size + 80);
+    put_page(&mut out, page);
+    out.finish()
+}
+
+/// The inverse of [`encode_page`]. The ops are not read yet; a reader that applies them reads them.
+///
+/// # Errors
+/// When the bytes are not a page.
+pub fn decode_page(body: Bytes) -> Result<Page, WireError> {
+    let mut input = open(PAGE, body)?;
+    let page = take_page(&mut input)?;
+    input.finish()?;
+    Ok(page)
+}
+
+/// The body of a snapshot.
+#[must_use]
+pub fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
+    let mut out = begin(SNAPSHOT, snapshot.payload.bytes().len() + 160);
+    out.u64(snapshot.seq.get());
+    out.fixed(&snapshot.anchor.to_bytes());
+    snapshot.clock.encode(&mut out);
+    out.u64(snapshot.schema_version.into());
+    out.u8(match snapshot.payload {
+        Payload::Json(_) => 0,
+        Payload::Plain(_) => 1,
+        Payload::Sealed(_) => 2,
+    });
+    out.bytes(snapshot.payload.bytes());
+    out.finish()
+}
+
+/// The inverse of [`encode_snapshot`].
+///
+/// # Errors
+/// When the bytes are not a snapshot.
+pub fn decode_snapshot(body: Bytes) -> Result<Snapshot, WireError> {
+    const WHAT: &str = "a snapshot";
+    let mut input = open(SNAPSHOT, body)?;
+    let seq = take_seq(&mut input)?;
+    let anchor = Anchor::from_bytes(input.fixed(WHAT)?);
+    let clock = VectorClock::decode(&mut input)?;
+    let schema_version = u32::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+    let form = input.u8(WHAT)?;
+    let bytes = input.bytes(WHAT)?;
+    let payload = match form {
+        0 => Payload::Json(bytes),
+        1 => Payload::Plain(bytes),
+        2 => Payload::Sealed(bytes),
+        other => return Err(DecodeError::Unknown { what: "a payload form", value: other.into() }.into()),
+    };
+    input.finish()?;
+    Ok(Snapshot { seq, anchor, clock, schema_version, payload })
+}
+
+fn begin(tag: u8, capacity: usize) -> Writer {
+    let mut out = Writer::with_capacity(capacity);
+    out.u8(VERSION);
+    out.u8(tag);
+    out
+}
+
+fn open(tag: u8, body: Bytes) -> Result<Reader, DecodeError> {
+    let mut input = Reader::new(body);
+    for (expected, what) in [(VERSION, "a wire version"), (tag, "a wire body")] {
+        let found = input.u8(what)?;
+        if found != expected {
+            return Err(DecodeError::Unknown { what, value: found.into() });
+        }
+    }
+    Ok(input)
+}
+
+fn flags(input: &mut Reader, known: u8) -> Result<u8, DecodeError> {
+    let flags = input.u8("flags")?;
+    if flags & !known == 0 { Ok(flags) } else { Err(DecodeError::Unknown { what: "flags", value: flags.into() }) }
+}
+
+fn put_cursor(out: &mut Writer, cursor: Cursor) {
+    out.u64(cursor.seq.get());
+    out.u8(u8::from(cursor.anchor.is_some()));
+    if let Some(anchor) = cursor.anchor {
+        out.fixed(&anchor.to_bytes());
+    }
+}
+
+fn take_seq(input: &mut Reader) -> Result<Seq, DecodeError> {
+    Seq::new(input.u64("a seq")?).ok_or(DecodeError::NotCanonical("a seq"))
+}
+
+fn take_flag(input: &mut Reader, what: &'static str) -> Result<bool, DecodeError> {
+    match input.u8(what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::NotCanonical(what)),
+    }
+}
+
+fn take_cursor(input: &mut Reader) -> Result<Cursor, DecodeError> {
+    let seq = take_seq(input)?;
+    let anchored = take_flag(input, "a cursor")?;
+    let anchor = if anchored { Some(Anchor::from_bytes(input.fixed("a cursor")?)) } else { None };
+    Ok(Cursor { seq, anchor })
+}
+
+fn put_page(out: &mut Writer, page: &Page) {
+    put_cursor(out, page.next);
+    out.u64(page.end.get());
+    out.u8(u8::from(page.more));
+    out.len(page.ops.len());
+    for op in &page.ops {
+        out.u64(op.seq.get());
+        out.u64(op.accepted_at.ms());
+        out.u64(op.batch_rest.into());
+        out.bytes(op.op.bytes());
+    }
+}
+
+fn take_page(input: &mut Reader) -> Result<Page, WireError> {
+    const WHAT: &str = "a page";
+    let next = take_cursor(input)?;
+    let end = take_seq(input)?;
+    let more = take_flag(input, WHAT)?;
+    let count = input.count(60, WHAT)?;
+    let mut ops = Vec::with_capacity(count);
+    for index in 0..count {
+        let seq = take_seq(input)?;
+        let accepted_at = Timestamp::from_ms(input.u64(WHAT)?).ok_or(DecodeError::NotCanonical(WHAT))?;
+        let batch_rest = u32::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+        let op = Op::decode(input.bytes(WHAT)?).map_err(|error| WireError::Op { index, error })?;
+        ops.push(PageOp { seq, accepted_at, batch_rest, op: op.raw().clone() });
+    }
+    Ok(Page { ops, next, end, more })
+}

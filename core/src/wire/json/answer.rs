@@ -1,0 +1,373 @@
+//! Bodies of answers.
+
+use super::*;
+use crate::call::ErrorCode;
+use crate::oplog::{ConflictReason, HeadState, OpBytes, RejectReason};
+use crate::store::LogSummary;
+
+/// A page of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PageJson {
+    ops: Vec<PageOpJson>,
+    next: Cursor,
+    end: Seq,
+    more: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PageOpJson {
+    seq: Seq,
+    accepted_at: Timestamp,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    batch_rest: u32,
+    op: OpJson,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+impl PageJson {
+    /// The JSON form of a page.
+    ///
+    /// # Errors
+    /// When a stored op does not read.
+    pub fn of(page: &Page) -> Result<Self, WireError> {
+        let op = |(index, op): (usize, &PageOp)| {
+            let read = op.op.read().map_err(|error| WireError::Op { index, error })?;
+            Ok::<_, WireError>(PageOpJson {
+                seq: op.seq,
+                accepted_at: op.accepted_at,
+                batch_rest: op.batch_rest,
+                op: OpJson::of(&read)?,
+            })
+        };
+        let ops = page.ops.iter().enumerate().map(op).collect::<Result<_, _>>()?;
+        Ok(Self { ops, next: page.next, end: page.end, more: page.more })
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// When one of the ops is not an op.
+    pub fn read(self) -> Result<Page, WireError> {
+        let op = |(index, op): (usize, PageOpJson)| {
+            let raw: OpBytes = op.op.read(index)?.raw().clone();
+            Ok::<_, WireError>(PageOp { seq: op.seq, accepted_at: op.accepted_at, batch_rest: op.batch_rest, op: raw })
+        };
+        let ops = self.ops.into_iter().enumerate().map(op).collect::<Result<_, _>>()?;
+        Ok(Page { ops, next: self.next, end: self.end, more: self.more })
+    }
+}
+
+/// The answer to a push.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PushedJson {
+    verdicts: Vec<VerdictJson>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newer: Option<PageJson>,
+}
+
+/// `verdict` is `accepted`, `duplicate`, `conflict` or `rejected`; the others say which and where.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct VerdictJson {
+    verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seq: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counter: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head: Option<HeadJson>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct HeadJson {
+    version: Seq,
+    op: OpId,
+    replica: ReplicaId,
+    clock: VectorClock,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
+}
+
+impl VerdictJson {
+    fn of(verdict: &Verdict) -> Self {
+        let named = |name: &str| Self { verdict: name.to_owned(), ..Self::default() };
+        match verdict {
+            Verdict::Accepted { seq } => Self { seq: Some(*seq), ..named("accepted") },
+            Verdict::Duplicate { seq } => Self { seq: Some(*seq), ..named("duplicate") },
+            Verdict::Conflict { reason, head } => Self {
+                reason: Some(reason.name().to_owned()),
+                head: head.as_deref().map(HeadJson::of),
+                ..named("conflict")
+            },
+            Verdict::Rejected { reason } => {
+                Self { reason: Some(reason.name().to_owned()), counter: reason.number(), ..named("rejected") }
+            }
+        }
+    }
+
+    fn read(self) -> Result<Verdict, WireError> {
+        let missing = |what: &str| WireError::Json(format!("a verdict without {what}"));
+        let name = self.reason.unwrap_or_default();
+        Ok(match self.verdict.as_str() {
+            "accepted" => Verdict::Accepted { seq: self.seq.ok_or_else(|| missing("seq"))? },
+            "duplicate" => Verdict::Duplicate { seq: self.seq.ok_or_else(|| missing("seq"))? },
+            "conflict" => {
+                let reason = ConflictReason::ALL.iter().find(|(_, _, known)| *known == name);
+                let reason = reason.map(|(reason, ..)| *reason).ok_or_else(|| missing("a known reason"))?;
+                Verdict::Conflict { reason, head: self.head.map(|head| Box::new(head.read())) }
+            }
+            "rejected" => {
+                let reason = RejectReason::ALL.iter().find(|(_, _, known)| *known == name);
+                let reason = reason.map(|(reason, ..)| *reason).ok_or_else(|| missing("a known reason"))?;
+                Verdict::Rejected { reason: reason.with_number(self.counter.unwrap_or(0)) }
+            }
+            _ => return Err(missing("a known name")),
+        })
+    }
+}
+
+impl HeadJson {
+    fn of(head: &Head) -> Self {
+        let deleted_at = match head.state {
+            HeadState::Tombstone(since) => Some(since),
+            HeadState::Live(_) => None,
+        };
+        Self { version: head.version, op: head.op, replica: head.replica, clock: head.clock.clone(), deleted_at }
+    }
+
+    fn read(self) -> Head {
+        let state = self.deleted_at.map_or(HeadState::Live(None), HeadState::Tombstone);
+        Head { version: self.version, op: self.op, replica: self.replica, clock: self.clock, state }
+    }
+}
+
+impl PushedJson {
+    /// The JSON form of a push's answer.
+    ///
+    /// # Errors
+    /// When a stored op does not read.
+    pub fn of(pushed: &Pushed) -> Result<Self, WireError> {
+        Ok(Self {
+            verdicts: pushed.verdicts.iter().map(VerdictJson::of).collect(),
+            replayed: pushed.replayed,
+            newer: pushed.newer.as_ref().map(PageJson::of).transpose()?,
+        })
+    }
+
+    /// The answer.
+    ///
+    /// # Errors
+    /// When a verdict has no known name or a field is missing.
+    pub fn read(self) -> Result<Pushed, WireError> {
+        let verdicts = self.verdicts.into_iter().map(VerdictJson::read).collect::<Result<_, _>>()?;
+        Ok(Pushed { verdicts, replayed: self.replayed, newer: self.newer.map(PageJson::read).transpose()? })
+    }
+}
+
+/// A log's bounds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct LogJson {
+    /// Which log.
+    pub log: LogId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// First seq kept.
+    pub first: Seq,
+    /// Where it ends.
+    pub end: Cursor,
+    /// What its replicas have written.
+    pub clock: VectorClock,
+    /// The newest full-state op.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_state: Option<Seq>,
+    /// The snapshot kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Seq>,
+    /// Bytes of its ops.
+    pub bytes: u64,
+    /// Whether it takes no writes because it contradicts itself.
+    pub damaged: bool,
+    /// Made by this call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub created: bool,
+}
+
+impl LogJson {
+    /// The JSON form of bounds.
+    #[must_use]
+    pub fn of(log: LogId, bounds: &LogBounds, created: bool) -> Self {
+        Self {
+            log,
+            created_at: bounds.created_at,
+            first: bounds.first,
+            end: bounds.end(),
+            clock: bounds.clock.clone(),
+            full_state: bounds.full_state.as_ref().map(|mark| mark.seq),
+            snapshot: Some(bounds.snapshot).filter(|seq| *seq > Seq::ZERO),
+            bytes: bounds.bytes,
+            damaged: bounds.damaged,
+            created,
+        }
+    }
+}
+
+/// A listing of logs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct LogsJson {
+    /// In id order.
+    pub logs: Vec<LogJson>,
+}
+
+impl LogsJson {
+    /// The JSON form of a listing.
+    #[must_use]
+    pub fn of(logs: &[LogSummary]) -> Self {
+        Self { logs: logs.iter().map(|summary| LogJson::of(summary.log, &summary.bounds, false)).collect() }
+    }
+}
+
+/// A listing of restore points, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct RestorePointsJson {
+    /// The points.
+    pub restore_points: Vec<RestorePointJson>,
+}
+
+/// A full-state op worth going back to, or to before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct RestorePointJson {
+    /// Where.
+    pub seq: Seq,
+    /// Its id.
+    pub op: OpId,
+    /// Why it was written.
+    pub kind: String,
+    /// By whom.
+    pub replica: ReplicaId,
+    /// When, by its author.
+    pub hlc: Hlc,
+    /// When, by the server.
+    pub accepted_at: Timestamp,
+}
+
+impl RestorePointsJson {
+    /// The JSON form of a listing.
+    #[must_use]
+    pub fn of(points: &[RestorePoint]) -> Self {
+        let point = |point: &RestorePoint| RestorePointJson {
+            seq: point.seq,
+            op: point.op,
+            kind: kind_name(OpKind::FullState(point.kind)),
+            replica: point.replica,
+            hlc: point.hlc,
+            accepted_at: point.accepted_at,
+        };
+        Self { restore_points: points.iter().map(point).collect() }
+    }
+
+    /// The listing.
+    ///
+    /// # Errors
+    /// When a kind is not that of a full state.
+    pub fn read(self) -> Result<Vec<RestorePoint>, WireError> {
+        let point = |point: RestorePointJson| match kind_of(&point.kind)? {
+            OpKind::FullState(kind) => Ok(RestorePoint {
+                seq: point.seq,
+                op: point.op,
+                kind,
+                replica: point.replica,
+                hlc: point.hlc,
+                accepted_at: point.accepted_at,
+            }),
+            _ => Err(WireError::Json("a restore point of another kind".into())),
+        };
+        self.restore_points.into_iter().map(point).collect()
+    }
+}
+
+/// The answer to a restore.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct RestoredJson {
+    /// The full-state op that did it.
+    pub seq: Seq,
+    /// The log's end after it.
+    pub end: Cursor,
+}
+
+/// A new token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct TokenJson {
+    /// Its id, to revoke it by.
+    pub id: TokenId,
+    /// The token itself, shown only now.
+    pub token: String,
+}
+
+/// A refusal: a problem document (RFC 9457) with our members `code`, `advice`, `end` and `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct ProblemJson {
+    /// `urn:syncline:problem:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// For people; not part of the API.
+    pub detail: String,
+    /// The stable code.
+    pub code: String,
+    /// `retry`, `fix`, `sign_in`, `resync` or `operator`.
+    pub advice: String,
+    /// Seconds to wait before a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+    /// Where the log ends, when the position was the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Cursor>,
+    /// Which op of the batch, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+}
+
+impl ProblemJson {
+    /// The problem document of a refusal.
+    #[must_use]
+    pub fn of(refusal: &Refusal) -> Self {
+        let name = refusal.code.name();
+        Self {
+            kind: format!("urn:syncline:problem:{}", name.to_ascii_lowercase().replace('_', "-")),
+            title: name.to_ascii_lowercase().replace('_', " "),
+            status: refusal.code.status(),
+            detail: refusal.detail.clone(),
+            code: name.to_owned(),
+            advice: refusal.code.advice().name().to_owned(),
+            retry_after_s: (refusal.code.advice() == crate::call::Advice::Retry).then_some(1),
+            end: refusal.end,
+            index: refusal.index,
+        }
+    }
+
+    /// The refusal; `None` when its code is newer than this build.
+    #[must_use]
+    pub fn read(self) -> Option<Refusal> {
+        let mut refusal = Refusal::new(ErrorCode::from_name(&self.code)?, self.detail);
+        refusal.end = self.end;
+        refusal.index = self.index;
+        Some(refusal)
+    }
+}
