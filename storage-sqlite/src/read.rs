@@ -1,0 +1,187 @@
+//! Reader threads and the four reads.
+//!
+//! What must hold: each read sees one state of the store, and steps over no more rows than its page holds and one.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::params;
+use syncline::id::{BucketId, EntityId, LogId, LogKey};
+use syncline::oplog::{Collection, EntityKey, Head, Snapshot};
+use syncline::seq::Seq;
+use syncline::store::{HeadPage, LogPage, LogSummary, PageLimit, StoreError, StoreErrorKind};
+
+use crate::db::{Db, Next, Source};
+use crate::error::{Failed, Outcome};
+use crate::reply;
+use crate::rows::{self, LogRow};
+
+/// A read that somebody waits for; it answers by itself.
+type Job = Box<dyn FnOnce(&mut Reader) + Send>;
+
+/// The threads that read.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    jobs: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Opens one connection a thread, so that a file that cannot be read is found out when it is opened.
+    pub(crate) fn start(source: &Arc<Source>) -> Outcome<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        let mut readers = Self { jobs: Some(jobs), threads: Vec::new() };
+        for number in 0..source.options.readers {
+            let reader = Reader { source: Arc::clone(source), db: Some(Db::reader(source)?) };
+            let queue = Arc::clone(&queue);
+            let thread = crate::spawn(&format!("syncline-read-{number}"), move || reader.run(&queue))?;
+            readers.threads.push(thread);
+        }
+        Ok(readers)
+    }
+
+    /// Runs a read on some thread, inside a read transaction.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Db) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, reply) = reply::pair();
+        let job: Job = Box::new(move |reader| {
+            if !answer.is_abandoned() {
+                answer.send(reader.read(read));
+            }
+        });
+        let gone = || Failed::new(StoreErrorKind::Unavailable, "the reader threads have stopped");
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let outcome = if sent { reply.await } else { None };
+        outcome.unwrap_or_else(|| Err(gone())).map_err(|failed| failed.during(operation))
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.threads.drain(..).for_each(crate::join);
+    }
+}
+
+struct Reader {
+    source: Arc<Source>,
+    /// `None` after a failure, until the next read.
+    db: Option<Db>,
+}
+
+impl Reader {
+    fn run(mut self, queue: &Mutex<Receiver<Job>>) {
+        loop {
+            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            match job {
+                Ok(job) => job(&mut self),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(&Db) -> Outcome<T>) -> Outcome<T> {
+        self.source.guard.check()?;
+        let db = match self.db.take() {
+            Some(db) => db,
+            None => Db::reader(&self.source)?,
+        };
+        db.run("BEGIN", [])?;
+        let outcome = read(&db);
+        // A connection that cannot end its transaction is not used again.
+        if db.run("COMMIT", []).is_ok() {
+            self.db = Some(db);
+        }
+        outcome
+    }
+}
+
+pub(crate) fn ops_after(db: &Db, log: LogKey, after: Seq, limit: PageLimit) -> Outcome<LogPage> {
+    let Some(row) = LogRow::find(db, log)? else {
+        return Ok(LogPage { bounds: None, anchor: None, ops: Vec::new() });
+    };
+    let (origin, last) = (row.bounds.tip.origin, row.bounds.last);
+    let mut ops = Vec::new();
+    let mut held = 0;
+    if after < last {
+        db.each(
+            "SELECT seq, digest, anchor, accepted_at, batch_rest, body FROM op
+             WHERE log = ?1 AND seq > ?2 ORDER BY seq",
+            params![row.id, rows::number(after.get())?],
+            |op| {
+                let seq = rows::seq(op, 0)?;
+                if seq > last {
+                    return Err(Failed::corrupt(format!("op {seq} stands behind {last}, the end of its log")));
+                }
+                let size = op.get_ref(5)?.as_blob().map_or(0, <[u8]>::len);
+                if !limit.takes(ops.len(), held, size) {
+                    return Ok(Next::Stop);
+                }
+                held += size;
+                ops.push(rows::logged_op(op, origin, seq)?);
+                Ok(if ops.len() < limit.ops_max() { Next::More } else { Next::Stop })
+            },
+        )?;
+    }
+    Ok(LogPage { anchor: row.anchor(db, after)?, bounds: Some(row.bounds), ops })
+}
+
+pub(crate) fn heads(
+    db: &Db,
+    log: LogKey,
+    collection: &Collection,
+    after: Option<&EntityKey>,
+    limit: usize,
+) -> Outcome<HeadPage> {
+    let nothing = HeadPage { heads: Vec::new(), more: false };
+    // The key to start behind may be of another collection, and then all of this one is before or behind it.
+    let start: Option<EntityId> = match after {
+        Some(after) if after.collection > *collection => return Ok(nothing),
+        Some(after) if after.collection == *collection => Some(after.entity),
+        _ => None,
+    };
+    let Some(row) = LogRow::find(db, log)? else { return Ok(nothing) };
+    let start: &[u8] = start.as_ref().map_or(&[], |entity| entity.as_bytes());
+    let (mut found, mut more) = (Vec::new(), false);
+    db.each(
+        "SELECT entity, body FROM head WHERE log = ?1 AND collection = ?2 AND entity > ?3 ORDER BY entity",
+        params![row.id, collection.as_str().as_bytes(), start],
+        |head| {
+            if found.len() == limit {
+                more = true;
+                return Ok(Next::Stop);
+            }
+            let entity = EntityId::from_bytes(rows::fixed(head, 0)?);
+            let key = EntityKey { collection: collection.clone(), entity };
+            found.push((key, Head::from_bytes(rows::bytes(head, 1)?)?));
+            Ok(Next::More)
+        },
+    )?;
+    Ok(HeadPage { heads: found, more })
+}
+
+pub(crate) fn snapshot(db: &Db, log: LogKey, at: Seq) -> Outcome<Option<Snapshot>> {
+    LogRow::find(db, log)?.map_or(Ok(None), |row| row.snapshot(db, at))
+}
+
+pub(crate) fn logs(db: &Db, bucket: BucketId, after: Option<LogId>, limit: usize) -> Outcome<Vec<LogSummary>> {
+    let after: &[u8] = after.as_ref().map_or(&[], |log| log.as_bytes());
+    let mut found = Vec::new();
+    db.each(
+        "SELECT log, bounds FROM log WHERE bucket = ?1 AND log > ?2 ORDER BY log",
+        params![bucket.as_bytes(), after],
+        |row| {
+            if found.len() == limit {
+                return Ok(Next::Stop);
+            }
+            found.push(rows::summary(row)?);
+            Ok(Next::More)
+        },
+    )?;
+    Ok(found)
+}

@@ -1,0 +1,73 @@
+//! The tables, as numbered migrations.
+//!
+//! What must hold: a migration that was released never changes; each is applied in one transaction together with
+//! its number in `user_version`, so that a cut-off upgrade is one that did not happen; a file from a newer binary
+//! is refused untouched.
+//!
+//! A log's 32 bytes of key are mapped onto a small integer, so that no row repeats them. All keys are blobs,
+//! compared as bytes. Integers that are `u64` in core are at most 2^63 − 1 there and fit SQLite's.
+
+use syncline::store::StoreErrorKind;
+
+use crate::db::Db;
+use crate::error::{Failed, Outcome};
+
+/// "Sycl": says in the file's header whose file it is.
+const APPLICATION: i32 = 0x5379_636C;
+
+const MIGRATIONS: &[&str] = &[
+    // 1: everything core 0.1 keeps.
+    "CREATE TABLE log (
+         id INTEGER PRIMARY KEY, bucket BLOB NOT NULL, log BLOB NOT NULL, bounds BLOB NOT NULL,
+         UNIQUE (bucket, log)) STRICT;
+     CREATE TABLE op (
+         log INTEGER NOT NULL, seq INTEGER NOT NULL, op_id BLOB NOT NULL, digest BLOB NOT NULL,
+         anchor BLOB NOT NULL, accepted_at INTEGER NOT NULL, batch_rest INTEGER NOT NULL, body BLOB NOT NULL,
+         PRIMARY KEY (log, seq)) STRICT, WITHOUT ROWID;
+     CREATE UNIQUE INDEX op_by_id ON op (log, op_id);
+     CREATE TABLE op_past (
+         log INTEGER NOT NULL, op_id BLOB NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT NULL,
+         PRIMARY KEY (log, op_id)) STRICT, WITHOUT ROWID;
+     CREATE TABLE head (
+         log INTEGER NOT NULL, collection BLOB NOT NULL, entity BLOB NOT NULL, body BLOB NOT NULL,
+         PRIMARY KEY (log, collection, entity)) STRICT, WITHOUT ROWID;
+     CREATE TABLE slot (
+         log INTEGER NOT NULL, name BLOB NOT NULL, collection BLOB NOT NULL, entity BLOB NOT NULL,
+         PRIMARY KEY (log, name)) STRICT, WITHOUT ROWID;
+     CREATE TABLE receipt (
+         log INTEGER NOT NULL, request BLOB NOT NULL, fingerprint BLOB NOT NULL, answer BLOB NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (log, request)) STRICT, WITHOUT ROWID;
+     CREATE INDEX receipt_by_time ON receipt (log, at);
+     CREATE TABLE snapshot (
+         log INTEGER PRIMARY KEY, seq INTEGER NOT NULL, anchor BLOB NOT NULL, clock BLOB NOT NULL,
+         schema_version INTEGER NOT NULL, form INTEGER NOT NULL, payload BLOB NOT NULL, digest BLOB NOT NULL) STRICT;",
+];
+
+/// Brings the file up to this binary's schema.
+pub(crate) fn migrate(db: &Db) -> Outcome<()> {
+    let connection = db.connection();
+    let found = number(db, "user_version")?;
+    let known = MIGRATIONS.len();
+    let applied = usize::try_from(found).map_err(|_| Failed::corrupt(format!("schema version {found}")))?;
+    if applied > known {
+        let text = format!("the file has schema version {found}, this binary knows versions up to {known}");
+        return Err(Failed::new(StoreErrorKind::Unsupported, text));
+    }
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application = number(db, "application_id")?;
+    if (tables > 0 || applied > 0) && application != APPLICATION {
+        let text = format!("the file is a database of another program (application id {application:#x})");
+        return Err(Failed::new(StoreErrorKind::Unsupported, text));
+    }
+    for (version, sql) in MIGRATIONS.iter().enumerate().skip(applied).map(|(index, sql)| (index + 1, sql)) {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {sql} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}; COMMIT;"
+        ))?;
+    }
+    Ok(())
+}
+
+fn number(db: &Db, pragma: &str) -> Outcome<i32> {
+    Ok(db.connection().query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))?)
+}
