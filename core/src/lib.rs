@@ -5,6 +5,8 @@ pub mod call;
 pub mod client;
 pub mod clock;
 pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod decide;
 pub mod digest;
 pub mod id;
@@ -21,9 +23,3 @@ pub use digest::Digest;
 pub use id::{BucketId, EntityId, LogId, LogKey, OpId, ReplicaId, RequestId, TokenId};
 pub use seq::{Anchor, Cursor, Origin, Seq};
 pub use time::{Env, Hlc, Timestamp};
-
-/// x
-#[macro_export]
-macro_rules! store_conformance {
-    () => {};
-}

@@ -1,1 +1,172 @@
-//! The exported suites: what every [`Store`](crate::store::Store) must pass. Not covered by semver.
+//! The suite that every [`Store`](crate::store::Store) must pass, for authors of adapters. Not covered by semver.
+//!
+//! ```ignore
+//! syncline::store_conformance! { run: block_on, fresh: || async { Fixture::of(MyStore::new()) } }
+//! ```
+//!
+//! expands to one `#[test]` per case. `run` drives a future to its end on whatever runtime the store needs; `fresh`
+//! makes an empty store. A case is a named async function over the store and says in its name what it proves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "cases fail by panicking")]
+
+pub mod author;
+pub mod heads;
+pub mod logs;
+pub mod model;
+pub mod order;
+pub mod pages;
+pub mod prune;
+pub mod race;
+pub mod receipts;
+pub mod snapshots;
+pub mod support;
+pub mod verdicts;
+pub mod writes;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::store::Store;
+
+/// A store to test, and whatever must live as long as it does (a temporary folder, say).
+#[derive(Debug)]
+pub struct Fixture {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Dropped after the store.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl Fixture {
+    /// A store that needs nothing else.
+    #[must_use]
+    pub fn of(store: impl Store) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(()) }
+    }
+
+    /// A store and what it stands on.
+    #[must_use]
+    pub fn with(store: impl Store, keep: impl Any + Send) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(keep) }
+    }
+}
+
+/// One `#[test]` per conformance case.
+#[macro_export]
+macro_rules! store_conformance {
+    (run: $run:expr, fresh: $fresh:expr) => {
+        $crate::store_conformance_cases! { ($run) ($fresh)
+            verdicts: [
+                an_op_is_accepted_once_and_then_a_duplicate
+                the_same_id_with_other_content_is_refused
+                a_batch_gets_one_verdict_per_op_in_order
+                an_op_sees_what_the_ops_before_it_in_the_batch_did
+                an_atomic_batch_lands_whole_or_not_at_all
+                causal_ops_must_have_seen_what_they_change
+                the_first_write_whose_precondition_holds_wins
+                appended_entities_never_change
+                a_delete_leaves_a_tombstone_that_judges
+                a_counter_that_skips_or_repeats_is_refused
+                a_clock_names_only_what_the_log_has
+                a_conflict_spends_the_authors_counter
+                a_full_state_supersedes_what_had_not_seen_it
+                only_one_replica_seeds_a_log
+                an_op_about_several_entities_is_accepted_for_all_or_none
+                system_collections_are_reserved
+                unknown_kinds_and_schema_versions_are_stored_and_relayed
+            ]
+            order: [
+                seqs_are_dense_from_one
+                ops_come_back_byte_for_byte
+                anchors_chain_from_genesis
+                a_cursor_that_does_not_fit_writes_nothing
+                a_log_made_again_has_another_origin
+            ]
+            pages: [
+                a_page_ends_by_count_and_by_bytes
+                a_page_always_holds_at_least_one_op
+                pages_join_without_hole_or_overlap
+                a_page_carries_bounds_and_anchor_of_the_same_read
+                an_absent_log_reads_as_empty
+                past_the_end_there_is_nothing
+            ]
+            heads: [
+                heads_come_in_key_order_by_bytes
+                heads_page_without_hole_or_overlap
+                a_head_is_replaced_not_added
+                one_head_is_found_by_its_key
+            ]
+            receipts: [
+                a_repeated_request_gets_the_first_answer
+                a_request_id_stands_for_one_request
+                an_aborted_atomic_batch_is_remembered_too
+                receipts_go_by_age
+            ]
+            snapshots: [
+                the_newest_snapshot_is_kept
+                a_snapshot_off_the_log_is_not_kept
+                a_snapshot_newer_than_asked_is_not_given
+            ]
+            logs: [
+                making_a_log_twice_makes_it_once
+                logs_are_listed_in_id_order
+                buckets_are_apart
+                deleting_takes_what_was_seen
+                a_deleted_log_is_gone_with_everything
+                a_damaged_log_takes_no_writes
+            ]
+            prune: [
+                pruned_ops_are_gone_and_the_rest_stays
+                a_pruned_op_id_still_has_its_one_effect
+            ]
+            writes: [
+                an_aborted_decision_leaves_nothing
+                a_decision_may_read_in_rounds
+                a_decision_that_keeps_reading_is_stopped
+                writes_that_contradict_the_view_are_refused
+                a_read_outside_the_scope_is_refused
+                two_logs_change_together_or_not_at_all
+                slots_have_one_holder
+                a_panicking_decision_harms_nobody
+            ]
+            race: [
+                racing_writers_get_dense_seqs
+                the_same_batch_pushed_twice_at_once_lands_once
+                a_log_made_by_many_at_once_has_one_origin
+                racing_preconditions_have_one_winner
+            ]
+            model: [
+                random_runs_agree_with_the_memory_store
+            ]
+        }
+    };
+}
+
+/// Expands the list of [`store_conformance!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_cases {
+    (($run:expr) ($fresh:expr) $($family:ident: [$($case:ident)*])*) => {$(
+        $crate::store_conformance_family! { ($run) ($fresh) $family: [$($case)*] }
+    )*};
+}
+
+/// Expands one family of [`store_conformance!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_family {
+    (($run:expr) ($fresh:expr) $family:ident: []) => {};
+    (($run:expr) ($fresh:expr) $family:ident: [$case:ident $($rest:ident)*]) => {
+        #[test]
+        fn $case() {
+            let fresh = $fresh;
+            $run(async move {
+                let fixture: $crate::conformance::Fixture = fresh().await;
+                let store = std::sync::Arc::clone(&fixture.store);
+                $crate::conformance::$family::$case(store).await;
+                drop(fixture);
+            });
+        }
+        $crate::store_conformance_family! { ($run) ($fresh) $family: [$($rest)*] }
+    };
+}

@@ -23,7 +23,9 @@ use crate::time::{Hlc, Timestamp};
 mod answer;
 mod ask;
 
-pub use answer::{LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, TokenJson};
+pub use answer::{
+    FullStateJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, TokenJson,
+};
 pub use ask::{MintTokenJson, OpJson, PushJson, RestoreJson, SnapshotJson, UndoRestoreJson};
 
 /// Content in one of its three forms; exactly one field is there.

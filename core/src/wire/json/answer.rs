@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::call::ErrorCode;
-use crate::oplog::{ConflictReason, HeadState, OpBytes, RejectReason};
+use crate::oplog::{ConflictReason, FullStateMark, HeadState, OpBytes, RejectReason};
+use crate::seq::Anchor;
 use crate::store::LogSummary;
 
 /// A page of a log.
@@ -181,13 +182,15 @@ pub struct LogJson {
     pub created_at: Timestamp,
     /// First seq kept.
     pub first: Seq,
+    /// The running hash before the first seq kept.
+    pub base: Anchor,
     /// Where it ends.
     pub end: Cursor,
     /// What its replicas have written.
     pub clock: VectorClock,
     /// The newest full-state op.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub full_state: Option<Seq>,
+    pub full_state: Option<FullStateJson>,
     /// The snapshot kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Seq>,
@@ -200,6 +203,20 @@ pub struct LogJson {
     pub created: bool,
 }
 
+/// A log's newest full-state op.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct FullStateJson {
+    /// Its place.
+    pub seq: Seq,
+    /// Its id.
+    pub op: OpId,
+    /// What it had seen.
+    pub clock: VectorClock,
+    /// What the whole log had seen when it was accepted.
+    pub seen: VectorClock,
+}
+
 impl LogJson {
     /// The JSON form of bounds.
     #[must_use]
@@ -208,14 +225,46 @@ impl LogJson {
             log,
             created_at: bounds.created_at,
             first: bounds.first,
+            base: bounds.base,
             end: bounds.end(),
             clock: bounds.clock.clone(),
-            full_state: bounds.full_state.as_ref().map(|mark| mark.seq),
+            full_state: bounds.full_state.as_ref().map(|mark| FullStateJson {
+                seq: mark.seq,
+                op: mark.op,
+                clock: mark.clock.clone(),
+                seen: mark.seen.clone(),
+            }),
             snapshot: Some(bounds.snapshot).filter(|seq| *seq > Seq::ZERO),
             bytes: bounds.bytes,
             damaged: bounds.damaged,
             created,
         }
+    }
+
+    /// The bounds.
+    ///
+    /// # Errors
+    /// When the end has no anchor.
+    pub fn read(self) -> Result<LogBounds, WireError> {
+        let tip = self.end.anchor.ok_or_else(|| WireError::Json("a log's end has an anchor".into()))?;
+        let full_state = self.full_state.map(|mark| FullStateMark {
+            seq: mark.seq,
+            op: mark.op,
+            clock: mark.clock,
+            seen: mark.seen,
+        });
+        Ok(LogBounds {
+            created_at: self.created_at,
+            first: self.first,
+            last: self.end.seq,
+            base: self.base,
+            tip,
+            clock: self.clock,
+            full_state,
+            snapshot: self.snapshot.unwrap_or(Seq::ZERO),
+            bytes: self.bytes,
+            damaged: self.damaged,
+        })
     }
 }
 
@@ -232,6 +281,14 @@ impl LogsJson {
     #[must_use]
     pub fn of(logs: &[LogSummary]) -> Self {
         Self { logs: logs.iter().map(|summary| LogJson::of(summary.log, &summary.bounds, false)).collect() }
+    }
+
+    /// The listing.
+    ///
+    /// # Errors
+    /// When the end of one has no anchor.
+    pub fn read(self) -> Result<Vec<LogSummary>, WireError> {
+        self.logs.into_iter().map(|log| Ok(LogSummary { log: log.log, bounds: log.read()? })).collect()
     }
 }
 
