@@ -31,7 +31,8 @@ impl Bouncer {
         let guard = Guard::arm(
             r#"
             pid="$(cat "$1/pid" 2>/dev/null)"
-            [ -n "$pid" ] && kill -TERM "$pid" && while kill -0 "$pid"; do sleep 0.02; done
+            [ -n "$pid" ] && kill -TERM "$pid"
+            for _ in $(seq 250); do kill -0 "$pid" || break; sleep 0.02; done
             rm -rf "$1""#,
             &[&folder.to_string_lossy()],
         )?;

@@ -48,7 +48,8 @@ impl Cluster {
         let guard = Guard::arm(
             r#"
             pid="$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)"
-            [ -n "$pid" ] && kill -QUIT "$pid" && while kill -0 "$pid"; do sleep 0.02; done
+            [ -n "$pid" ] && kill -QUIT "$pid"
+            for _ in $(seq 250); do kill -0 "$pid" || break; sleep 0.02; done
             rm -rf "$1""#,
             &[&folder.to_string_lossy()],
         )?;

@@ -1,0 +1,182 @@
+//! The four reads: each one statement, and so one consistent view of the store.
+//!
+//! What must hold: no read loads more than about a page, whatever the log holds.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use syncline::oplog::{Collection, EntityKey, Gap, Head, Snapshot};
+use syncline::store::{HeadPage, LogPage, LogSummary, PageLimit, StoreError, StoreErrorKind};
+use syncline::{BucketId, EntityId, LogId, LogKey, Seq};
+use tokio::time::timeout;
+
+use crate::error::{Failure, Phase, classify, corrupt, new};
+use crate::pool::Pool;
+use crate::rows::{self, Columns, number};
+use crate::transact::simple;
+
+/// The bounds, the op at the cursor, and ops after it up to a number and a sum of bytes, one at least.
+/// A payload that is not on the page is never fetched: its length is known without it.
+const OPS_AFTER: &str = "\
+WITH this AS (SELECT id, bounds FROM log WHERE bucket = $1 AND log = $2)
+SELECT 0, 0::bigint, NULL::bytea, NULL::bytea, 0::bigint, 0::bigint, bounds, pg_is_in_recovery() FROM this
+UNION ALL
+SELECT 1, op.seq, NULL, op.anchor, 0, 0, NULL, false FROM this JOIN op ON op.log = this.id AND op.seq = $3
+UNION ALL
+SELECT 2, seq, digest, anchor, accepted_at, batch_rest, bytes, false FROM (
+ SELECT seq, digest, anchor, accepted_at, batch_rest, bytes,
+  sum(octet_length(bytes)) OVER held AS held, row_number() OVER held AS place
+ FROM (
+  SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > $3 ORDER BY seq LIMIT $4
+ ) next
+ WINDOW held AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
+) page WHERE held <= $5 OR place = 1";
+
+const HEADS: &str = "\
+SELECT head.collection, head.entity, head.head FROM head
+WHERE head.log = (SELECT id FROM log WHERE bucket = $1 AND log = $2) AND head.collection = $3 AND head.entity > $4
+ORDER BY head.entity LIMIT $5";
+
+const SNAPSHOT: &str = "\
+SELECT seq, anchor, clock, schema_version, form, payload FROM snapshot
+WHERE log = (SELECT id FROM log WHERE bucket = $1 AND log = $2) AND seq <= $3";
+
+const LOGS: &str = "SELECT log, bounds FROM log WHERE bucket = $1 AND log > $2 ORDER BY log LIMIT $3";
+
+type Statement = Query<'static, Postgres, PgArguments>;
+
+/// How to run reads.
+#[derive(Debug)]
+pub(crate) struct Reader<'s> {
+    pub(crate) pool: &'s Pool,
+    pub(crate) limit: Duration,
+    /// Behind a pooler, parse and execution of one statement meet the same backend only inside a transaction.
+    pub(crate) in_transaction: bool,
+}
+
+impl Reader<'_> {
+    pub(crate) async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {
+        const OPERATION: &str = "ops_after";
+        let statement =
+            || of_log(OPS_AFTER, log).bind(number(after)).bind(count(limit.ops_max())).bind(count(limit.bytes_max()));
+        let answer = self.fetch(OPERATION, statement).await?;
+        let mut page = LogPage { bounds: None, anchor: None, ops: Vec::with_capacity(answer.len()) };
+        for row in &answer {
+            let columns = Columns::of(row, OPERATION);
+            match columns.get::<i32>(0)? {
+                0 if columns.get::<bool>(7)? => {
+                    return Err(new(StoreErrorKind::Unsupported, OPERATION).because("this server is a read replica"));
+                }
+                0 => page.bounds = Some(rows::bounds(OPERATION, columns.bytes(6)?)?),
+                1 => page.anchor = Some(columns.anchor(3)?),
+                _ => page.ops.push(columns.logged_op(1)?),
+            }
+        }
+        page.ops.sort_unstable_by_key(|logged| logged.seq);
+        if let Some(bounds) = &page.bounds {
+            page.anchor = Gap::anchor_from_bounds(after, bounds).or(page.anchor);
+        }
+        Ok(page)
+    }
+
+    pub(crate) async fn heads(
+        &self,
+        log: LogKey,
+        collection: &Collection,
+        after: Option<&EntityKey>,
+        limit: usize,
+    ) -> Result<HeadPage, StoreError> {
+        const OPERATION: &str = "heads";
+        // No id is shorter than 16 bytes, so all of them come after the empty one.
+        let after: &[u8] = match after.map(|key| (key.collection.cmp(collection), &key.entity)) {
+            Some((Ordering::Greater, _)) => return Ok(HeadPage { heads: Vec::new(), more: false }),
+            Some((Ordering::Equal, entity)) => entity.as_bytes(),
+            Some((Ordering::Less, _)) | None => &[],
+        };
+        let statement = || {
+            let most = count(limit.saturating_add(1));
+            of_log(HEADS, log).bind(collection.as_str().to_owned()).bind(after.to_vec()).bind(most)
+        };
+        let answer = self.fetch(OPERATION, statement).await?;
+        let read = |row: &PgRow| {
+            let columns = Columns::of(row, OPERATION);
+            let head = Head::from_bytes(columns.bytes(2)?);
+            let head = head.map_err(|error| corrupt(OPERATION, "a head").caused_by(error))?;
+            let entity = EntityId::from_bytes(columns.fixed(1)?);
+            Ok((EntityKey { collection: collection.clone(), entity }, head))
+        };
+        let heads = answer.iter().take(limit).map(read).collect::<Result<_, StoreError>>()?;
+        Ok(HeadPage { heads, more: answer.len() > limit })
+    }
+
+    pub(crate) async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {
+        const OPERATION: &str = "snapshot";
+        let answer = self.fetch(OPERATION, || of_log(SNAPSHOT, log).bind(number(at))).await?;
+        answer.first().map(|row| Columns::of(row, OPERATION).snapshot()).transpose()
+    }
+
+    pub(crate) async fn logs(
+        &self,
+        bucket: BucketId,
+        after: Option<LogId>,
+        limit: usize,
+    ) -> Result<Vec<LogSummary>, StoreError> {
+        const OPERATION: &str = "logs";
+        let statement = || {
+            let after = after.map_or_else(Vec::new, |log| log.as_bytes().to_vec());
+            sqlx::query(LOGS).bind(*bucket.as_bytes()).bind(after).bind(count(limit))
+        };
+        let answer = self.fetch(OPERATION, statement).await?;
+        let read = |row: &PgRow| {
+            let columns = Columns::of(row, OPERATION);
+            let bounds = rows::bounds(OPERATION, columns.bytes(1)?)?;
+            Ok(LogSummary { log: LogId::from_bytes(columns.fixed(0)?), bounds })
+        };
+        answer.iter().map(read).collect()
+    }
+
+    /// A connection that died while it was idle is replaced once; a read leaves no trace, so it may run again.
+    async fn fetch(
+        &self,
+        operation: &'static str,
+        make: impl Fn() -> Statement + Sync,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        match self.attempt(operation, make()).await {
+            Err(Failure::Lost(_)) => {
+                self.pool.forget_idle();
+                self.attempt(operation, make()).await.map_err(Failure::into_error)
+            }
+            other => other.map_err(Failure::into_error),
+        }
+    }
+
+    async fn attempt(&self, operation: &'static str, statement: Statement) -> Result<Vec<PgRow>, Failure> {
+        let mut lease = self.pool.take(operation).await?;
+        let work = async {
+            if self.in_transaction {
+                simple(&mut lease, "BEGIN READ ONLY", Phase::Work).await?;
+            }
+            let told = |error| classify(operation, Phase::Work, error);
+            let answer = statement.fetch_all(lease.counted()).await.map_err(told)?;
+            if self.in_transaction {
+                simple(&mut lease, "COMMIT", Phase::Work).await?;
+            }
+            Ok::<_, Failure>(answer)
+        };
+        let answer =
+            timeout(self.limit, work).await.map_err(|_| Failure::Fatal(new(StoreErrorKind::Timeout, operation)))??;
+        lease.give_back();
+        Ok(answer)
+    }
+}
+
+fn of_log(sql: &'static str, log: LogKey) -> Statement {
+    sqlx::query(sql).bind(*log.bucket.as_bytes()).bind(*log.log.as_bytes())
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
