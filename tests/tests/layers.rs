@@ -1,0 +1,222 @@
+//! The house's walls: who may know whom. Each wall is a test, so that it cannot fall unnoticed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Core's modules from the ground up. A module may use those of its own and of lower layers.
+const LAYERS: &[&[&str]] = &[
+    &["id", "digest", "codec", "limits", "seq", "time"],
+    &["clock"],
+    &["oplog", "access"],
+    &["decide"],
+    &["store"],
+    &["call"],
+    &["server", "client"],
+    &["wire"],
+    &["arbitrary", "conformance"],
+];
+
+/// Layers whose modules are siblings that do not know each other.
+const SIBLINGS: &[(&str, &str)] = &[("server", "client"), ("client", "server"), ("oplog", "access")];
+
+/// Everything core may be built from. None of it can do I/O.
+const CORE_CLOSURE: &[&str] = &[
+    "async-trait",
+    "base64",
+    "block-buffer",
+    "bytes",
+    "cfg-if",
+    "const-oid",
+    "cpufeatures",
+    "crypto-common",
+    "digest",
+    "hybrid-array",
+    "itoa",
+    "libc",
+    "memchr",
+    "proc-macro2",
+    "quote",
+    "ryu",
+    "serde",
+    "serde_core",
+    "serde_derive",
+    "serde_json",
+    "sha2",
+    "syn",
+    "syncline",
+    "thiserror",
+    "thiserror-impl",
+    "typenum",
+    "unicode-ident",
+    "uuid",
+    "zmij",
+];
+
+const FILE_LINES_MAX: usize = 500;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The top-level module of core that a file belongs to.
+fn module(file: &Path) -> String {
+    let inside = file.strip_prefix(root().join("core/src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Every `crate::name` in code, comments left out.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or(""));
+    let mut used = BTreeSet::new();
+    for line in code {
+        for (at, _) in line.match_indices("crate::") {
+            let rest = &line[at + "crate::".len()..];
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            used.insert(name);
+        }
+    }
+    used
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Names after `crate::` that are not modules are re-exports of the foundations, which everyone may use.
+#[test]
+fn core_modules_use_only_lower_layers() {
+    let layer: BTreeMap<&str, usize> =
+        LAYERS.iter().enumerate().flat_map(|(index, names)| names.iter().map(move |name| (*name, index))).collect();
+    let mut faults = Vec::new();
+    for file in rust_files(&root().join("core/src")) {
+        let own = module(&file);
+        if own == "lib" {
+            continue;
+        }
+        let own_layer = layer.get(own.as_str()).unwrap_or_else(|| panic!("module {own} has no layer"));
+        for used in used_modules(&fs::read_to_string(&file).unwrap()) {
+            let Some(used_layer) = layer.get(used.as_str()) else { continue };
+            let sibling = SIBLINGS.contains(&(own.as_str(), used.as_str()));
+            if used_layer > own_layer || sibling {
+                faults.push(format!("{} uses crate::{used}", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Purity is what makes core simulatable: nothing below it can open a file or a socket.
+#[test]
+fn core_is_built_only_from_the_allow_list() {
+    let tree = cargo(&["tree", "-p", "syncline", "-e", "normal,build", "--prefix", "none", "--format", "{p}"]);
+    let closure: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let allowed: BTreeSet<&str> = CORE_CLOSURE.iter().copied().collect();
+    let strangers: Vec<_> = closure.iter().filter(|name| !allowed.contains(**name) && !name.is_empty()).collect();
+    assert!(strangers.is_empty(), "core's dependency closure grew by {strangers:?}");
+}
+
+#[test]
+fn core_does_no_io_and_asks_no_clock() {
+    let banned = ["std::fs", "std::net", "std::process", "std::thread", "SystemTime", "Instant::now", "std::env::"];
+    for file in rust_files(&root().join("core/src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for line in text.lines().map(|line| line.split("//").next().unwrap_or("")) {
+            for name in banned {
+                assert!(!line.contains(name), "{}: {name}", file.display());
+            }
+        }
+    }
+}
+
+/// Adapters see rows and bytes; the transport sees calls and replies; only programs, tests and benches see it all.
+#[test]
+fn crates_depend_in_one_direction() {
+    let ours = |manifest: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(root().join(manifest).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        let dependencies = manifest.get("dependencies").and_then(|value| value.as_table()).unwrap();
+        dependencies.keys().filter(|name| name.starts_with("syncline")).cloned().collect()
+    };
+    for adapter in ["storage-sqlite", "storage-postgres", "blob-fs", "blob-s3", "transport-http"] {
+        assert_eq!(ours(adapter), BTreeSet::from(["syncline".to_owned()]), "{adapter}");
+    }
+    assert!(ours("core").is_empty());
+    let transport = fs::read_to_string(root().join("transport-http/Cargo.toml")).unwrap();
+    for database in ["rusqlite", "sqlx"] {
+        assert!(!transport.contains(database), "the transport knows {database}");
+    }
+    for adapter in ["storage-sqlite", "storage-postgres"] {
+        let manifest = fs::read_to_string(root().join(adapter).join("Cargo.toml")).unwrap();
+        for http in ["axum", "hyper", "reqwest"] {
+            assert!(!manifest.contains(http), "{adapter} knows {http}");
+        }
+    }
+}
+
+#[test]
+fn one_file_of_the_server_names_concrete_stores() {
+    for file in rust_files(&root().join("examples/server/src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let names = text.contains("syncline_storage_");
+        assert_eq!(names, file.ends_with("wiring.rs"), "{}", file.display());
+    }
+}
+
+/// Two copies of SQLite in one program corrupt each other's locks; sqlx's optional features would bring the second.
+#[test]
+fn there_is_one_sqlite() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    assert_eq!(lock.matches("name = \"libsqlite3-sys\"").count(), 1);
+    assert!(!lock.contains("name = \"sqlx-sqlite\""));
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let folders = ["core", "storage-sqlite", "storage-postgres", "transport-http", "examples", "benches", "tests"];
+    for file in folders.iter().flat_map(|folder| rust_files(&root().join(folder))) {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines", file.display());
+    }
+}
+
+/// Every licence in the tree is on deny.toml's list; nothing banned there is in the lock file.
+#[test]
+fn dependencies_are_licensed_and_not_banned() {
+    let deny: toml::Table = fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap();
+    let allowed: BTreeSet<&str> =
+        deny["licenses"]["allow"].as_array().unwrap().iter().filter_map(|value| value.as_str()).collect();
+    let metadata: serde_json::Value =
+        serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--all-features"])).unwrap();
+    for package in metadata["packages"].as_array().unwrap() {
+        let licence = package["license"].as_str().unwrap_or("");
+        let options = licence.split(" OR ").flat_map(|option| option.split('/'));
+        let acceptable = options.clone().any(|option| {
+            option
+                .trim_matches(['(', ')', ' '])
+                .split(" AND ")
+                .all(|part| allowed.contains(part.trim_matches(['(', ')', ' '])))
+        });
+        assert!(acceptable, "{} is licensed {licence:?}", package["name"]);
+        for ban in deny["bans"]["deny"].as_array().unwrap() {
+            assert_ne!(package["name"].as_str(), ban["name"].as_str(), "{}", ban["reason"]);
+        }
+    }
+}
