@@ -64,16 +64,17 @@ impl Page {
             seq = op.seq;
         }
         let Some(theirs) = self.next.anchor else {
-            return if self.next == cursor { Ok(()) } else { Err(Gap::Diverged) };
+            return if self.next == cursor && self.ops.is_empty() { Ok(()) } else { Err(Gap::Diverged) };
         };
         let start = match cursor.anchor {
             Some(anchor) if anchor.origin != theirs.origin => return Err(Gap::ForeignLog),
-            Some(anchor) => anchor,
-            None if cursor.seq == Seq::ZERO => Anchor::genesis(log, theirs.origin),
-            // A reader without an anchor has nothing to check against.
-            None => return Ok(()),
+            Some(anchor) => Some(anchor),
+            None if cursor.seq == Seq::ZERO => Some(Anchor::genesis(log, theirs.origin)),
+            // A reader without an anchor has no history to check against, only numbers.
+            None => None,
         };
-        let ours = self.ops.iter().fold(start, |anchor, op| anchor.extend(op.op.digest()));
-        if self.next.seq == seq && ours == theirs { Ok(()) } else { Err(Gap::Diverged) }
+        let ours = start.map(|start| self.ops.iter().fold(start, |anchor, op| anchor.extend(op.op.digest())));
+        let follows = self.next.seq == seq && ours.is_none_or(|ours| ours == theirs);
+        if follows { Ok(()) } else { Err(Gap::Diverged) }
     }
 }
