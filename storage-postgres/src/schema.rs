@@ -52,9 +52,12 @@ async fn refuse_replica(lease: &mut Lease) -> Result<(), StoreError> {
     if replica == Some(false) { Ok(()) } else { Err(unsupported("this server is a read replica; name the primary")) }
 }
 
+/// By a scan of the catalog: `to_regclass` may answer from a cache that does not know what another server made while
+/// this one waited for the lock.
 async fn tables_exist(lease: &mut Lease) -> Result<bool, StoreError> {
-    let rows =
-        fetch(lease, "SELECT to_regclass(quote_ident(current_schema()) || '.syncline_schema') IS NOT NULL").await?;
+    const SQL: &str = "SELECT EXISTS (SELECT FROM pg_tables \
+                       WHERE schemaname = current_schema() AND tablename = 'syncline_schema')";
+    let rows = fetch(lease, SQL).await?;
     Ok(rows.first().and_then(|row| row.try_get::<bool, _>(0).ok()) == Some(true))
 }
 

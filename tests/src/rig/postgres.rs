@@ -94,6 +94,16 @@ impl Cluster {
             .with_context(|| fs::read_to_string(self.folder.join("log")).unwrap_or_default())
     }
 
+    /// Restarts it as a replica of nobody: it answers reads and takes no writes.
+    ///
+    /// # Errors
+    /// When it does not restart.
+    pub fn become_replica(&self) -> anyhow::Result<()> {
+        self.tools.run(&self.folder, "pg_ctl", &["-s", "-w", "-D", "data", "-m", "fast", "stop"])?;
+        fs::write(self.folder.join("data/standby.signal"), "")?;
+        self.run()
+    }
+
     fn init(&self) -> anyhow::Result<()> {
         if let Some(owner) = &self.tools.owner {
             chown(&self.folder, Some(owner.uid), Some(owner.gid))?;
