@@ -12,10 +12,8 @@ use syncline::store::StoreErrorKind;
 use crate::error::{Failed, Outcome};
 use crate::guard::Guard;
 use crate::options::{Durability, SqliteOptions};
+use crate::schema;
 
-/// Pages in the write-ahead log after which a commit also copies it back. Ten times SQLite's own number: that copy
-/// is the slowest thing a commit can meet.
-const CHECKPOINT_PAGES: u32 = 10_000;
 /// The write-ahead log's file is cut back to this when it is next reused.
 const WAL_BYTES_MAX: u32 = 64 << 20;
 const WRITER_CACHE_KIB: u32 = 64 << 10;
@@ -41,6 +39,8 @@ impl Db {
     /// The connection that writes. Makes the file when it is not there.
     pub(crate) fn writer(source: &Source) -> Outcome<Self> {
         let db = Self::open(source, OpenFlags::SQLITE_OPEN_CREATE)?;
+        // Before the first write: a file that is not ours is left as it was.
+        schema::check(&db)?;
         let mode: String = db.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             let text = format!("the write-ahead log cannot be used here; the journal mode stays {mode:?}");
@@ -50,13 +50,31 @@ impl Db {
             Durability::Full => "FULL",
             Durability::MayLoseLastSeconds => "NORMAL",
         };
+        let checkpoint = source.options.checkpoint_pages;
         db.connection.execute_batch(&format!(
-            "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+            "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {checkpoint};
              PRAGMA journal_size_limit = {WAL_BYTES_MAX}; PRAGMA cache_size = -{WRITER_CACHE_KIB};
              PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
         ))?;
         source.guard.remember()?;
+        db.settle()?;
         Ok(db)
+    }
+
+    /// Makes durable what this connection found. After a failed sync, ours or that of a process before us, the
+    /// kernel may take pages for written that never were ("fsyncgate"), and what is appended behind them is lost
+    /// with them at the next power cut. So everything committed is copied out of the write-ahead log, synced anew,
+    /// and the log emptied; a commit behind that makes the emptying durable, or an old log could come back over the
+    /// newer pages.
+    fn settle(&self) -> Outcome<()> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy != 0 {
+            let text = "a foreign connection keeps the write-ahead log from being emptied";
+            return Err(Failed::new(StoreErrorKind::Busy, text));
+        }
+        let version: i32 = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        // Setting it to what it is still writes the page it stands on.
+        Ok(self.connection.execute_batch(&format!("PRAGMA user_version = {version}"))?)
     }
 
     /// A connection that only reads.

@@ -44,24 +44,29 @@ const MIGRATIONS: &[&str] = &[
          schema_version INTEGER NOT NULL, form INTEGER NOT NULL, payload BLOB NOT NULL, digest BLOB NOT NULL) STRICT;",
 ];
 
-/// Brings the file up to this binary's schema.
-pub(crate) fn migrate(db: &Db) -> Outcome<()> {
-    let connection = db.connection();
+/// Whether the file is ours and not from a newer binary; how many migrations it has seen. Reads only.
+pub(crate) fn check(db: &Db) -> Outcome<usize> {
     let found = number(db, "user_version")?;
     let known = MIGRATIONS.len();
     let applied = usize::try_from(found).map_err(|_| Failed::corrupt(format!("schema version {found}")))?;
-    if applied > known {
-        let text = format!("the file has schema version {found}, this binary knows versions up to {known}");
-        return Err(Failed::new(StoreErrorKind::Unsupported, text));
-    }
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 = db.connection().query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let application = number(db, "application_id")?;
     if (tables > 0 || applied > 0) && application != APPLICATION {
         let text = format!("the file is a database of another program (application id {application:#x})");
         return Err(Failed::new(StoreErrorKind::Unsupported, text));
     }
+    if applied > known {
+        let text = format!("the file has schema version {found}, this binary knows versions up to {known}");
+        return Err(Failed::new(StoreErrorKind::Unsupported, text));
+    }
+    Ok(applied)
+}
+
+/// Brings the file up to this binary's schema.
+pub(crate) fn migrate(db: &Db) -> Outcome<()> {
+    let applied = check(db)?;
     for (version, sql) in MIGRATIONS.iter().enumerate().skip(applied).map(|(index, sql)| (index + 1, sql)) {
-        connection.execute_batch(&format!(
+        db.connection().execute_batch(&format!(
             "BEGIN IMMEDIATE; {sql} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}; COMMIT;"
         ))?;
     }

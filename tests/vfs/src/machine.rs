@@ -96,6 +96,19 @@ impl Machine {
         self.lock().off = true;
     }
 
+    /// Kills the process: from now on every operation of its connections fails, and nothing is lost by that.
+    pub fn kill_process(&self) {
+        self.lock().off = true;
+    }
+
+    /// A new process may begin: what was written is there, synced or not. Every connection of the old one must have
+    /// been closed. Planned failures are forgotten.
+    pub fn start_process(&self) {
+        let mut state = self.lock();
+        state.off = false;
+        (state.cut_at, state.full_at, state.sync_fails_at) = (None, None, None);
+    }
+
     /// Whether the power is off.
     #[must_use]
     pub fn is_off(&self) -> bool {
