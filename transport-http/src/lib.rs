@@ -1,1 +1,23 @@
-//! .
+//! HTTP and WebSocket for syncline: a server over [`syncline::server::Server`], and a client that is a
+//! [`Transport`](syncline::client::Transport).
+//!
+//! Nothing is decided here. A request becomes a [`Call`](syncline::call::Call), a [`Reply`](syncline::call::Reply)
+//! becomes a response. What must always hold: a peer cannot make this side hold more memory, time or connections
+//! than the limits say, and every refusal is a problem document with a stable code.
+//!
+//! Next: [`route`] is the one table both sides share; `server::serve` listens; `client::HttpClient` dials.
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod route;
+#[cfg(feature = "server")]
+pub mod server;
+
+/// Header of a request that names the protocol version it is in, and of every reply. Absent means the newest.
+pub const PROTOCOL_HEADER: &str = "syncline-protocol";
+/// Header of a request and of its reply that names the request in the server's log.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+/// Media type of a refusal (RFC 9457).
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+/// Bodies smaller than this are not worth compressing, either way.
+pub const COMPRESS_BYTES_MIN: u64 = 1_024;

@@ -1,2 +1,58 @@
-//! .
-fn main() {}
+//! The reference server: syncline over HTTP, on SQLite unless told otherwise. `syncline-server --data ./data` needs
+//! nothing else.
+//!
+//! Next: `config` (what can be set), `wiring` (which store), `operate` (the operator's token, logging, signals).
+
+mod config;
+mod operate;
+mod wiring;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use syncline::server::Server;
+use syncline_transport_http::server::{App, ServerOptions, Tokens, serve};
+use tokio::net::TcpListener;
+
+use config::{Config, Flags};
+
+fn main() -> ExitCode {
+    match run(Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("syncline-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> anyhow::Result<()> {
+    let print_config = flags.print_config;
+    let config = Config::load(flags)?;
+    if print_config {
+        print!("{}", config.printed()?);
+        return Ok(());
+    }
+    operate::start_logging(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads to run on")?;
+    runtime.block_on(listen(config))
+}
+
+async fn listen(config: Config) -> anyhow::Result<()> {
+    let token = operate::admin_token(&config)?;
+    let backends = wiring::open(&config).await?;
+    let server = Server::new(backends.store, backends.fanout, config.schema()?);
+    let tokens = Tokens::new(server.clone()).with_operator(&token, config.bucket);
+    let app = App::new(server, tokens, ServerOptions::default());
+    // Signals are caught before the ready line: whoever waits for it may send one at once.
+    let stop = operate::stop_signal()?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{}", listener.local_addr()?)?;
+    out.flush()?;
+    drop(out);
+    serve(listener, app, stop).await.context("serving ended")
+}

@@ -1,0 +1,206 @@
+//! What can be set, from where, and what comes out: flags before environment before file before defaults. Unknown
+//! fields are refused, and `--print-config` shows the one form that counts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use syncline::id::BucketId;
+use syncline::oplog::{Collection, ConflictPolicy, Rules, Schema};
+
+/// Where the server listens when nothing is said.
+const LISTEN: &str = "127.0.0.1:7110";
+/// Where the data lives when nothing is said.
+const DATA: &str = "./data";
+/// The operator's bucket when nothing is said.
+const BUCKET: &str = "00000000-0000-7000-8000-000000000001";
+/// The collections when none are named: one per policy.
+const COLLECTIONS: [(&str, Policy); 4] = [
+    ("tasks", Policy::Causal),
+    ("notes", Policy::Merge),
+    ("files", Policy::Precondition),
+    ("messages", Policy::Append),
+];
+
+/// A sync server over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "syncline-server", version, about)]
+pub(crate) struct Flags {
+    /// A TOML file with the same settings; flags and environment go before it.
+    #[arg(long, env = "SYNCLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:7110].
+    #[arg(long, env = "SYNCLINE_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Folder for everything the server keeps [default: ./data].
+    #[arg(long, env = "SYNCLINE_DATA")]
+    data: Option<PathBuf>,
+    /// `sqlite:PATH`, `postgres:URL` or `memory` [default: sqlite:<data>/syncline.db].
+    #[arg(long, env = "SYNCLINE_STORE", hide_env_values = true)]
+    store: Option<String>,
+    /// The operator's token, at least 32 characters. On a loopback address one is made when it is missing.
+    #[arg(long, env = "SYNCLINE_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// The operator's bucket [default: 00000000-0000-7000-8000-000000000001].
+    #[arg(long, env = "SYNCLINE_BUCKET")]
+    bucket: Option<BucketId>,
+    /// A collection and its conflict policy: name=causal, merge, precondition or append. May be repeated; naming any
+    /// replaces the built-in ones.
+    #[arg(long = "collection", env = "SYNCLINE_COLLECTIONS", value_delimiter = ',', value_parser = pair)]
+    collections: Option<Vec<(String, Policy)>>,
+    /// The policy of every other collection [default: causal].
+    #[arg(long, env = "SYNCLINE_OTHERWISE", value_enum)]
+    otherwise: Option<Policy>,
+    /// What to log, as in `info` or `syncline_transport_http=debug` [default: info].
+    #[arg(long, env = "SYNCLINE_LOG")]
+    log: Option<String>,
+    /// How to log [default: text].
+    #[arg(long, env = "SYNCLINE_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// Print the settings that count, without secrets, and stop.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    store: Option<String>,
+    admin_token: Option<String>,
+    bucket: Option<BucketId>,
+    collections: Option<BTreeMap<String, Policy>>,
+    otherwise: Option<Policy>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// How conflicts in a collection are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::exhaustive_enums, reason = "one per policy")]
+pub(crate) enum Policy {
+    Causal,
+    Merge,
+    Precondition,
+    Append,
+}
+
+/// The shape of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::exhaustive_enums, reason = "lines or documents")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The settings that count.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) store: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) admin_token: Option<String>,
+    pub(crate) bucket: BucketId,
+    pub(crate) otherwise: Policy,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) collections: BTreeMap<String, Policy>,
+}
+
+impl Config {
+    /// Puts flags, environment, file and defaults together.
+    pub(crate) fn load(flags: Flags) -> anyhow::Result<Self> {
+        let file = match &flags.config {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("{} does not read", path.display()))?
+            }
+        };
+        let data = flags.data.or(file.data).unwrap_or_else(|| DATA.into());
+        let store = flags.store.or(file.store);
+        let collections = flags.collections.map(|pairs| pairs.into_iter().collect()).or(file.collections);
+        let config = Self {
+            listen: pick(flags.listen, file.listen, LISTEN)?,
+            store: store.unwrap_or_else(|| format!("sqlite:{}", data.join("syncline.db").display())),
+            data,
+            admin_token: flags.admin_token.or(file.admin_token),
+            bucket: pick(flags.bucket, file.bucket, BUCKET)?,
+            otherwise: flags.otherwise.or(file.otherwise).unwrap_or(Policy::Causal),
+            log: flags.log.or(file.log).unwrap_or_else(|| "info".into()),
+            log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            collections: collections
+                .unwrap_or_else(|| COLLECTIONS.map(|(name, policy)| (name.to_owned(), policy)).into()),
+        };
+        config.schema()?;
+        Ok(config)
+    }
+
+    /// As TOML, without secrets.
+    pub(crate) fn printed(&self) -> anyhow::Result<String> {
+        let mut shown = self.clone();
+        if let Some(token) = &mut shown.admin_token {
+            *token = "<redacted>".into();
+        }
+        shown.store = without_password(&shown.store);
+        Ok(toml::to_string(&shown)?)
+    }
+
+    /// The rules of the collections.
+    pub(crate) fn schema(&self) -> anyhow::Result<Schema> {
+        self.collections.iter().try_fold(Schema::new(self.otherwise.rules()), |schema, (name, policy)| {
+            let collection: Collection =
+                name.parse().map_err(|error| anyhow::anyhow!("the collection {name:?} cannot be: {error}"))?;
+            Ok(schema.with(collection, policy.rules()))
+        })
+    }
+}
+
+impl Policy {
+    fn rules(self) -> Rules {
+        Rules::of(match self {
+            Self::Causal => ConflictPolicy::Causal,
+            Self::Merge => ConflictPolicy::Merge,
+            Self::Precondition => ConflictPolicy::Precondition,
+            Self::Append => ConflictPolicy::Append,
+        })
+    }
+}
+
+fn pick<T>(flag: Option<T>, file: Option<T>, default: &str) -> anyhow::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    match flag.or(file) {
+        Some(value) => Ok(value),
+        None => Ok(default.parse()?),
+    }
+}
+
+fn pair(text: &str) -> anyhow::Result<(String, Policy)> {
+    let Some((name, policy)) = text.split_once('=') else { bail!("write it as name=policy") };
+    let policy = <Policy as clap::ValueEnum>::from_str(policy, false).map_err(anyhow::Error::msg)?;
+    Ok((name.to_owned(), policy))
+}
+
+/// Hides what stands between `://user:` and `@`, and the values of the query, where a password may stand, too.
+fn without_password(store: &str) -> String {
+    let (address, query) = store.split_once('?').map_or((store, ""), |(address, _)| (address, "?<redacted>"));
+    let Some((scheme, rest)) = address.split_once("://") else { return format!("{address}{query}") };
+    let shown = match rest.rsplit_once('@') {
+        Some((credentials, host)) => {
+            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+            format!("{user}:<redacted>@{host}")
+        }
+        None => rest.to_owned(),
+    };
+    format!("{scheme}://{shown}{query}")
+}

@@ -1,0 +1,105 @@
+//! What an operator needs around the server: a token that cannot be guessed, a log, and a way to stop.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat};
+
+/// Characters of an operator's token at least.
+const TOKEN_CHARS_MIN: usize = 32;
+/// Different characters of an operator's token at least.
+const TOKEN_DISTINCT_MIN: usize = 10;
+
+/// The operator's token: the one that was set, or, where only this machine can reach the server, one made for it.
+pub(crate) fn admin_token(config: &Config) -> anyhow::Result<String> {
+    let public = !config.listen.ip().is_loopback();
+    match &config.admin_token {
+        Some(token) if is_strong(token) => Ok(token.clone()),
+        Some(token) if public || token.is_empty() => bail!(
+            "the admin token is too weak for {}: it needs at least {TOKEN_CHARS_MIN} characters, \
+             {TOKEN_DISTINCT_MIN} of them different",
+            config.listen
+        ),
+        Some(token) => {
+            tracing::warn!("the admin token is weak; it is taken because only this machine can reach the server");
+            Ok(token.clone())
+        }
+        None if public => bail!(
+            "{} can be reached from other machines: set an admin token of at least {TOKEN_CHARS_MIN} characters \
+             (SYNCLINE_ADMIN_TOKEN)",
+            config.listen
+        ),
+        None if config.store.starts_with("sqlite:") => kept_token(&config.data.join("admin-token"), &config.data),
+        None => {
+            let token = fresh_token()?;
+            eprintln!("admin token (until the server stops): {token}");
+            Ok(token)
+        }
+    }
+}
+
+/// The token in the data folder, made when it is not there.
+fn kept_token(path: &Path, folder: &Path) -> anyhow::Result<String> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    match fs::read_to_string(path) {
+        Ok(text) if is_strong(text.trim()) => {
+            eprintln!("admin token: in {}", path.display());
+            return Ok(text.trim().to_owned());
+        }
+        Ok(_) => bail!("the admin token in {} is weak; remove the file to get a new one", path.display()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let token = fresh_token()?;
+    // Written beside and renamed, so that a crash never leaves half a token.
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()?;
+    fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("admin token (kept in {}): {token}", path.display());
+    Ok(token)
+}
+
+fn fresh_token() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).context("the operating system has no randomness")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn is_strong(token: &str) -> bool {
+    token.chars().count() >= TOKEN_CHARS_MIN && token.chars().collect::<BTreeSet<_>>().len() >= TOKEN_DISTINCT_MIN
+}
+
+/// Logs to standard error; standard output is for the ready line.
+pub(crate) fn start_logging(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("cannot log {:?}", config.log))?;
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = match config.log_format {
+        LogFormat::Text => logger.try_init(),
+        LogFormat::Json => logger.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
+}
+
+/// Resolves when the process is asked to stop.
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,88 @@
+//! Call to request.
+
+use bytes::Bytes;
+use syncline::call::Call;
+use syncline::id::LogId;
+use syncline::seq::Cursor;
+use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, SnapshotJson, UndoRestoreJson};
+use syncline::wire::{WireError, binary};
+
+use super::Form;
+use crate::route::Route;
+
+/// A request before it is sent.
+pub(super) struct Ask {
+    pub(super) route: Route,
+    pub(super) target: String,
+    pub(super) body: Option<(Form, Bytes)>,
+}
+
+/// The request that a call makes. `None` for a call that is newer than this build.
+pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
+    let bare = |route: Route, target: String| Ok(Some(Ask { route, target, body: None }));
+    let json = |route: Route, target: String, body: Vec<u8>| {
+        Ok(Some(Ask { route, target, body: Some((Form::Json, body.into())) }))
+    };
+    match call {
+        Call::CreateLog(log) => bare(Route::CreateLog, path(Route::CreateLog, log)),
+        Call::Status(log) => bare(Route::LogStatus, path(Route::LogStatus, log)),
+        Call::Logs { after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Logs, format!("{}?limit={limit}{after}", Route::Logs.path()))
+        }
+        Call::DeleteLog { log, seen } => {
+            let target = format!("{}?seq={}{}", path(Route::DeleteLog, log), seen.seq, anchor(seen));
+            bare(Route::DeleteLog, target)
+        }
+        Call::Push(push) => {
+            let target = path(Route::Push, push.log);
+            let body = match form {
+                Form::Binary => binary::encode_push(&push),
+                Form::Json => serde_json::to_vec(&PushJson::of(&push)?)?.into(),
+            };
+            Ok(Some(Ask { route: Route::Push, target, body: Some((form, body)) }))
+        }
+        Call::Pull { log, cursor, limit } => {
+            let (ops, bytes) = (limit.ops_max(), limit.bytes_max());
+            let (path, anchor) = (path(Route::Pull, log), anchor(cursor));
+            bare(Route::Pull, format!("{path}?after={}{anchor}&limit={ops}&bytes={bytes}", cursor.seq))
+        }
+        Call::GetSnapshot(log) => bare(Route::GetSnapshot, path(Route::GetSnapshot, log)),
+        Call::PutSnapshot { log, snapshot } => {
+            let target = path(Route::PutSnapshot, log);
+            let body = match form {
+                Form::Binary => binary::encode_snapshot(&snapshot),
+                Form::Json => serde_json::to_vec(&SnapshotJson::of(&snapshot)?)?.into(),
+            };
+            Ok(Some(Ask { route: Route::PutSnapshot, target, body: Some((form, body)) }))
+        }
+        Call::RestorePoints { log, limit } => {
+            bare(Route::RestorePoints, format!("{}?limit={limit}", path(Route::RestorePoints, log)))
+        }
+        Call::Restore { log, to, seen, request } => {
+            let body = serde_json::to_vec(&RestoreJson { to, seen, request })?;
+            json(Route::Restore, path(Route::Restore, log), body)
+        }
+        Call::UndoRestore { log, seen, request } => {
+            let body = serde_json::to_vec(&UndoRestoreJson { seen, request })?;
+            json(Route::UndoRestore, path(Route::UndoRestore, log), body)
+        }
+        Call::MintToken { name, access, logs, replica, expires_at } => {
+            let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
+            json(Route::MintToken, Route::MintToken.path().to_owned(), body)
+        }
+        Call::RevokeToken(token) => {
+            bare(Route::RevokeToken, Route::RevokeToken.path().replace("{id}", &token.to_string()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The path of a route about a log. Ids have no characters that a path would have to escape.
+pub(super) fn path(route: Route, log: LogId) -> String {
+    route.path().replace("{log}", &log.to_string())
+}
+
+fn anchor(cursor: Cursor) -> String {
+    cursor.anchor.map(|anchor| format!("&anchor={anchor}")).unwrap_or_default()
+}

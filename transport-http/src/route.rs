@@ -1,0 +1,109 @@
+//! The one table of routes: the server serves exactly these, the document describes exactly these, the client calls
+//! exactly these.
+
+/// What a request is done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "the methods this table uses")]
+pub enum Verb {
+    /// Read; changes nothing.
+    Get,
+    /// Make or replace; repeating changes nothing more.
+    Put,
+    /// Do.
+    Post,
+    /// Remove.
+    Delete,
+}
+
+impl Verb {
+    /// The method as RFC 9110 spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+macro_rules! routes {
+    ($($route:ident = $verb:ident $path:literal, $operation:literal, $what:literal;)*) => {
+        /// A route.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Route {
+            $(#[doc = $what] $route,)*
+        }
+
+        impl Route {
+            /// Every route.
+            pub const ALL: &'static [Self] = &[$(Self::$route,)*];
+
+            /// Its method.
+            #[must_use]
+            pub const fn verb(self) -> Verb {
+                match self { $(Self::$route => Verb::$verb,)* }
+            }
+
+            /// Its path, with parameters in braces.
+            #[must_use]
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$route => $path,)* }
+            }
+
+            /// Its name in the document, for generated clients.
+            #[must_use]
+            pub const fn operation(self) -> &'static str {
+                match self { $(Self::$route => $operation,)* }
+            }
+
+            /// What it is for, in a sentence.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$route => $what,)* }
+            }
+        }
+    };
+}
+
+routes! {
+    CreateLog = Put "/v1/logs/{log}", "createLog", "Make a log, if it is not there.";
+    LogStatus = Get "/v1/logs/{log}", "logStatus", "A log's bounds.";
+    DeleteLog = Delete "/v1/logs/{log}", "deleteLog", "Delete a log that still ends where the caller saw it end.";
+    Logs = Get "/v1/logs", "listLogs", "The bucket's logs in id order, after one.";
+    Push = Post "/v1/logs/{log}/ops", "push", "Add ops, and hear what is new.";
+    Pull = Get "/v1/logs/{log}/ops", "pull", "Read on from a cursor.";
+    GetSnapshot = Get "/v1/logs/{log}/snapshot", "getSnapshot", "The newest snapshot, if there is one worth starting from.";
+    PutSnapshot = Put "/v1/logs/{log}/snapshot", "putSnapshot", "Offer a snapshot made by a client.";
+    RestorePoints = Get "/v1/logs/{log}/restore-points", "restorePoints", "Places worth going back to, newest first.";
+    Restore = Post "/v1/logs/{log}/restore", "restore", "Make the state at a seq the present one again.";
+    UndoRestore = Post "/v1/logs/{log}/restore/undo", "undoRestore", "Take the last restore back.";
+    MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
+    RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
+    Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
+    OpenApi = Get "/v1/openapi.json", "openapi", "This document.";
+    Live = Get "/health/live", "live", "Whether the process runs.";
+    Ready = Get "/health/ready", "ready", "Whether requests are served: the store answers and nothing is stopping.";
+}
+
+impl Route {
+    /// Whether anybody may use it, without saying who they are.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::OpenApi | Self::Live | Self::Ready)
+    }
+
+    /// Whether its request has a body.
+    #[must_use]
+    pub const fn takes_body(self) -> bool {
+        matches!(self, Self::Push | Self::PutSnapshot | Self::Restore | Self::UndoRestore | Self::MintToken)
+    }
+
+    /// Whether its bodies, given and answered, may be in the binary form, too.
+    #[must_use]
+    pub const fn speaks_binary(self) -> bool {
+        matches!(self, Self::Push | Self::Pull | Self::GetSnapshot | Self::PutSnapshot)
+    }
+}

@@ -1,0 +1,59 @@
+//! Reply to response.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use syncline::call::{ErrorCode, Refusal, Reply};
+use syncline::wire::json::{
+    LogJson, LogsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson, SnapshotJson, TokenJson,
+};
+use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
+
+use super::form::Form;
+use super::problem::problem;
+
+/// The response to an answered call.
+pub(super) fn write(reply: &Reply, form: Form) -> Response {
+    written(reply, form).unwrap_or_else(|error| {
+        problem(&Refusal::new(ErrorCode::Internal, format!("the answer does not write: {error}")))
+    })
+}
+
+fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
+    match (reply, form) {
+        (Reply::Pushed(pushed), Form::Binary) => Ok(bytes(binary::encode_pushed(pushed))),
+        (Reply::Pushed(pushed), Form::Json) => json(StatusCode::OK, &PushedJson::of(pushed)?),
+        (Reply::Pulled(page), Form::Binary) => Ok(bytes(binary::encode_page(page))),
+        (Reply::Pulled(page), Form::Json) => json(StatusCode::OK, &PageJson::of(page)?),
+        (Reply::Snapshot(Some(snapshot)), Form::Binary) => Ok(bytes(binary::encode_snapshot(snapshot))),
+        (Reply::Snapshot(Some(snapshot)), Form::Json) => json(StatusCode::OK, &SnapshotJson::of(snapshot)?),
+        (Reply::Log { log, bounds, created }, _) => {
+            let status = if *created { StatusCode::CREATED } else { StatusCode::OK };
+            json(status, &LogJson::of(*log, bounds, *created))
+        }
+        (Reply::Logs(logs), _) => json(StatusCode::OK, &LogsJson::of(logs)),
+        (Reply::RestorePoints(points), _) => json(StatusCode::OK, &RestorePointsJson::of(points)),
+        (Reply::Restored { seq, end }, _) => json(StatusCode::OK, &RestoredJson { seq: *seq, end: *end }),
+        (Reply::Token { id, bearer }, _) => {
+            json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
+        }
+        (Reply::Done | Reply::SnapshotKept | Reply::Snapshot(None), _) => Ok(StatusCode::NO_CONTENT.into_response()),
+        _ => Err(WireError::Json("an answer without a form".into())),
+    }
+}
+
+/// A JSON response.
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Response, WireError> {
+    let mut response = with_type(serde_json::to_vec(body)?.into_response(), JSON_MEDIA_TYPE);
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+fn bytes(body: bytes::Bytes) -> Response {
+    with_type(body.into_response(), BINARY_MEDIA_TYPE)
+}
+
+fn with_type(mut response: Response, media_type: &'static str) -> Response {
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

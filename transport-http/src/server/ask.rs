@@ -1,0 +1,143 @@
+//! Request to call: path, query and body, each refused when it holds anything unknown.
+
+use axum::body::Body;
+use axum::extract::{Query, RawPathParams};
+use axum::http::request::Parts;
+use bytes::Bytes;
+use hyper::body::Body as _;
+use serde::de::DeserializeOwned;
+use syncline::call::{Call, ErrorCode, Refusal};
+use syncline::id::LogId;
+use syncline::limits;
+use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, SnapshotJson, UndoRestoreJson};
+use syncline::wire::{WireError, binary};
+
+use super::body;
+use super::form::{Form, unsupported};
+use super::options::ServerOptions;
+use super::problem::{malformed, no_such_route};
+use super::query::{LimitQuery, LogsQuery, NoQuery, PullQuery, SeenQuery};
+use crate::route::Route;
+
+/// Bodies larger than this are parsed where blocking is allowed.
+const INLINE_BYTES_MAX: usize = 256 << 10;
+
+/// The call a request stands for.
+pub(super) async fn read(
+    route: Route,
+    params: &RawPathParams,
+    parts: &Parts,
+    body: &mut Body,
+    options: &ServerOptions,
+) -> Result<Call, Refusal> {
+    if !route.takes_body() {
+        return if body.is_end_stream() {
+            bodiless(route, params, parts)
+        } else {
+            Err(malformed("this call takes no body"))
+        };
+    }
+    // Everything that is known before the body is judged before it is read.
+    let NoQuery {} = query(parts)?;
+    let log = if route == Route::MintToken { LogId::SYSTEM } else { param(params, "log")? };
+    let form = Form::given(&parts.headers)?;
+    if form == Form::Binary && !route.speaks_binary() {
+        return Err(unsupported());
+    }
+    let bytes = body::read(body, &parts.headers, options).await?;
+    if bytes.len() <= INLINE_BYTES_MAX {
+        return parse(route, form, log, bytes);
+    }
+    let parsed = tokio::task::spawn_blocking(move || parse(route, form, log, bytes)).await;
+    parsed.unwrap_or_else(|_| Err(Refusal::new(ErrorCode::Internal, "the server met a bug while reading the body")))
+}
+
+fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call, Refusal> {
+    let log = || param::<LogId>(params, "log");
+    let plain = || query::<NoQuery>(parts);
+    Ok(match route {
+        Route::CreateLog => {
+            plain()?;
+            Call::CreateLog(log()?)
+        }
+        Route::LogStatus => {
+            plain()?;
+            Call::Status(log()?)
+        }
+        Route::GetSnapshot => {
+            plain()?;
+            Call::GetSnapshot(log()?)
+        }
+        Route::RevokeToken => {
+            plain()?;
+            Call::RevokeToken(param(params, "id")?)
+        }
+        Route::DeleteLog => Call::DeleteLog { log: log()?, seen: query::<SeenQuery>(parts)?.cursor() },
+        Route::Logs => {
+            let LogsQuery { after, limit } = query(parts)?;
+            Call::Logs { after, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
+        }
+        Route::Pull => {
+            let asked: PullQuery = query(parts)?;
+            Call::Pull { log: log()?, cursor: asked.cursor(), limit: asked.page()? }
+        }
+        Route::RestorePoints => {
+            let LimitQuery { limit } = query(parts)?;
+            Call::RestorePoints { log: log()?, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
+        }
+        _ => return Err(no_such_route()),
+    })
+}
+
+fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Refusal> {
+    let put = |snapshot| Call::PutSnapshot { log, snapshot: Box::new(snapshot) };
+    let call = match (route, form) {
+        (Route::Push, Form::Binary) => binary::decode_push(log, bytes).map(Call::Push),
+        (Route::Push, Form::Json) => json::<PushJson>(&bytes).and_then(|push| push.read(log)).map(Call::Push),
+        (Route::PutSnapshot, Form::Binary) => binary::decode_snapshot(bytes).map(put),
+        (Route::PutSnapshot, Form::Json) => json::<SnapshotJson>(&bytes).and_then(SnapshotJson::read).map(put),
+        (Route::Restore, _) => json::<RestoreJson>(&bytes).map(|RestoreJson { to, seen, request }| Call::Restore {
+            log,
+            to,
+            seen,
+            request,
+        }),
+        (Route::UndoRestore, _) => json::<UndoRestoreJson>(&bytes)
+            .map(|UndoRestoreJson { seen, request }| Call::UndoRestore { log, seen, request }),
+        (Route::MintToken, _) => {
+            json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
+                Call::MintToken { name, access, logs, replica, expires_at }
+            })
+        }
+        _ => return Err(no_such_route()),
+    };
+    call.map_err(refuse)
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+/// A body that does not read is the request's fault; an op that breaks a rule on single ops is that op's.
+fn refuse(error: WireError) -> Refusal {
+    let detail = error.to_string();
+    match error {
+        WireError::Op { index, .. } => Refusal::new(ErrorCode::OpInvalid, detail).at_op(index),
+        _ => malformed(detail),
+    }
+}
+
+/// A path parameter.
+pub(super) fn param<T: std::str::FromStr<Err: std::fmt::Display>>(
+    params: &RawPathParams,
+    name: &str,
+) -> Result<T, Refusal> {
+    let text = params.iter().find(|(found, _)| *found == name).map(|(_, text)| text).unwrap_or_default();
+    text.parse().map_err(|error| malformed(format!("{name}: {error}")))
+}
+
+/// The query.
+pub(super) fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, Refusal> {
+    let Query(query) = Query::try_from_uri(&parts.uri).map_err(|error| malformed(error.body_text()))?;
+    Ok(query)
+}

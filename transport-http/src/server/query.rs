@@ -1,0 +1,70 @@
+//! What stands behind the question mark, one struct per shape. Unknown and repeated names are refused.
+
+use serde::Deserialize;
+use syncline::call::{ErrorCode, Refusal};
+use syncline::id::LogId;
+use syncline::limits;
+use syncline::seq::{Anchor, Cursor, Seq};
+use syncline::store::PageLimit;
+
+/// Of routes that take none.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
+
+/// A listing of logs.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogsQuery {
+    pub(super) after: Option<LogId>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of restore points.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitQuery {
+    pub(super) limit: Option<usize>,
+}
+
+/// A log's end as last seen.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeenQuery {
+    pub(super) seq: Seq,
+    pub(super) anchor: Option<Anchor>,
+}
+
+/// A position and how much to read from it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PullQuery {
+    pub(super) after: Option<Seq>,
+    pub(super) anchor: Option<Anchor>,
+    pub(super) limit: Option<usize>,
+    pub(super) bytes: Option<usize>,
+}
+
+impl SeenQuery {
+    pub(super) const fn cursor(self) -> Cursor {
+        Cursor { seq: self.seq, anchor: self.anchor }
+    }
+}
+
+impl PullQuery {
+    pub(super) fn cursor(self) -> Cursor {
+        Cursor { seq: self.after.unwrap_or(Seq::ZERO), anchor: self.anchor }
+    }
+
+    pub(super) fn page(self) -> Result<PageLimit, Refusal> {
+        let refused = |detail: String| Refusal::new(ErrorCode::LimitOutOfRange, detail);
+        let ops = self.limit.unwrap_or(limits::PAGE_OPS_DEFAULT);
+        let page = PageLimit::ops(ops)
+            .ok_or_else(|| refused(format!("a page has 1 to {} ops, not {ops}", limits::PAGE_OPS_MAX)))?;
+        match self.bytes {
+            None => Ok(page),
+            Some(bytes) if (1..=limits::PAGE_BYTES_MAX).contains(&bytes) => Ok(page.bytes(bytes)),
+            Some(bytes) => Err(refused(format!("a page has 1 to {} bytes, not {bytes}", limits::PAGE_BYTES_MAX))),
+        }
+    }
+}
