@@ -180,9 +180,13 @@ impl<'de> Deserialize<'de> for VectorClock {
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<VectorClock, A::Error> {
                 use serde::de::Error;
                 let mut clock = VectorClock::new();
+                let mut named = std::collections::BTreeSet::new();
                 while let Some((replica, counter)) = map.next_entry::<ReplicaId, u64>()? {
-                    if clock.get(replica) != 0 {
+                    if !named.insert(replica) {
                         return Err(A::Error::custom("a replica appears twice in the clock"));
+                    }
+                    if named.len() > limits::CLOCK_ENTRIES_MAX {
+                        return Err(A::Error::custom(ClockError::TooManyEntries { given: named.len() }));
                     }
                     clock.set(replica, counter).map_err(A::Error::custom)?;
                 }

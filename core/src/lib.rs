@@ -1,6 +1,8 @@
 //! Syncline's core: everything that is a rule of a sync engine, and nothing that does I/O.
 
 pub mod access;
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
 pub mod call;
 pub mod client;
 pub mod clock;

@@ -120,7 +120,7 @@ pub fn upload(upload: &Upload, schema: &Schema, env: &Env, view: &View) -> Choic
     let mut verdicts: Vec<Verdict> = upload.ops.iter().map(|op| batch.judge(op)).collect();
     if upload.atomic && verdicts.iter().any(|verdict| verdict.seq().is_none()) {
         batch = Batch::new(upload, schema, env.now, view, bounds);
-        abort(&mut verdicts);
+        abort(&mut verdicts, before.seq);
     }
     let after = batch.writes_bounds().end();
     let mut writes = batch.into_writes(upload.atomic);
@@ -146,9 +146,10 @@ fn replay(receipt: &Receipt, fingerprint: Digest) -> Uploaded {
 }
 
 /// An aborted batch names the ops at fault and says of the others only that they went down with them.
-fn abort(verdicts: &mut [Verdict]) {
+fn abort(verdicts: &mut [Verdict], last: Seq) {
     for verdict in verdicts {
-        if matches!(verdict, Verdict::Accepted { .. }) {
+        // A duplicate of an op in this very batch is nowhere either.
+        if verdict.seq().is_some_and(|seq| seq > last) {
             *verdict = Verdict::Rejected { reason: RejectReason::BatchAborted };
         }
     }

@@ -103,6 +103,8 @@ impl Draft {
         if let Subject::Entity { also, .. } = &mut self.subject {
             also.sort_unstable();
         }
+        // One kind has one name: a known code written as another kind would read back as the known one.
+        self.kind = OpKind::from_code(self.kind.code());
         self.check()?;
         let bytes = self.encode();
         Ok(Op::sealed(self, bytes))

@@ -1,8 +1,8 @@
 //! What an op carries, and the one verdict on JSON text that every build and every store shares.
 //!
 //! JSON payloads keep their exact text. They are checked, not parsed into a tree: a document that two readers
-//! could understand differently (a repeated key, a lone surrogate, a number beyond a double) is refused before
-//! it is stored; one that is merely unusual (U+0000 in a string, −0, an integer past 2^53) is kept as written.
+//! could understand differently (a repeated key, a lone surrogate, a number beyond a double, blanks around it) is
+//! refused before it is stored; one that is merely unusual (U+0000 in a string, −0, an integer past 2^53) is kept as written.
 
 use std::collections::HashSet;
 
@@ -63,6 +63,11 @@ pub enum JsonFault {
 /// # Errors
 /// The first fault found.
 pub fn check_json(text: &[u8], nodes_max: usize) -> Result<(), JsonFault> {
+    // A document inside another one cannot show where its own blanks end, and the text must survive that to the byte.
+    let blank = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+    if blank(text.first()) || blank(text.last()) {
+        return Err(JsonFault::Malformed("blanks around the document".to_owned()));
+    }
     let mut walk = Walk { nodes_left: nodes_max, fault: None };
     let mut parser = serde_json::Deserializer::from_slice(text);
     let outcome = Node { walk: &mut walk, depth: 0 }.deserialize(&mut parser).and_then(|()| parser.end());

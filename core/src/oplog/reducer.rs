@@ -66,10 +66,11 @@ impl Reducer for JsonMerge {
             return Ok(());
         }
         let new: Fields<'_> = serde_json::from_slice(readable(op)?).map_err(|_| UNFIT)?;
-        let old = state.take().unwrap_or_else(|| b"{}".to_vec());
-        let mut fields: Fields<'_> = serde_json::from_slice(&old).map_err(|_| UNFIT)?;
+        let old = state.as_deref().unwrap_or(b"{}");
+        let mut fields: Fields<'_> = serde_json::from_slice(old).map_err(|_| UNFIT)?;
         fields.extend(new);
-        *state = Some(serde_json::to_vec(&fields).map_err(|_| UNFIT)?);
+        let merged = serde_json::to_vec(&fields).map_err(|_| UNFIT)?;
+        *state = Some(merged);
         Ok(())
     }
 }

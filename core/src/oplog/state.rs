@@ -20,7 +20,7 @@ const FORMAT: u8 = 1;
 /// Entity → state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogState {
-    entities: BTreeMap<EntityKey, Option<Vec<u8>>>,
+    entities: BTreeMap<EntityKey, Vec<u8>>,
     bytes: usize,
 }
 
@@ -60,18 +60,19 @@ impl LogState {
     /// The state of one entity.
     #[must_use]
     pub fn get(&self, key: &EntityKey) -> Option<&[u8]> {
-        self.entities.get(key).and_then(Option::as_deref)
+        self.entities.get(key).map(Vec::as_slice)
     }
 
     /// Entities that exist, in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &[u8])> {
-        self.entities.iter().filter_map(|(key, state)| Some((key, state.as_deref()?)))
+        self.entities.iter().map(|(key, state)| (key, state.as_slice()))
     }
 
     /// Applies the next op of the log.
     ///
     /// # Errors
-    /// When the op cannot be interpreted here; the state is then as before it.
+    /// When the op cannot be interpreted here; the state is then as before it. After [`ReplayStop::TooLarge`] the
+    /// op is in it, and the state is only good for being dropped.
     pub fn apply(&mut self, logged: &LoggedOp, schema: &Schema) -> Result<(), ReplayStop> {
         let op = logged.op.read().map_err(|_| ReplayStop::Unknown(logged.seq))?;
         if op.payload().is_sealed() {
@@ -89,16 +90,38 @@ impl LogState {
 
     fn reduce(&mut self, key: &EntityKey, seq: Seq, op: &Op, schema: &Schema) -> Result<(), ReplayStop> {
         let reducer = &schema.rules(&key.collection).reducer;
+        let Subject::Entity { also, .. } = op.subject() else { return Ok(()) };
+        // Copies cost what the states cost, so they are made only where a later entity can still refuse the op.
+        let mut undo = Vec::new();
         for key in op.subject().keys() {
-            let state = self.entities.entry(key).or_default();
-            let before = state.as_ref().map_or(0, Vec::len);
-            reducer.reduce(state, op).map_err(|reason| ReplayStop::Unfit { seq, reason })?;
-            self.bytes = self.bytes - before + state.as_ref().map_or(0, Vec::len);
+            let mut state = self.entities.remove(&key);
+            let before = if also.is_empty() { None } else { state.clone() };
+            let size = state.as_ref().map_or(0, Vec::len);
+            let reduced = reducer.reduce(&mut state, op);
+            self.bytes = self.bytes - size + state.as_ref().map_or(0, Vec::len);
+            self.put(key.clone(), state);
+            if let Err(reason) = reduced {
+                undo.into_iter().for_each(|(key, before)| self.put_back(key, before));
+                return Err(ReplayStop::Unfit { seq, reason });
+            }
+            undo.push((key, before));
         }
         if self.bytes > limits::REPLAY_BYTES_MAX {
             return Err(ReplayStop::TooLarge { seq });
         }
         Ok(())
+    }
+
+    fn put(&mut self, key: EntityKey, state: Option<Vec<u8>>) {
+        if let Some(state) = state {
+            self.entities.insert(key, state);
+        }
+    }
+
+    fn put_back(&mut self, key: EntityKey, before: Option<Vec<u8>>) {
+        let size = self.entities.remove(&key).map_or(0, |state| state.len());
+        self.bytes = self.bytes - size + before.as_ref().map_or(0, Vec::len);
+        self.put(key, before);
     }
 
     /// A full state replaces everything; it does not merge (seed 001's server merged top-level keys and so kept
@@ -114,7 +137,7 @@ impl LogState {
     pub fn to_bytes(&self) -> Bytes {
         let mut out = Writer::with_capacity(self.bytes + self.entities.len() * 48 + 16);
         out.u8(FORMAT);
-        out.len(self.iter().count());
+        out.len(self.entities.len());
         for (key, state) in self.iter() {
             out.bytes(key.collection.as_str().as_bytes());
             out.fixed(key.entity.as_bytes());
@@ -146,7 +169,7 @@ impl LogState {
             }
             let value = input.bytes(WHAT)?.to_vec();
             state.bytes += value.len();
-            state.entities.insert(key, Some(value));
+            state.entities.insert(key, value);
         }
         input.finish()?;
         Ok(state)

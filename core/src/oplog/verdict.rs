@@ -232,9 +232,14 @@ impl RejectReason {
 
     fn from_code(code: u8, number: u64) -> Result<Self, DecodeError> {
         let known = Self::ALL.iter().find(|(_, known, _)| *known == code);
-        known
-            .map(|(reason, ..)| reason.with_number(number))
-            .ok_or(DecodeError::Unknown { what: "a reject reason", value: code.into() })
+        let unknown = DecodeError::Unknown { what: "a reject reason", value: code.into() };
+        let reason = known.map(|(reason, ..)| reason.with_number(number)).ok_or(unknown)?;
+        // A number that the reason has no place for would be a second spelling.
+        if reason.number().unwrap_or(0) == number {
+            Ok(reason)
+        } else {
+            Err(DecodeError::NotCanonical("a reject reason"))
+        }
     }
 
     /// The stable name on the JSON wire.

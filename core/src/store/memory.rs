@@ -54,6 +54,7 @@ impl Store for MemoryStore {
         let mut logs = self.lock();
         let mut view = View::new();
         for (log, reads) in scope.parts() {
+            within_reads(reads.len())?;
             view.log_mut(*log).bounds = logs.get(log).and_then(|stored| stored.bounds.clone());
             read(&logs, *log, reads.clone(), &mut view);
         }
@@ -64,6 +65,7 @@ impl Store for MemoryStore {
                         if !scope.parts().iter().any(|(locked, _)| *locked == log) {
                             return Err(fault("a read of a log outside the scope"));
                         }
+                        within_reads(view.log(log).asked.len() + reads.len())?;
                         read(&logs, log, reads, &mut view);
                     }
                 }
@@ -139,6 +141,14 @@ impl StoredLog {
         let known = self.bounds.as_ref().and_then(|bounds| Gap::anchor_from_bounds(seq, bounds));
         known.or_else(|| self.ops.get(&seq).map(|logged| logged.anchor))
     }
+}
+
+fn within_reads(asked: usize) -> Result<(), StoreError> {
+    if asked <= limits::DECISION_READS_MAX {
+        return Ok(());
+    }
+    let detail = format!("more than {} reads", limits::DECISION_READS_MAX);
+    Err(StoreError::new(StoreErrorKind::Runaway, "memory", "transact").because(detail))
 }
 
 fn fault(what: &'static str) -> StoreError {

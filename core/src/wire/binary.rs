@@ -18,11 +18,14 @@ use crate::call::{Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::{LogId, RequestId};
+use crate::limits;
 use crate::oplog::{Op, Payload, Snapshot, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::time::Timestamp;
 
 const VERSION: u8 = 1;
+/// The shortest op behind its length: about the log, without clock and payload.
+const OP_BYTES_MIN: usize = 1 + 42;
 const PUSH: u8 = 1;
 const PUSHED: u8 = 2;
 const PAGE: u8 = 3;
@@ -57,8 +60,9 @@ pub fn decode_push(log: LogId, body: Bytes) -> Result<Push, WireError> {
         _ => Some(RequestId::from_bytes(input.fixed("a request id")?)),
     };
     let cursor = if flags & 0b100 == 0 { None } else { Some(take_cursor(&mut input)?) };
-    let count = input.count(60, "ops")?;
-    let mut ops = Vec::with_capacity(count);
+    let count = input.count(OP_BYTES_MIN, "ops")?;
+    // A body may be long enough for more ops than a batch takes: those are refused later, and not paid for now.
+    let mut ops = Vec::with_capacity(count.min(limits::BATCH_OPS_MAX));
     for index in 0..count {
         let bytes = input.bytes("an op")?;
         ops.push(Op::decode(bytes).map_err(|error| WireError::Op { index, error })?);
@@ -222,8 +226,8 @@ fn take_page(input: &mut Reader) -> Result<Page, WireError> {
     let next = take_cursor(input)?;
     let end = take_seq(input)?;
     let more = take_flag(input, WHAT)?;
-    let count = input.count(60, WHAT)?;
-    let mut ops = Vec::with_capacity(count);
+    let count = input.count(OP_BYTES_MIN + 3, WHAT)?;
+    let mut ops = Vec::with_capacity(count.min(limits::PAGE_OPS_MAX));
     for index in 0..count {
         let seq = take_seq(input)?;
         let accepted_at = Timestamp::from_ms(input.u64(WHAT)?).ok_or(DecodeError::NotCanonical(WHAT))?;
