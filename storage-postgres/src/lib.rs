@@ -85,7 +85,7 @@ impl PostgresStore {
     /// [`StoreErrorKind::Unsupported`] for an address that does not parse, a read replica, or a schema made by a newer
     /// version; [`StoreErrorKind::Unavailable`] when the server does not answer.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
-        let pool = Pool::new(options.connect_options()?, options.connections.max(1), options.wait);
+        let pool = Pool::new(options)?;
         schema::migrate(&pool).await?;
         Ok(Self { pool, timeout: options.timeout, in_transaction: !options.statement_cache })
     }

@@ -95,6 +95,7 @@ async fn fetch(
         .bind(reads.slots.iter().map(|key| &key.0[..]).collect::<Vec<_>>())
         .bind(reads.receipts.iter().map(|request| &request.as_bytes()[..]).collect::<Vec<_>>())
         .bind(anchors)
+        .persistent(lease.prepared())
         .fetch_all(lease.counted())
         .await
         .map_err(|error| classify(TRANSACT, Phase::Work, error))

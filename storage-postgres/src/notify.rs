@@ -48,6 +48,7 @@ pub struct PostgresFanout {
     /// What we send comes back to us too; by this we know it.
     origin: [u8; 16],
     wait: Duration,
+    prepared: bool,
     sender: Mutex<Option<PgConnection>>,
     listener: JoinHandle<()>,
 }
@@ -69,7 +70,8 @@ impl PostgresFanout {
         let relay = Relay { local: local.clone(), connect: connect.clone(), channel: channel.clone(), origin };
         let listener = tokio::spawn(relay.run(listener));
         let sender = Mutex::new(Some(sender));
-        Ok(Self { local, connect, channel, origin, wait: options.wait, sender, listener })
+        let (wait, prepared) = (options.wait, options.statement_cache);
+        Ok(Self { local, connect, channel, origin, wait, prepared, sender, listener })
     }
 
     /// Sends a signal; a wake once more when the connection had died while it was idle. An ephemeral is not sent again:
@@ -93,7 +95,8 @@ impl PostgresFanout {
     }
 
     async fn send(&self, connection: &mut PgConnection, payload: &str) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT pg_notify($1, $2)").bind(&self.channel).bind(payload).execute(connection).await.map(|_| ())
+        let statement = sqlx::query("SELECT pg_notify($1, $2)").bind(&self.channel).bind(payload);
+        statement.persistent(self.prepared).execute(connection).await.map(|_| ())
     }
 }
 

@@ -4,7 +4,6 @@
 //! a cancelled call) is closed, and the server undoes what it had begun. So no state ever leaks into the next call.
 
 use std::collections::VecDeque;
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,12 +14,14 @@ use syncline::store::{StoreError, StoreErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::PostgresOptions;
 use crate::error::{Failure, Phase, classify, new};
 
 #[derive(Debug)]
 pub(crate) struct Pool {
     connect: PgConnectOptions,
     wait: Duration,
+    prepared: bool,
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<VecDeque<PgConnection>>>,
     statements: Arc<AtomicU64>,
@@ -32,18 +33,20 @@ pub(crate) struct Lease {
     connection: PgConnection,
     idle: Arc<Mutex<VecDeque<PgConnection>>>,
     statements: Arc<AtomicU64>,
+    prepared: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
-    pub(crate) fn new(connect: PgConnectOptions, connections: usize, wait: Duration) -> Self {
-        Self {
-            connect,
-            wait,
-            permits: Arc::new(Semaphore::new(connections)),
+    pub(crate) fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            connect: options.connect_options()?,
+            wait: options.wait,
+            prepared: options.statement_cache,
+            permits: Arc::new(Semaphore::new(options.connections.max(1))),
             idle: Arc::default(),
             statements: Arc::default(),
-        }
+        })
     }
 
     /// Round trips so far.
@@ -67,6 +70,7 @@ impl Pool {
             connection,
             idle: Arc::clone(&self.idle),
             statements: Arc::clone(&self.statements),
+            prepared: self.prepared,
             _permit: permit,
         })
     }
@@ -91,23 +95,14 @@ impl Lease {
         lock(&self.idle).push_back(self.connection);
     }
 
+    /// Whether statements may be kept prepared. A name given on one backend would collide on the next.
+    pub(crate) const fn prepared(&self) -> bool {
+        self.prepared
+    }
+
     /// The connection for one more round trip.
     pub(crate) fn counted(&mut self) -> &mut PgConnection {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        &mut self.connection
-    }
-}
-
-impl Deref for Lease {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 }

@@ -160,6 +160,7 @@ impl Reader<'_> {
                 simple(&mut lease, "BEGIN READ ONLY", Phase::Work).await?;
             }
             let told = |error| classify(operation, Phase::Work, error);
+            let statement = statement.persistent(lease.prepared());
             let answer = statement.fetch_all(lease.counted()).await.map_err(told)?;
             if self.in_transaction {
                 simple(&mut lease, "COMMIT", Phase::Work).await?;

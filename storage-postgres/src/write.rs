@@ -47,6 +47,7 @@ INSERT INTO op_past (log, op, seq, digest) SELECT log, op, seq, digest FROM gone
 macro_rules! send {
     ($lease:expr, $sql:expr $(, $value:expr)*) => {
         sqlx::query($sql)$(.bind($value))*
+            .persistent($lease.prepared())
             .execute($lease.counted())
             .await
             .map_err(|error| classify(TRANSACT, Phase::Work, error))?
@@ -91,6 +92,7 @@ async fn make(lease: &mut Lease, log: &mut Locked, bounds: &[u8]) -> Result<i64,
         .bind(&log.key.bucket.as_bytes()[..])
         .bind(&log.key.log.as_bytes()[..])
         .bind(bounds)
+        .persistent(lease.prepared())
         .fetch_one(lease.counted())
         .await
         .map_err(|error| classify(TRANSACT, Phase::Work, error))?;

@@ -2,15 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::guard::Guard;
 use super::postgres::{Cluster, Tools, as_owner, url_at};
 
 const PORT: u16 = 6432;
+const START: Duration = Duration::from_secs(10);
 
 /// A running pooler. Dropping it stops it and removes its folder.
 #[derive(Debug)]
@@ -45,9 +49,15 @@ impl Bouncer {
         ensure!(program.is_file(), "PgBouncer is not installed: `./test` installs it (Debian's package pgbouncer)");
         let mut command = as_owner(owner.as_ref(), program);
         let output = command.arg("-d").arg("ini").current_dir(&folder).stdin(Stdio::null()).output()?;
-        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-        ensure!(output.status.success(), "pgbouncer failed: {log}");
-        fs::metadata(folder.join(format!(".s.PGSQL.{PORT}"))).context("pgbouncer made no socket")?;
+        let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+        ensure!(output.status.success(), "pgbouncer failed: {}", log());
+        // It goes into the background first and listens then.
+        let socket = folder.join(format!(".s.PGSQL.{PORT}"));
+        let started = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            ensure!(started.elapsed() < START, "pgbouncer does not listen: {}", log());
+            sleep(Duration::from_millis(10));
+        }
         Ok(Self { folder, _guard: guard })
     }
 
