@@ -1,0 +1,12 @@
+//! The reference server as a process, over real sockets, on real stores: killed, restarted, doubled, crowded.
+//!
+//! The binaries are built by `./test` before these tests run; a missing one fails them.
+
+mod crowd;
+mod device;
+mod faults;
+mod meddler;
+mod paper;
+mod process;
+mod together;
+mod trace;

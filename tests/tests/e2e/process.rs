@@ -1,0 +1,94 @@
+//! The reference server as a process that can be killed and started again on the same files and the same port.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+/// The operator's token of every server in these tests.
+pub(crate) const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
+
+/// One server process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    arguments: Vec<String>,
+    pub(crate) url: String,
+    child: Mutex<Option<Child>>,
+}
+
+/// A program of this workspace, built beside the test.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test program");
+    let path = test.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
+    assert!(path.exists(), "{} is not built: run ./test, or cargo build -p {name}", path.display());
+    path
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+impl Process {
+    /// Starts a server on a free port with its data in `data`.
+    pub(crate) fn start(data: &Path, store: Option<&str>) -> Self {
+        let port = free_port();
+        let mut arguments =
+            vec!["--data".to_owned(), data.display().to_string(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
+        if let Some(store) = store {
+            arguments.extend(["--store".to_owned(), store.to_owned()]);
+        }
+        let process = Self { arguments, url: format!("http://127.0.0.1:{port}"), child: Mutex::new(None) };
+        process.run();
+        process
+    }
+
+    /// Starts it (again) and waits until it says that it listens.
+    pub(crate) fn run(&self) {
+        let mut child = Command::new(program("syncline-server"))
+            .args(&self.arguments)
+            .env("SYNCLINE_ADMIN_TOKEN", TOKEN)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut said = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        loop {
+            let mut line = String::new();
+            if stdout.read_line(&mut line).expect("readable") == 0 {
+                let mut words = String::new();
+                let _ = child.stderr.take().expect("piped").read_to_string(&mut words);
+                panic!("the server ended instead of listening:\n{said}{words}");
+            }
+            said.push_str(&line);
+            if line.contains("listening on ") {
+                break;
+            }
+        }
+        // Whatever it says later is read, so that it never waits for us.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        let mut stderr = child.stderr.take().expect("piped");
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        *self.child.lock().expect("no panic holds it") = Some(child);
+    }
+
+    /// SIGKILL: no goodbye, no flush.
+    pub(crate) fn kill(&self) {
+        if let Some(mut child) = self.child.lock().expect("no panic holds it").take() {
+            child.kill().expect("killed");
+            child.wait().expect("reaped");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(mut child) = self.child.lock()
+            && let Some(mut child) = child.take()
+        {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
