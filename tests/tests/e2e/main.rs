@@ -2,6 +2,8 @@
 //!
 //! The binaries are built by `./test` before these tests run; a missing one fails them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
 mod crowd;
 mod device;
 mod faults;
