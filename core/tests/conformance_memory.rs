@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use syncline::conformance::Fixture;
-use syncline::store::MemoryStore;
+use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
 
 /// The memory store never waits for anyone else, so polling is all the runtime it needs.
 fn poll_to_end<T>(future: impl Future<Output = T>) -> T {
@@ -15,6 +16,16 @@ fn poll_to_end<T>(future: impl Future<Output = T>) -> T {
             return value;
         }
     }
+}
+
+mod blobs {
+    use super::*;
+    syncline::blob_conformance! { run: poll_to_end, fresh: || async { Arc::new(MemoryBlobs::new()) } }
+}
+
+mod fanout {
+    use super::*;
+    syncline::fanout_conformance! { run: poll_to_end, fresh: || async { Arc::new(MemoryFanout::new()) } }
 }
 
 syncline::store_conformance! { run: poll_to_end, fresh: || async { Fixture::of(MemoryStore::new()) } }

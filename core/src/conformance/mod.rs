@@ -10,6 +10,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "cases fail by panicking")]
 
 pub mod author;
+pub mod blobs;
+pub mod fanouts;
 pub mod heads;
 pub mod logs;
 pub mod model;
@@ -168,5 +170,51 @@ macro_rules! store_conformance_family {
             });
         }
         $crate::store_conformance_family! { ($run) ($fresh) $family: [$($rest)*] }
+    };
+}
+
+/// One `#[test]` per case that a [`BlobStore`](crate::store::BlobStore) must pass; `fresh` makes an empty one behind an `Arc`.
+#[macro_export]
+macro_rules! blob_conformance {
+    (run: $run:expr, fresh: $fresh:expr) => {
+        $crate::simple_conformance! { ($run) ($fresh) blobs dyn $crate::store::BlobStore:
+            a_blob_is_stored_once_and_read_back
+            bytes_that_are_not_the_ones_announced_are_not_stored
+            a_range_is_half_open_and_clamped
+            buckets_do_not_share_blobs
+            blobs_are_listed_in_id_order_and_deleted
+        }
+    };
+}
+
+/// One `#[test]` per case that a [`Fanout`](crate::store::Fanout) must pass; `fresh` makes one behind an `Arc`.
+#[macro_export]
+macro_rules! fanout_conformance {
+    (run: $run:expr, fresh: $fresh:expr) => {
+        $crate::simple_conformance! { ($run) ($fresh) fanouts dyn $crate::store::Fanout:
+            a_wake_reaches_everyone_interested
+            a_wake_of_another_log_is_not_heard
+            waiting_wakes_end_with_the_newest
+            an_ephemeral_is_relayed_as_it_is
+            a_dropped_subscription_harms_nobody
+        }
+    };
+}
+
+/// Expands [`blob_conformance!`] and [`fanout_conformance!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! simple_conformance {
+    (($run:expr) ($fresh:expr) $family:ident $port:ty:) => {};
+    (($run:expr) ($fresh:expr) $family:ident $port:ty: $case:ident $($rest:ident)*) => {
+        #[test]
+        fn $case() {
+            let fresh = $fresh;
+            $run(async move {
+                let subject: std::sync::Arc<$port> = fresh().await;
+                $crate::conformance::$family::$case(subject).await;
+            });
+        }
+        $crate::simple_conformance! { ($run) ($fresh) $family $port: $($rest)* }
     };
 }

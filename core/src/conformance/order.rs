@@ -30,7 +30,7 @@ pub async fn ops_come_back_byte_for_byte(store: Arc<dyn Store>) {
         Payload::Plain(vec![0].into()),
         Payload::Plain(hostile.clone().into()),
         Payload::Sealed(hostile.into()),
-        Payload::Json(r#" {"b" : 1e2, "a":"\u0000", "n":-0, "big":123456789012345678901234567890 } "#.into()),
+        Payload::Json(r#"{"b" : 1e2, "a":"\u0000", "n":-0, "big":123456789012345678901234567890 }"#.into()),
     ];
     let ops: Vec<_> = payloads
         .into_iter()

@@ -18,12 +18,14 @@ mod blob;
 mod error;
 mod fanout;
 mod memory;
+mod memory_blobs;
 mod page;
 
 pub use blob::{BlobError, BlobId, BlobKey, BlobSource, BlobStat, BlobStore, ByteRange, PutOutcome};
 pub use error::{StoreError, StoreErrorKind};
 pub use fanout::{Fanout, FanoutError, Interest, MemoryFanout, Signal, SignalSource};
 pub use memory::MemoryStore;
+pub use memory_blobs::{BytesSource, MemoryBlobs};
 pub use page::{HeadPage, LogPage, LogSummary, PageLimit};
 
 use std::fmt::Debug;
