@@ -52,6 +52,9 @@ pub const REPLAY_BYTES_MAX: usize = FULL_STATE_BYTES_MAX;
 /// A stored snapshot this far behind is renewed when somebody asks for one.
 pub const SNAPSHOT_STALE_OPS: u64 = 1_000;
 
+/// Characters of a token's name.
+pub const TOKEN_NAME_CHARS_MAX: usize = 100;
+
 // ── Transactions ────────────────────────────────────────────────────────────────────────────────────
 
 /// Logs one transaction may lock.

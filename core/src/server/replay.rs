@@ -60,10 +60,9 @@ impl Server {
     async fn base(&self, log: LogKey, bounds: &LogBounds, to: Seq) -> Result<Replayed, Refusal> {
         let kept = self.store.snapshot(log, to).await.map_err(refuse_store)?;
         let full = newest_full_state(self, log, bounds, to).await?;
-        if let Some(snapshot) = kept.filter(|kept| full.is_none_or(|seq| kept.seq >= seq)) {
-            if snapshot.payload.is_sealed() {
-                return Err(refuse_replay(&ReplayStop::Sealed(snapshot.seq)));
-            }
+        // A sealed snapshot is no base to replay from. It does not make the history sealed: ops that can be read still are.
+        let sealed = kept.as_ref().filter(|kept| kept.payload.is_sealed()).map(|kept| kept.seq);
+        if let Some(snapshot) = kept.filter(|kept| sealed.is_none() && full.is_none_or(|seq| kept.seq >= seq)) {
             let state = LogState::from_bytes(snapshot.payload.bytes().clone())
                 .map_err(|_| Refusal::new(ErrorCode::LogDamaged, "a stored snapshot does not read"))?;
             let cursor = snapshot.cursor();
@@ -72,10 +71,14 @@ impl Server {
         // A full-state op replaces whatever was before it, so replay may begin with it.
         let start = full.map_or(Seq::ZERO, Seq::before);
         if start < bounds.first.before() {
-            return Err(Refusal::gap(Gap::Pruned, Some(bounds)));
+            let pruned = || Refusal::gap(Gap::Pruned, Some(bounds));
+            return Err(sealed.map_or_else(pruned, |seq| refuse_replay(&ReplayStop::Sealed(seq))));
         }
         let cursor = Cursor { seq: start, anchor: None };
-        Ok(Replayed { state: LogState::default(), cursor, clock: VectorClock::new(), schema_version: 1 })
+        // What came before the full state was seen too, though none of it is replayed.
+        let mark = bounds.full_state.as_ref().filter(|mark| Some(mark.seq) == full);
+        let clock = mark.map_or_else(VectorClock::new, |mark| mark.seen.clone());
+        Ok(Replayed { state: LogState::default(), cursor, clock, schema_version: 1 })
     }
 }
 

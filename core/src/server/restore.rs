@@ -101,12 +101,17 @@ impl Server {
         env: Env,
     ) -> Result<Reply, Refusal> {
         let replayed = self.replay(log, bounds, to).await?;
+        // The restore counts as a step of the server, so that only a clock which has seen it covers it: an author that
+        // was up to date just before writes without having seen it too. Where a hundred replicas fill the clock there
+        // is no room for this, and such an author's op stands.
+        let mut clock = bounds.clock.clone();
+        let _ = clock.set(ReplicaId::SERVER, clock.get(ReplicaId::SERVER) + 1);
         let op = Draft {
             id: OpId::from_bytes(env.uuid7("restore")),
             replica: ReplicaId::SERVER,
             subject: Subject::Log,
             kind: OpKind::FullState(FullStateKind::Recovery),
-            clock: bounds.clock.clone(),
+            clock,
             hlc: Hlc { ms: env.now, counter: 0 },
             schema_version: replayed.schema_version,
             // Somebody may have written since: then the decision refuses, and nothing of theirs is covered up.

@@ -16,7 +16,7 @@ impl Server {
         let bounds = self.bounds(log).await?;
         let known = bounds.full_state.as_ref().map_or(Seq::ZERO, |mark| mark.seq).max(bounds.snapshot);
         let lag = bounds.last.get() - known.get();
-        if lag > limits::SNAPSHOT_STALE_OPS
+        if lag >= limits::SNAPSHOT_STALE_OPS
             && let Ok(replayed) = self.replay(log, &bounds, bounds.last).await
             && let Some(snapshot) = replayed.snapshot()
         {
@@ -54,18 +54,26 @@ impl Server {
             let detail = format!("a snapshot has at most {} bytes, not {given}", limits::FULL_STATE_BYTES_MAX);
             return Err(Refusal::new(ErrorCode::BodyTooLarge, detail));
         }
-        if !snapshot.payload.is_sealed() {
-            let bounds = self.bounds(log).await?;
-            if snapshot.seq > bounds.last || snapshot.seq == Seq::ZERO {
-                return Err(Refusal::new(ErrorCode::NoSuchSeq, "the snapshot's seq is not in the log"));
-            }
-            let replayed = self.replay(log, &bounds, snapshot.seq).await?;
-            if replayed.snapshot().as_ref() != Some(&snapshot) {
-                let detail = "the snapshot is not what replaying the log to its seq gives";
-                return Err(Refusal::new(ErrorCode::SnapshotMismatch, detail));
-            }
+        let bounds = self.bounds(log).await?;
+        if bounds.damaged {
+            return Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes"));
         }
-        self.keep(log, snapshot).await.map(|()| Reply::SnapshotKept)
+        let sealed = snapshot.payload.is_sealed();
+        if snapshot.seq == Seq::ZERO || (snapshot.seq > bounds.last && !sealed) {
+            return Err(Refusal::new(ErrorCode::NoSuchSeq, "the snapshot's seq is not in the log"));
+        }
+        if sealed {
+            return self.keep(log, snapshot).await.map(|()| Reply::SnapshotKept);
+        }
+        // The state must be right to the byte. Clock and schema version depend on where a replay began, so they are
+        // not compared; those of the replay here are kept, because readers will build on them.
+        let replayed = self.replay(log, &bounds, snapshot.seq).await?;
+        let own = replayed.snapshot().filter(|own| (own.anchor, &own.payload) == (snapshot.anchor, &snapshot.payload));
+        let Some(own) = own else {
+            let detail = "the snapshot is not what replaying the log to its seq gives";
+            return Err(Refusal::new(ErrorCode::SnapshotMismatch, detail));
+        };
+        self.keep(log, own).await.map(|()| Reply::SnapshotKept)
     }
 
     async fn keep(&self, log: LogKey, snapshot: Snapshot) -> Result<(), Refusal> {

@@ -186,7 +186,7 @@ pub struct UndoRestoreJson {
 #[serde(deny_unknown_fields)]
 #[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
 pub struct MintTokenJson {
-    /// For people; 1 to 100 characters.
+    /// For people; 1 to [`TOKEN_NAME_CHARS_MAX`](crate::limits::TOKEN_NAME_CHARS_MAX) characters.
     pub name: String,
     /// What its holder may do.
     pub access: Access,
