@@ -20,10 +20,10 @@ pub(super) struct Answer {
 }
 
 /// The reply of a response to a request on this route, or why there is none.
-pub(super) fn read(route: Route, answer: Answer) -> Result<Reply, CallError> {
+pub(super) fn read(route: Route, answer: &Answer) -> Result<Reply, CallError> {
     match answer.status {
-        200..=299 => reply(route, &answer).map_err(|error| CallError::Protocol(error.to_string())),
-        _ => Err(refused(&answer)),
+        200..=299 => reply(route, answer).map_err(|error| CallError::Protocol(error.to_string())),
+        _ => Err(refused(answer)),
     }
 }
 

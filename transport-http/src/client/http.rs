@@ -96,7 +96,7 @@ impl Transport for HttpClient {
         let ask = ask(call, self.options.form).map_err(|error| CallError::Protocol(error.to_string()))?;
         let ask = ask.ok_or_else(unknown)?;
         let route = ask.route;
-        answer::read(route, self.exchange(ask).await?)
+        answer::read(route, &self.exchange(ask).await?)
     }
 }
 

@@ -78,7 +78,7 @@ fn refused(response: tokio_tungstenite::tungstenite::http::Response<Option<Vec<u
         media_type: media_type.to_ascii_lowercase(),
         body: body.unwrap_or_default().into(),
     };
-    match answer::read(Route::Wake, answer) {
+    match answer::read(Route::Wake, &answer) {
         Err(error) => error,
         Ok(_) => CallError::Protocol("the handshake was not answered with an upgrade".into()),
     }

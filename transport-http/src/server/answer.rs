@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
@@ -43,17 +44,14 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
 }
 
 /// A JSON response.
-pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Response, WireError> {
-    let mut response = with_type(serde_json::to_vec(body)?.into_response(), JSON_MEDIA_TYPE);
-    *response.status_mut() = status;
-    Ok(response)
+fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Response, WireError> {
+    Ok(with_type(status, serde_json::to_vec(body)?.into(), JSON_MEDIA_TYPE))
 }
 
-fn bytes(body: bytes::Bytes) -> Response {
-    with_type(body.into_response(), BINARY_MEDIA_TYPE)
+fn bytes(body: Bytes) -> Response {
+    with_type(StatusCode::OK, body, BINARY_MEDIA_TYPE)
 }
 
-fn with_type(mut response: Response, media_type: &'static str) -> Response {
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
+pub(super) fn with_type(status: StatusCode, body: Bytes, media_type: &'static str) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response()
 }

@@ -111,7 +111,7 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         }
         _ => return Err(no_such_route()),
     };
-    call.map_err(refuse)
+    call.map_err(|error| refuse(&error))
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
@@ -119,10 +119,10 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
 }
 
 /// A body that does not read is the request's fault; an op that breaks a rule on single ops is that op's.
-fn refuse(error: WireError) -> Refusal {
+fn refuse(error: &WireError) -> Refusal {
     let detail = error.to_string();
     match error {
-        WireError::Op { index, .. } => Refusal::new(ErrorCode::OpInvalid, detail).at_op(index),
+        WireError::Op { index, .. } => Refusal::new(ErrorCode::OpInvalid, detail).at_op(*index),
         _ => malformed(detail),
     }
 }

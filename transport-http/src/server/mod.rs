@@ -52,7 +52,6 @@ use tower_http::compression::predicate::SizeAbove;
 use tracing::Instrument as _;
 
 pub use auth::{Authenticator, Tokens};
-pub use openapi::document;
 pub use options::ServerOptions;
 pub use serve::serve;
 
@@ -112,7 +111,6 @@ impl App {
 
     /// Its routes, for whoever serves them alongside others. [`serve`] adds what a listener must: a time for heads,
     /// an end for peers that do not read, and stopping.
-    #[must_use]
     pub fn router(&self) -> Router {
         let mut router = Router::new();
         for route in Route::ALL.iter().copied() {

@@ -1,14 +1,162 @@
-//! The document that describes every route (OpenAPI 3.1), made from the table that serves them.
+//! The document that describes every route (OpenAPI 3.1), made from the table that serves them: a route cannot be
+//! served undocumented. What the bodies look like stands in `schemas.json`; a test holds real bodies against it.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
 use axum::response::Response;
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
+use bytes::Bytes;
+use syncline::call::{ErrorCode, Refusal};
+use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE};
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr, Required,
+    ResponseBuilder, Schema,
+};
 
-/// The document.
-#[must_use]
-pub fn document() -> OpenApi {
-    OpenApiBuilder::new().info(InfoBuilder::new().title("syncline").version("1").build()).paths(Paths::new()).build()
+use super::problem::problem;
+use crate::PROBLEM_MEDIA_TYPE;
+use crate::route::{Route, Verb};
+
+const SCHEMAS: &str = include_str!("schemas.json");
+const BEARER: &str = "bearer";
+
+/// What a route takes and gives, beyond what the table says.
+struct Shape {
+    query: &'static [(&'static str, &'static str, Required)],
+    takes: Option<&'static str>,
+    gives: &'static [(u16, &'static str, Option<&'static str>)],
 }
 
+const fn shape(route: Route) -> Shape {
+    const OPTIONAL: Required = Required::False;
+    let (query, takes, gives): (&[_], _, &[_]) = match route {
+        Route::CreateLog => (&[], None, &[(201, "made", Some("Log")), (200, "was there", Some("Log"))]),
+        Route::LogStatus => (&[], None, &[(200, "its bounds", Some("Log"))]),
+        Route::DeleteLog => {
+            (&[("seq", "Seq", Required::True), ("anchor", "Anchor", OPTIONAL)], None, &[(204, "deleted", None)])
+        }
+        Route::Logs => {
+            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the logs", Some("Logs"))])
+        }
+        Route::Push => (&[], Some("Push"), &[(200, "one verdict per op", Some("Pushed"))]),
+        Route::Pull => (
+            &[
+                ("after", "Seq", OPTIONAL),
+                ("anchor", "Anchor", OPTIONAL),
+                ("limit", "Seq", OPTIONAL),
+                ("bytes", "Seq", OPTIONAL),
+            ],
+            None,
+            &[(200, "a page", Some("Page"))],
+        ),
+        Route::GetSnapshot => {
+            (&[], None, &[(200, "the snapshot", Some("Snapshot")), (204, "read from the start instead", None)])
+        }
+        Route::PutSnapshot => (&[], Some("Snapshot"), &[(204, "kept", None)]),
+        Route::RestorePoints => {
+            (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the restore points", Some("RestorePoints"))])
+        }
+        Route::Restore => (&[], Some("Restore"), &[(200, "restored", Some("Restored"))]),
+        Route::UndoRestore => (&[], Some("UndoRestore"), &[(200, "restored", Some("Restored"))]),
+        Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
+        Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
+        Route::Wake => (&[], None, &[(101, "a WebSocket of {\"wake\":{\"log\":…,\"seq\":…}} frames", None)]),
+        Route::OpenApi => (&[], None, &[(200, "this document", None)]),
+        Route::Live => (&[], None, &[(200, "it runs", None)]),
+        Route::Ready => (&[], None, &[(200, "it serves", None)]),
+    };
+    Shape { query, takes, gives }
+}
+
+/// The document.
+fn document() -> Result<OpenApi, serde_json::Error> {
+    let schemas: BTreeMap<String, RefOr<Schema>> = serde_json::from_str(SCHEMAS)?;
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let components = schemas
+        .into_iter()
+        .fold(ComponentsBuilder::new(), |components, (name, schema)| components.schema(name, schema))
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .build();
+    let mut paths = PathsBuilder::new().build();
+    for route in Route::ALL.iter().copied() {
+        paths.add_path_operation(route.path(), vec![method(route.verb())], operation(route));
+    }
+    let info = InfoBuilder::new()
+        .title("syncline")
+        .version(syncline::wire::PROTOCOL_VERSIONS.end().to_string())
+        .description(Some("Logs of ops that replicas sync through. Every refusal is a problem document."))
+        .build();
+    Ok(OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build())
+}
+
+/// The document as it is served; written once.
 pub(super) fn response() -> Response {
-    super::answer::json(axum::http::StatusCode::OK, &document()).unwrap_or_default()
+    static DOCUMENT: LazyLock<Option<Bytes>> =
+        LazyLock::new(|| document().and_then(|document| serde_json::to_vec(&document)).ok().map(Bytes::from));
+    match &*DOCUMENT {
+        Some(document) => super::answer::with_type(StatusCode::OK, document.clone(), JSON_MEDIA_TYPE),
+        None => problem(&Refusal::new(ErrorCode::Internal, "the document does not read")),
+    }
+}
+
+fn operation(route: Route) -> Operation {
+    let shape = shape(route);
+    let mut operation = OperationBuilder::new().operation_id(Some(route.operation())).summary(Some(route.what()));
+    for name in ["log", "id"] {
+        if route.path().contains(&format!("{{{name}}}")) {
+            operation = operation.parameter(parameter(name, "Id", ParameterIn::Path, Required::True));
+        }
+    }
+    for (name, schema, required) in shape.query {
+        operation = operation.parameter(parameter(name, schema, ParameterIn::Query, required.clone()));
+    }
+    if let Some(schema) = shape.takes {
+        let mut body =
+            RequestBodyBuilder::new().required(Some(Required::True)).content(JSON_MEDIA_TYPE, content(schema));
+        if route.speaks_binary() {
+            body = body.content(BINARY_MEDIA_TYPE, Content::default());
+        }
+        operation = operation.request_body(Some(body.build()));
+    }
+    for (status, what, schema) in shape.gives {
+        let mut response = ResponseBuilder::new().description(*what);
+        if let Some(schema) = schema {
+            response = response.content(JSON_MEDIA_TYPE, content(schema));
+            if route.speaks_binary() {
+                response = response.content(BINARY_MEDIA_TYPE, Content::default());
+            }
+        }
+        operation = operation.response(status.to_string(), response.build());
+    }
+    let refused = ResponseBuilder::new().description("refused").content(PROBLEM_MEDIA_TYPE, content("Problem")).build();
+    operation = operation.response("default", refused);
+    if !route.is_open() {
+        operation = operation.security(SecurityRequirement::new(BEARER, [] as [&str; 0]));
+    }
+    operation.build()
+}
+
+fn parameter(name: &str, schema: &str, place: ParameterIn, required: Required) -> Parameter {
+    ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(reference(schema))).build()
+}
+
+fn content(schema: &str) -> Content {
+    Content::new(Some(reference(schema)))
+}
+
+fn reference(schema: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(schema))
+}
+
+const fn method(verb: Verb) -> HttpMethod {
+    match verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Put => HttpMethod::Put,
+        Verb::Post => HttpMethod::Post,
+        Verb::Delete => HttpMethod::Delete,
+    }
 }
