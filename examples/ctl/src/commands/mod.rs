@@ -1,0 +1,63 @@
+//! One file per family of commands. Each takes a session and where to write its data, nothing else of the world.
+
+mod edit;
+mod log;
+mod pull;
+mod push;
+mod restore;
+mod token;
+mod transfer;
+mod verify;
+
+use std::io::{BufRead, Write};
+
+use serde::Serialize;
+
+use crate::cli::Command;
+use crate::fault::Fault;
+use crate::session::Session;
+
+/// Whether everything asked for was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All of it.
+    Done,
+    /// Not all; what and why was said.
+    NotAll,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Why it stopped.
+pub(crate) async fn run(
+    session: &Session,
+    command: Command,
+    input: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> Result<Outcome, Fault> {
+    match command {
+        Command::Log(command) => log::run(session, command, log::ask_terminal, out).await,
+        Command::Token(command) => token::run(session, command, out).await,
+        Command::Push(args) => push::run(session, &args, input, out).await,
+        Command::Pull(args) => pull::run(session, &args, out).await,
+        Command::Edit(args) => edit::run(session, args, out).await,
+        Command::Export(args) => transfer::export(session, &args).await,
+        Command::Import(args) => transfer::import(session, &args, out).await,
+        Command::Verify { log } => verify::run(session, log, out).await,
+        Command::RestorePoints { log, limit } => restore::points(session, log, limit, out).await,
+        Command::Restore { log, to } => restore::restore(session, log, to, out).await,
+        Command::RestoreUndo { log } => restore::undo(session, log, out).await,
+        Command::Snapshot { log, out: file } => restore::snapshot(session, log, file.as_deref(), out).await,
+    }
+}
+
+/// Writes a value as one line of JSON.
+///
+/// # Errors
+/// When it cannot be written.
+fn write_line(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fault> {
+    serde_json::to_writer(&mut *out, value).map_err(|error| Fault::from(std::io::Error::from(error)))?;
+    out.write_all(b"\n")?;
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! A file into a log: check all of it, push it in order, make sure that it landed.
+//!
+//! What must hold: nothing is pushed of a file that is not whole; the log it goes into is at every moment a prefix
+//! of the file, proven by its running hash, or the import stops.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
+
+use serde_json::json;
+use syncline::call::{Call, ErrorCode, Push, Reply};
+use syncline::client::CallError;
+use syncline::oplog::LogBounds;
+use syncline::{Anchor, Cursor, Digest, LogId, ReplicaId, Seq};
+
+use super::batch::{Batch, Batcher};
+use crate::archive::{Header, Reader};
+use crate::cli::ImportArgs;
+use crate::commands::push::{push_one, request, verdict_lines};
+use crate::commands::{Outcome, write_line};
+use crate::counters::Counters;
+use crate::fault::Fault;
+use crate::progress::Progress;
+use crate::session::{Session, page_limit, unexpected};
+
+/// Runs the command.
+///
+/// # Errors
+/// Why it stopped.
+pub(crate) async fn import(session: &Session, args: &ImportArgs, out: &mut dyn Write) -> Result<Outcome, Fault> {
+    let (header, digests) = check(&args.file)?;
+    let bounds = target(session, args.log).await?;
+    let chain = Chain::new(Anchor::genesis(session.key(args.log), bounds.tip.origin), &digests);
+    let there = already_there(session, args.log, &bounds, &chain).await?;
+    if there > 0 {
+        eprintln!("{there} of {} ops are in the log already", digests.len());
+    }
+    let counters = Counters::new(args.log, bounds.clock.clone(), bounds.last);
+    let mut importing = Importing {
+        session,
+        log: args.log,
+        chain,
+        at: there,
+        progress: Progress::start("imported", chain_len(&digests)),
+    };
+    let mut batcher = Batcher::new(counters);
+    let mut file = open(&args.file)?;
+    let mut seen = 0;
+    while let Some(entry) = file.next()? {
+        seen += 1;
+        if seen <= there {
+            continue;
+        }
+        for batch in batcher.add(entry)? {
+            if importing.push(batch, out).await? == Outcome::NotAll {
+                return Ok(Outcome::NotAll);
+            }
+        }
+    }
+    for batch in batcher.finish() {
+        if importing.push(batch, out).await? == Outcome::NotAll {
+            return Ok(Outcome::NotAll);
+        }
+    }
+    importing.progress.finish();
+    importing.prove().await?;
+    tell(&header, &importing, batcher.fillers(), out)?;
+    Ok(Outcome::Done)
+}
+
+fn chain_len(digests: &[Digest]) -> u64 {
+    digests.len() as u64
+}
+
+fn open(path: &Path) -> Result<Reader<BufReader<File>>, Fault> {
+    let file = File::open(path).map_err(|error| Fault::file("cannot open", path, &error))?;
+    Reader::open(BufReader::with_capacity(1 << 20, file))
+}
+
+/// Reads the whole file; 32 bytes per op are kept.
+fn check(path: &Path) -> Result<(Header, Vec<Digest>), Fault> {
+    let mut file = open(path)?;
+    let header = file.header().clone();
+    if header.base.seq > Seq::ZERO {
+        let why = "its oldest ops were pruned, and what is left does not stand without them";
+        return Err(Fault::new(format!("the export begins after seq {}: {why}", header.base.seq)));
+    }
+    let mut digests = Vec::new();
+    while let Some(entry) = file.next()? {
+        digests.push(entry.op.digest());
+        if entry.op.replica() == ReplicaId::SERVER {
+            let why = "is a restore, written by the server; no client may write as the server";
+            return Err(Fault::new(format!("seq {} {why}; nothing was pushed", digests.len())));
+        }
+    }
+    Ok((header, digests))
+}
+
+/// The log to import into, made when it is not there.
+async fn target(session: &Session, log: LogId) -> Result<LogBounds, Fault> {
+    let missing = |error: &CallError| matches!(error, CallError::Refused(no) if no.code == ErrorCode::LogNotFound);
+    let reply = match session.ask(Call::Status(log)).await {
+        Err(error) if missing(&error) => session.ask(Call::CreateLog(log)).await?,
+        other => other?,
+    };
+    match reply {
+        Reply::Log { bounds, .. } => Ok(*bounds),
+        _ => Err(unexpected("a log's bounds")),
+    }
+}
+
+/// The anchors that a log with this origin has when it holds the file's ops.
+struct Chain {
+    anchors: Vec<Anchor>,
+}
+
+impl Chain {
+    fn new(genesis: Anchor, digests: &[Digest]) -> Self {
+        let mut anchors = vec![genesis];
+        let mut anchor = genesis;
+        for digest in digests {
+            anchor = anchor.extend(*digest);
+            anchors.push(anchor);
+        }
+        Self { anchors }
+    }
+
+    fn ops(&self) -> usize {
+        self.anchors.len() - 1
+    }
+
+    /// The position after this many ops of the file.
+    fn cursor(&self, ops: usize) -> Cursor {
+        Cursor { seq: Seq::new(ops as u64).unwrap_or(Seq::MAX), anchor: self.anchors.get(ops).copied() }
+    }
+}
+
+/// How many ops of the file the log holds already: all of its ops are then the first of the file, or the file's are
+/// the first of the log.
+async fn already_there(session: &Session, log: LogId, bounds: &LogBounds, chain: &Chain) -> Result<usize, Fault> {
+    let foreign = || Fault::new("the log holds ops that are not of this export; import into a new log");
+    let last = usize::try_from(bounds.last.get()).map_err(|_| foreign())?;
+    if last <= chain.ops() {
+        return if chain.cursor(last) == bounds.end() { Ok(last) } else { Err(foreign()) };
+    }
+    // The server compares the anchor with its own before it answers.
+    match session.page(log, chain.cursor(chain.ops()), page_limit(1)).await {
+        Ok(_) => Ok(chain.ops()),
+        Err(CallError::Refused(refusal)) if refusal.code == ErrorCode::GapDiverged => Err(foreign()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+struct Importing<'a> {
+    session: &'a Session,
+    log: LogId,
+    chain: Chain,
+    at: usize,
+    progress: Progress,
+}
+
+impl Importing<'_> {
+    /// Pushes a batch; says each op that was not accepted, and stops there.
+    async fn push(&mut self, batch: Batch, out: &mut dyn Write) -> Result<Outcome, Fault> {
+        let request = request(self.log, b"import", &batch.ops);
+        let landing = self.at + batch.of_log().count();
+        let Batch { atomic, ops, spends } = batch;
+        let ids: Vec<_> = ops.iter().map(syncline::oplog::Op::id).collect();
+        let cursor = Some(self.chain.cursor(self.at));
+        let pushed =
+            push_one(self.session, Push { log: self.log, request: Some(request), cursor, atomic, ops }).await?;
+        let mut outcome = Outcome::Done;
+        let mut seq = self.at;
+        for (((verdict, mut line), spends), id) in
+            pushed.verdicts.iter().zip(verdict_lines(&pushed)?).zip(spends).zip(ids)
+        {
+            seq += usize::from(!spends);
+            if spends != verdict.seq().is_none() {
+                outcome = Outcome::NotAll;
+                if let Some(fields) = line.as_object_mut() {
+                    fields.insert("exported_seq".into(), seq.into());
+                    fields.insert("op".into(), id.to_string().into());
+                }
+                write_line(out, &line)?;
+            }
+        }
+        if outcome == Outcome::NotAll {
+            eprintln!("not everything was accepted, see stdout; nothing after seq {landing} was pushed");
+            return Ok(outcome);
+        }
+        // When nobody else wrote, the answer's page has our ops alone. A remembered answer proves nothing; the end does.
+        let next = pushed.newer.as_ref().map(|page| page.next);
+        if !pushed.replayed && next != Some(self.chain.cursor(landing)) {
+            return Err(Fault::new("somebody else writes to the log; import into a log of its own"));
+        }
+        self.at = landing;
+        self.progress.at(self.at as u64);
+        Ok(outcome)
+    }
+
+    async fn prove(&self) -> Result<(), Fault> {
+        let end = self.session.status(self.log).await?.end();
+        if end == self.chain.cursor(self.chain.ops()) {
+            return Ok(());
+        }
+        // Somebody may have gone on writing behind it.
+        match self.session.page(self.log, self.chain.cursor(self.chain.ops()), page_limit(1)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::new(format!("the log does not hold what the export holds: {error}"))),
+        }
+    }
+}
+
+fn tell(header: &Header, importing: &Importing<'_>, fillers: usize, out: &mut dyn Write) -> Result<(), Fault> {
+    let (ops, log) = (importing.chain.ops(), importing.log);
+    write_line(out, &json!({ "log": log, "ops": ops, "end": importing.chain.cursor(ops), "from": header.log }))?;
+    eprintln!("all {ops} ops of the export are in log {log}, byte for byte and at their seqs");
+    if fillers > 0 {
+        eprintln!("{fillers} counters that were spent on ops that lost were spent again");
+    }
+    eprintln!("not kept: the origin and so every anchor, the times of acceptance, ops that lost a conflict");
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The way to a server over HTTP. The one file that knows it is HTTP.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use syncline::LogKey;
+use syncline::access::Bearer;
+use syncline::client::CallError;
+use syncline::store::SignalSource;
+use syncline_transport_http::client::{ClientOptions, HttpClient};
+
+use crate::cli::Way;
+use crate::fault::Fault;
+use crate::session::{Patience, Session, Wakes};
+
+/// Makes a session; nothing is connected yet.
+///
+/// # Errors
+/// When there is no token, or the address or the token cannot be one.
+pub(crate) fn connect(way: &Way) -> Result<Session, Fault> {
+    let token = match (&way.token, &way.token_file) {
+        // An explicit file wins over a variable that happens to be set.
+        (_, Some(path)) => {
+            std::fs::read_to_string(path).map_err(|error| Fault::file("cannot read the token from", path, &error))?
+        }
+        (Some(token), None) => token.clone(),
+        (None, None) => return Err(Fault::new("no token: set SYNCLINE_TOKEN, or give --token-file or --token")),
+    };
+    // The token says which bucket it is for, and the running hash of every log begins with its bucket.
+    let token = token.trim();
+    let bearer: Bearer = token.parse().map_err(|_| Fault::new("the token is not one of a syncline server"))?;
+    let client = HttpClient::new(ClientOptions::new(way.server.trim_end_matches('/'), token));
+    let client = Arc::new(client.map_err(|error| Fault::new(error.to_string()))?);
+    let wakes = Arc::new(HttpWakes(Arc::clone(&client)));
+    Ok(Session { transport: client, wakes, bucket: bearer.bucket(), patience: Patience::default() })
+}
+
+#[derive(Debug)]
+struct HttpWakes(Arc<HttpClient>);
+
+#[async_trait]
+impl Wakes for HttpWakes {
+    async fn listen(&self, log: LogKey) -> Result<Box<dyn SignalSource>, CallError> {
+        Ok(Box::new(self.0.wakes(log).await?))
+    }
+}
