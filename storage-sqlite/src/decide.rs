@@ -29,7 +29,7 @@ pub(crate) fn decide(db: &Db, scope: &Scope, decision: &Decision) -> Outcome<Opt
         let step = catch_unwind(AssertUnwindSafe(|| decision(&view)));
         match step.map_err(|_| Failed::fault("the decision panicked"))? {
             Step::Abort => return Ok(None),
-            Step::Commit(writes) => return commit(db, &view, &writes).map(Some),
+            Step::Commit(writes) => return commit(db, &view, &logs, &writes).map(Some),
             Step::Read(more) => {
                 for (log, reads) in more {
                     let (_, row) = logs
@@ -71,10 +71,10 @@ fn read(db: &Db, log: LogKey, row: Option<&LogRow>, reads: Reads, view: &mut Vie
     Ok(())
 }
 
-fn commit(db: &Db, view: &View, writes: &WriteSet) -> Outcome<usize> {
+fn commit(db: &Db, view: &View, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSet) -> Outcome<usize> {
     writes.logs.iter().try_for_each(|log| view.check(log)).map_err(Failed::fault)?;
     db.run("SAVEPOINT decision", [])?;
-    let written = write::write(db, writes);
+    let written = write::write(db, rows, writes);
     // After some errors SQLite has already undone the whole transaction; whoever runs the group sees that.
     if written.is_err() && !db.is_idle() {
         db.run("ROLLBACK TO decision", [])?;

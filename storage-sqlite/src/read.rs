@@ -106,7 +106,8 @@ pub(crate) fn ops_after(db: &Db, log: LogKey, after: Seq, limit: PageLimit) -> O
         return Ok(LogPage { bounds: None, anchor: None, ops: Vec::new() });
     };
     let (origin, last) = (row.bounds.tip.origin, row.bounds.last);
-    let mut ops = Vec::new();
+    let left = usize::try_from(last.get().saturating_sub(after.get())).unwrap_or(usize::MAX);
+    let mut ops = Vec::with_capacity(left.min(limit.ops_max()));
     let mut held = 0;
     if after < last {
         db.each(

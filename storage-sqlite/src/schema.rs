@@ -24,7 +24,7 @@ const MIGRATIONS: &[&str] = &[
          log INTEGER NOT NULL, seq INTEGER NOT NULL, op_id BLOB NOT NULL, digest BLOB NOT NULL,
          anchor BLOB NOT NULL, accepted_at INTEGER NOT NULL, batch_rest INTEGER NOT NULL, body BLOB NOT NULL,
          PRIMARY KEY (log, seq)) STRICT, WITHOUT ROWID;
-     CREATE UNIQUE INDEX op_by_id ON op (log, op_id);
+     CREATE UNIQUE INDEX op_by_id ON op (op_id, log);
      CREATE TABLE op_past (
          log INTEGER NOT NULL, op_id BLOB NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT NULL,
          PRIMARY KEY (log, op_id)) STRICT, WITHOUT ROWID;

@@ -25,6 +25,8 @@ use crate::verify;
 const GROUP_MAX: usize = 256;
 /// Bytes after which a group is committed even when more are waiting.
 const GROUP_BYTES_MAX: usize = 16 << 20;
+/// Times the writer lets others run before a group that is smaller than the last was.
+const GATHER_YIELDS: usize = 16;
 const OPERATION: &str = "transact";
 
 /// A decision that somebody waits for.
@@ -48,6 +50,8 @@ pub(crate) struct Writer {
     waiting: VecDeque<Job>,
     /// `None` after a failure that leaves the connection in doubt.
     db: Option<Db>,
+    /// How many decisions the last group had: those who wait for it answer at about the same time.
+    last: usize,
     /// Decisions to run one to a group, because a group they were in was lost to one of them.
     alone: usize,
 }
@@ -61,7 +65,7 @@ enum Group {
 
 impl Writer {
     pub(crate) const fn new(source: Arc<Source>, jobs: Receiver<Job>, db: Db) -> Self {
-        Self { source, jobs, waiting: VecDeque::new(), db: Some(db), alone: 0 }
+        Self { source, jobs, waiting: VecDeque::new(), db: Some(db), last: 0, alone: 0 }
     }
 
     /// Runs until every sender is gone and everything sent was answered.
@@ -78,13 +82,26 @@ impl Writer {
                 Err(_) => return false,
             }
         }
+        self.take_sent();
+        // Whoever was answered just now is about to come again. Without this the first to come would have a commit
+        // to itself while all others wait. One writer alone never waits, and nobody waits for a timer.
+        for _ in 0..GATHER_YIELDS {
+            if self.waiting.len() >= self.last {
+                break;
+            }
+            std::thread::yield_now();
+            self.take_sent();
+        }
+        true
+    }
+
+    fn take_sent(&mut self) {
         while self.waiting.len() < GROUP_MAX {
             match self.jobs.try_recv() {
                 Ok(job) => self.waiting.push_back(job),
                 Err(_) => break,
             }
         }
-        true
     }
 
     fn group(&mut self) {
@@ -100,6 +117,7 @@ impl Writer {
             Group::Ran(ran) => match self.commit(db) {
                 Ok(db) => {
                     self.db = Some(db);
+                    self.last = ran.len();
                     for (job, outcome) in ran {
                         job.answer.send(outcome.map_err(|failed| failed.during(OPERATION)));
                     }

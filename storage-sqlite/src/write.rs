@@ -12,12 +12,12 @@ use crate::db::Db;
 use crate::error::Outcome;
 use crate::rows::{self, LogRow};
 
-/// Writes everything and says roughly how many bytes that was.
-pub(crate) fn write(db: &Db, writes: &WriteSet) -> Outcome<usize> {
+/// Writes everything and says roughly how many bytes that was. `rows` are the scope's, as this transaction read them.
+pub(crate) fn write(db: &Db, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSet) -> Outcome<usize> {
     let mut size = 0;
     for log in &writes.logs {
-        let row = LogRow::find(db, log.log)?;
-        if let Some(row) = row.as_ref().filter(|_| !log.ops.is_empty()) {
+        let row = rows.iter().find(|(key, _)| *key == log.log).and_then(|(_, row)| row.as_ref());
+        if let Some(row) = row.filter(|_| !log.ops.is_empty()) {
             row.check_tip(db, log.log)?;
         }
         let mut id = row.map(|row| row.id);
