@@ -217,7 +217,7 @@ fn check<T: PartialEq + Debug, E: Debug>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn canonical_bytes_have_one_spelling(
