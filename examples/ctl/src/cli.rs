@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syncline::access::Access;
 use syncline::oplog::Collection;
-use syncline::{Cursor, EntityId, LogId, ReplicaId, Seq, TokenId};
+use syncline::{BucketId, Cursor, EntityId, LogId, ReplicaId, Seq, TokenId};
+
+/// The operator's bucket of a server that was told no other.
+const BUCKET: &str = "00000000-0000-7000-8000-000000000001";
 
 /// Look after the logs of a syncline server.
 ///
@@ -29,9 +32,12 @@ pub(crate) struct Way {
     /// The bearer token; other users of this machine can see arguments, so prefer the variable or a file.
     #[arg(long, global = true, env = "SYNCLINE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// A file that holds the bearer token.
-    #[arg(long, global = true, conflicts_with = "token", value_name = "FILE")]
+    /// A file that holds the token instead.
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// The bucket, for an operator's own token; other tokens name theirs.
+    #[arg(long, global = true, env = "SYNCLINE_BUCKET", value_name = "ID", default_value = BUCKET)]
+    pub(crate) bucket: BucketId,
 }
 
 #[derive(Debug, Subcommand)]
@@ -200,6 +206,9 @@ pub(crate) struct PullArgs {
     /// Go on with ops as they come, until interrupted.
     #[arg(long)]
     pub(crate) follow: bool,
+    /// For people: one short line per op with its seq, author, kind, entity and payload.
+    #[arg(long)]
+    pub(crate) short: bool,
 }
 
 #[derive(Debug, Args)]

@@ -16,23 +16,22 @@ use crate::session::{Patience, Session, Wakes};
 /// Makes a session; nothing is connected yet.
 ///
 /// # Errors
-/// When there is no token, or the address or the token cannot be one.
+/// When there is no token, or the address cannot be one.
 pub(crate) fn connect(way: &Way) -> Result<Session, Fault> {
     let token = match (&way.token, &way.token_file) {
-        // An explicit file wins over a variable that happens to be set.
         (_, Some(path)) => {
             std::fs::read_to_string(path).map_err(|error| Fault::file("cannot read the token from", path, &error))?
         }
         (Some(token), None) => token.clone(),
         (None, None) => return Err(Fault::new("no token: set SYNCLINE_TOKEN, or give --token-file or --token")),
     };
-    // The token says which bucket it is for, and the running hash of every log begins with its bucket.
     let token = token.trim();
-    let bearer: Bearer = token.parse().map_err(|_| Fault::new("the token is not one of a syncline server"))?;
+    // The running hash of every log begins with its bucket. A bearer token names it, an operator's own does not.
+    let bucket = token.parse().map_or(way.bucket, |bearer: Bearer| bearer.bucket());
     let client = HttpClient::new(ClientOptions::new(way.server.trim_end_matches('/'), token));
     let client = Arc::new(client.map_err(|error| Fault::new(error.to_string()))?);
     let wakes = Arc::new(HttpWakes(Arc::clone(&client)));
-    Ok(Session { transport: client, wakes, bucket: bearer.bucket(), patience: Patience::default() })
+    Ok(Session { transport: client, wakes, bucket, patience: Patience::default() })
 }
 
 #[derive(Debug)]

@@ -47,9 +47,19 @@ impl From<CallError> for Fault {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused(refusal) => refused(&refusal),
-            other => Self::new(other.to_string()),
+            other => Self::new(in_words(&other)),
         }
     }
+}
+
+/// What a call met, with the innermost cause: transports tend to say "request failed" and keep the reason inside.
+pub(crate) fn in_words(error: &CallError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let (outer, inner) = (error.to_string(), cause.to_string());
+    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }
 
 fn refused(refusal: &Refusal) -> Fault {
@@ -57,10 +67,10 @@ fn refused(refusal: &Refusal) -> Fault {
     let op = index.map_or_else(String::new, |index| format!("op {} of the batch: ", index + 1));
     let end = end.map_or_else(String::new, |end| format!("; the log ends at {}", cursor_text(end)));
     let advice = code.advice();
-    Fault::new(format!("{op}{detail}{end} ({}, advice {}: {})", code.name(), advice.name(), in_words(advice)))
+    Fault::new(format!("{op}{detail}{end} ({}, advice {}: {})", code.name(), advice.name(), what_to_do(advice)))
 }
 
-const fn in_words(advice: Advice) -> &'static str {
+const fn what_to_do(advice: Advice) -> &'static str {
     match advice {
         Advice::Retry => "run the same command again after a while",
         Advice::Fix => "the command must be changed",

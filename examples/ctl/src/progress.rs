@@ -1,4 +1,4 @@
-//! Progress of long work on stderr: a bar on a terminal, else a line per tenth or per ten seconds.
+//! Progress of long work on stderr: a bar on a terminal, else a line per tenth or per ten seconds, at most one a second.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_APART: Duration = Duration::from_secs(1);
 
 /// Progress towards a known number of ops.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ struct Pace {
 impl Pace {
     fn is_due(&mut self, done: u64, total: u64, now: Instant) -> bool {
         let tenths = done.saturating_mul(10).checked_div(total).unwrap_or(10);
-        if tenths <= self.tenths && now.duration_since(self.last) < LINE_EVERY {
+        let silent = now.duration_since(self.last);
+        if silent < LINE_APART || (tenths <= self.tenths && silent < LINE_EVERY) {
             return false;
         }
         self.tenths = tenths;
@@ -78,13 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_comes_per_tenth_or_per_ten_seconds() {
+    fn a_line_comes_per_tenth_or_per_ten_seconds_and_not_for_short_work() {
         let start = Instant::now();
         let mut pace = Pace { tenths: 0, last: start };
-        assert!(!pace.is_due(99, 1_000, start));
-        assert!(pace.is_due(100, 1_000, start));
-        assert!(!pace.is_due(199, 1_000, start));
-        assert!(pace.is_due(199, 1_000, start + LINE_EVERY));
-        assert!(pace.is_due(1_000, 1_000, start));
+        assert!(!pace.is_due(1_000, 1_000, start));
+        assert!(!pace.is_due(99, 1_000, start + LINE_APART));
+        assert!(pace.is_due(100, 1_000, start + LINE_APART));
+        assert!(!pace.is_due(199, 1_000, start + LINE_APART * 5));
+        assert!(pace.is_due(199, 1_000, start + LINE_APART + LINE_EVERY));
     }
 }

@@ -16,7 +16,7 @@ use syncline::oplog::LogBounds;
 use syncline::store::{PageLimit, SignalSource};
 use syncline::{BucketId, Cursor, LogId, LogKey, Seq};
 
-use crate::fault::{Fault, cursor_text};
+use crate::fault::{Fault, cursor_text, in_words};
 
 /// Says when logs grow. A wake may be lost, repeated or early: readers also ask from time to time.
 #[async_trait]
@@ -63,10 +63,12 @@ impl Session {
     /// The last failure, as the transport gave it.
     pub(crate) async fn ask(&self, call: Call) -> Result<Reply, CallError> {
         let mut wait = self.patience.first_wait;
-        for _ in 1..self.patience.tries {
+        for attempt in 1..self.patience.tries {
             match self.transport.call(call.clone()).await {
                 Err(error) if may_repeat(&call, &error) => {
-                    eprintln!("{error}; trying again");
+                    if attempt == 1 {
+                        eprintln!("{}; trying again", in_words(&error));
+                    }
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
@@ -90,19 +92,45 @@ impl Session {
     /// One page after `cursor`, checked to follow it.
     ///
     /// # Errors
-    /// The refusal, or [`CallError::Protocol`] for a page that does not follow.
-    pub(crate) async fn page(&self, log: LogId, cursor: Cursor, limit: PageLimit) -> Result<Page, CallError> {
+    /// No page, or one that does not follow.
+    pub(crate) async fn page(&self, log: LogId, cursor: Cursor, limit: PageLimit) -> Result<Page, PageFault> {
         let Reply::Pulled(page) = self.ask(Call::Pull { log, cursor, limit }).await? else {
-            return Err(CallError::Protocol("a page was expected".into()));
+            return Err(CallError::Protocol("a page was expected".into()).into());
         };
         let wrong = |why: &dyn Debug| {
             let place = cursor_text(cursor);
-            CallError::Protocol(format!("the ops after {place} do not follow it ({why:?}); none of them was used"))
+            // At the very start only the name of the log can be wrong, and half of it is the bucket.
+            let hint = if cursor.seq == Seq::ZERO { "; is this the bucket of the token?" } else { "" };
+            PageFault::Broken(format!("the ops after {place} do not follow it ({why:?}); none of them was used{hint}"))
         };
         page.follows(self.key(log), cursor).map_err(|gap| wrong(&gap))?;
         // Without an anchor nothing else holds the page to the seqs of its own ops.
         let last = page.ops.last().map_or(cursor.seq, |op| op.seq);
         if page.next.seq == last { Ok(page) } else { Err(wrong(&"its end is not that of its ops")) }
+    }
+}
+
+/// Why there is no page to use.
+#[derive(Debug)]
+pub(crate) enum PageFault {
+    /// The server gave none.
+    Call(CallError),
+    /// It does not follow the reader's position.
+    Broken(String),
+}
+
+impl From<CallError> for PageFault {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<PageFault> for Fault {
+    fn from(fault: PageFault) -> Self {
+        match fault {
+            PageFault::Call(error) => error.into(),
+            PageFault::Broken(why) => Self::new(why),
+        }
     }
 }
 

@@ -106,7 +106,7 @@ async fn delete(
 
 fn confirm(args: &DeleteArgs, end: Cursor, ask: impl FnOnce(&str) -> Option<String>) -> Result<(), Fault> {
     let log = args.log;
-    let how = format!("log delete {log} --yes --seen {}", cursor_text(end));
+    let how = format!("syncline-ctl log delete {log} --yes --seen {}", cursor_text(end));
     if !args.yes {
         return Err(Fault::new(format!("nothing was deleted; export the log if in doubt, then: {how}")));
     }

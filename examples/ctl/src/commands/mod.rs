@@ -12,6 +12,7 @@ mod verify;
 use std::io::{BufRead, Write};
 
 use serde::Serialize;
+use syncline::oplog::OpKind;
 
 use crate::cli::Command;
 use crate::fault::Fault;
@@ -60,4 +61,17 @@ fn write_line(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fault> 
     serde_json::to_writer(&mut *out, value).map_err(|error| Fault::from(std::io::Error::from(error)))?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+/// What an op does, in a word.
+const fn kind_name(kind: OpKind) -> &'static str {
+    match kind {
+        OpKind::Create => "create",
+        OpKind::Update => "update",
+        OpKind::Delete => "delete",
+        OpKind::Move => "move",
+        OpKind::Batch => "batch",
+        OpKind::FullState(_) => "full_state",
+        _ => "other",
+    }
 }

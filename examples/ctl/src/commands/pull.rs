@@ -3,13 +3,15 @@
 use std::io::Write;
 use std::time::Duration;
 
+use syncline::call::PageOp;
 use syncline::client::CallError;
+use syncline::oplog::{Payload, Subject};
 use syncline::store::{PageLimit, Signal, SignalSource};
 use syncline::{Cursor, LogId};
 
-use super::{Outcome, write_line};
+use super::{Outcome, kind_name, write_line};
 use crate::cli::PullArgs;
-use crate::fault::{Fault, cursor_text};
+use crate::fault::{Fault, cursor_text, in_words};
 use crate::lines::LineJson;
 use crate::session::Session;
 
@@ -24,28 +26,31 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Why it stopped. Everything written before is part of the log.
 pub(super) async fn run(session: &Session, args: &PullArgs, out: &mut dyn Write) -> Result<Outcome, Fault> {
     let mut cursor = args.after.unwrap_or(Cursor::START);
+    let form = if args.short { write_short } else { write_json };
+    let mut reader = Reader { session, log: args.log, form, out };
     if args.follow {
-        return follow(session, args.log, cursor, out).await;
+        return follow(&mut reader, cursor).await;
     }
-    read_on(session, args.log, &mut cursor, out).await?;
+    reader.read_on(&mut cursor).await?;
     eprintln!("read up to {}; go on with --after {}", cursor.seq, cursor_text(cursor));
     Ok(Outcome::Done)
 }
 
-async fn follow(session: &Session, log: LogId, mut cursor: Cursor, out: &mut dyn Write) -> Result<Outcome, Fault> {
+async fn follow(reader: &mut Reader<'_>, mut cursor: Cursor) -> Result<Outcome, Fault> {
+    let (session, log) = (reader.session, reader.log);
     loop {
         // Listening comes before reading: what is added in between is then either read or woken for.
         let mut wakes = match session.wakes.listen(session.key(log)).await {
             Ok(wakes) => wakes,
             Err(error @ CallError::Refused(_)) if !is_passing(&error) => return Err(error.into()),
             Err(error) => {
-                eprintln!("{error}; asking from time to time instead");
+                eprintln!("{}; asking from time to time instead", in_words(&error));
                 Box::new(NoWakes)
             }
         };
         let mut connected = true;
         while connected {
-            read_on(session, log, &mut cursor, out).await?;
+            reader.read_on(&mut cursor).await?;
             if let Ok(signal) = tokio::time::timeout(ASK_EVERY, wakes.next()).await {
                 connected = signal.is_some();
             }
@@ -70,18 +75,52 @@ impl SignalSource for NoWakes {
     }
 }
 
-async fn read_on(session: &Session, log: LogId, cursor: &mut Cursor, out: &mut dyn Write) -> Result<(), Fault> {
-    loop {
-        let page = session.page(log, *cursor, PageLimit::default()).await?;
-        for op in &page.ops {
-            write_line(out, &LineJson::of(op)?)?;
-        }
-        out.flush()?;
-        *cursor = page.next;
-        if !page.more {
-            return Ok(());
+struct Reader<'a> {
+    session: &'a Session,
+    log: LogId,
+    form: fn(&mut dyn Write, &PageOp) -> Result<(), Fault>,
+    out: &'a mut dyn Write,
+}
+
+impl Reader<'_> {
+    /// Reads and writes what there is after the cursor.
+    async fn read_on(&mut self, cursor: &mut Cursor) -> Result<(), Fault> {
+        loop {
+            let page = self.session.page(self.log, *cursor, PageLimit::default()).await?;
+            for op in &page.ops {
+                (self.form)(self.out, op)?;
+            }
+            self.out.flush()?;
+            *cursor = page.next;
+            if !page.more {
+                return Ok(());
+            }
         }
     }
+}
+
+fn write_json(out: &mut dyn Write, op: &PageOp) -> Result<(), Fault> {
+    write_line(out, &LineJson::of(op)?)
+}
+
+/// The first eight digits tell ids of one log apart at a glance, no more.
+fn write_short(out: &mut dyn Write, page_op: &PageOp) -> Result<(), Fault> {
+    let short = |id: &dyn std::fmt::Display| id.to_string()[..8].to_owned();
+    let Ok(op) = page_op.op.read() else {
+        writeln!(out, "{} (of a newer format, {} bytes)", page_op.seq, page_op.op.bytes().len())?;
+        return Ok(());
+    };
+    let subject = match op.subject() {
+        Subject::Log => "the log".to_owned(),
+        Subject::Entity { key, .. } => format!("{}/{}", key.collection, short(&key.entity)),
+    };
+    let payload = match op.payload() {
+        // Control characters would do things to a terminal.
+        Payload::Json(text) => String::from_utf8_lossy(text).replace(char::is_control, " "),
+        other => format!("({} bytes)", other.bytes().len()),
+    };
+    writeln!(out, "{} {} {} {subject} {payload}", page_op.seq, short(&op.replica()), kind_name(op.kind()))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -115,6 +154,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn people_get_a_short_line_per_op_that_does_nothing_to_their_terminal() {
+        let rig = Rig::new();
+        let log = rig.log().await;
+        let ops = [op_with(1, 1, "{\n  \"a\": 1\n}"), op_with(1, 2, "{\"a\":\"\u{9b}2J\"}")];
+        let pushed = syncline::call::Push {
+            log: crate::testing::log_id(&log),
+            request: None,
+            cursor: None,
+            atomic: false,
+            ops: ops.to_vec(),
+        };
+        rig.session.ask(syncline::call::Call::Push(pushed)).await.unwrap();
+        let out = rig.run(&["pull", &log, "--short"]).await.done();
+        assert_eq!(out.lines().count(), 2, "{out}");
+        assert!(out.starts_with("1 01010101 update notes/"), "{out}");
+        assert!(!out.replace('\n', "").contains(char::is_control));
+    }
+
+    #[tokio::test]
     async fn fault_nothing_of_a_page_that_does_not_follow_is_written() {
         let rig = Rig::new();
         let log = rig.log().await;
@@ -145,12 +203,12 @@ mod tests {
     }
 
     /// A reader that leaves after some lines.
-    struct Reader {
+    struct Leaver {
         lines_left: usize,
         read: Vec<u8>,
     }
 
-    impl Write for Reader {
+    impl Write for Leaver {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.read.extend_from_slice(bytes);
             Ok(bytes.len())
@@ -168,7 +226,7 @@ mod tests {
         let log = rig.log().await;
         rig.edits(&log, "laptop", 1..=2).await;
         let Command::Pull(args) = parse(&["pull", &log, "--follow"]) else { panic!("another command") };
-        let mut reader = Reader { lines_left: 5, read: Vec::new() };
+        let mut reader = Leaver { lines_left: 5, read: Vec::new() };
         let follow = run(&rig.session, &args, &mut reader);
         let write = async {
             tokio::task::yield_now().await;

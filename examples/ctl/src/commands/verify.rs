@@ -9,13 +9,13 @@ use std::io::Write;
 use serde_json::json;
 use syncline::call::{ErrorCode, Page};
 use syncline::client::CallError;
-use syncline::oplog::{LogBounds, OpKind};
+use syncline::oplog::LogBounds;
 use syncline::{Anchor, Cursor, LogId, OpId, ReplicaId, Seq, VectorClock, limits};
 
-use super::{Outcome, write_line};
+use super::{Outcome, kind_name, write_line};
 use crate::fault::Fault;
 use crate::progress::Progress;
-use crate::session::{Session, ops_between, page_limit};
+use crate::session::{PageFault, Session, ops_between, page_limit};
 
 const PAGE: u64 = limits::PAGE_OPS_DEFAULT as u64;
 
@@ -27,7 +27,8 @@ pub(super) async fn run(session: &Session, log: LogId, out: &mut dyn Write) -> R
     let bounds = session.status(log).await?;
     let mut cursor = Cursor { seq: bounds.first.before(), anchor: Some(bounds.base) };
     if cursor.seq == Seq::ZERO && bounds.base != Anchor::genesis(session.key(log), bounds.base.origin) {
-        return Err(Fault::new("seq 0: the log does not begin as a log of this name and bucket does"));
+        let bucket = session.bucket;
+        return Err(Fault::new(format!("seq 0: the log does not begin as a log of this name in bucket {bucket} does")));
     }
     let mut counts = Counts::default();
     let mut progress = Progress::start("verified", ops_between(cursor.seq, bounds.last));
@@ -80,11 +81,13 @@ impl Narrow {
     }
 }
 
-fn blames_the_log(error: &CallError) -> bool {
+fn blames_the_log(fault: &PageFault) -> bool {
     use ErrorCode::{GapDiverged, GapForeignLog, GapHole, LogDamaged};
-    match error {
-        CallError::Protocol(_) => true,
-        CallError::Refused(refusal) => matches!(refusal.code, LogDamaged | GapHole | GapDiverged | GapForeignLog),
+    match fault {
+        PageFault::Broken(_) | PageFault::Call(CallError::Protocol(_)) => true,
+        PageFault::Call(CallError::Refused(refusal)) => {
+            matches!(refusal.code, LogDamaged | GapHole | GapDiverged | GapForeignLog)
+        }
         _ => false,
     }
 }
@@ -117,7 +120,7 @@ impl Counts {
                 self.unread += 1;
                 continue;
             };
-            *self.kinds.entry(kind(op.kind())).or_default() += 1;
+            *self.kinds.entry(kind_name(op.kind())).or_default() += 1;
             self.authors.insert(op.replica());
             self.seen.join(op.clock()).map_err(|error| Fault::new(format!("seq {}: {error}", page_op.seq)))?;
         }
@@ -141,18 +144,6 @@ impl Counts {
             return wrong("everything fits, but the server has marked the log as damaged");
         }
         Ok(())
-    }
-}
-
-const fn kind(kind: OpKind) -> &'static str {
-    match kind {
-        OpKind::Create => "create",
-        OpKind::Update => "update",
-        OpKind::Delete => "delete",
-        OpKind::Move => "move",
-        OpKind::Batch => "batch",
-        OpKind::FullState(_) => "full_state",
-        _ => "other",
     }
 }
 

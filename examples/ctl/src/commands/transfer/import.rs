@@ -21,7 +21,7 @@ use crate::commands::{Outcome, write_line};
 use crate::counters::Counters;
 use crate::fault::Fault;
 use crate::progress::Progress;
-use crate::session::{Session, page_limit, unexpected};
+use crate::session::{PageFault, Session, page_limit, unexpected};
 
 /// Runs the command.
 ///
@@ -146,7 +146,7 @@ async fn already_there(session: &Session, log: LogId, bounds: &LogBounds, chain:
     // The server compares the anchor with its own before it answers.
     match session.page(log, chain.cursor(chain.ops()), page_limit(1)).await {
         Ok(_) => Ok(chain.ops()),
-        Err(CallError::Refused(refusal)) if refusal.code == ErrorCode::GapDiverged => Err(foreign()),
+        Err(PageFault::Call(CallError::Refused(no))) if no.code == ErrorCode::GapDiverged => Err(foreign()),
         Err(error) => Err(error.into()),
     }
 }
@@ -206,7 +206,9 @@ impl Importing<'_> {
         // Somebody may have gone on writing behind it.
         match self.session.page(self.log, self.chain.cursor(self.chain.ops()), page_limit(1)).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(Fault::new(format!("the log does not hold what the export holds: {error}"))),
+            Err(error) => {
+                Err(Fault::new(format!("the log does not hold what the export holds: {}", Fault::from(error))))
+            }
         }
     }
 }
