@@ -60,8 +60,9 @@ impl Tally {
     fn tell(&self) {
         let Self { accepted, duplicates, lost, remembered } = self;
         eprintln!("{accepted} accepted, {duplicates} in the log already, {lost} not accepted");
-        if *remembered > 0 && *lost > 0 {
-            eprintln!("{remembered} verdicts are those of an earlier run of this push; --again has them judged anew");
+        if *remembered > 0 {
+            let again = if *lost > 0 { "; --again has them judged anew" } else { "" };
+            eprintln!("{remembered} of these verdicts are remembered from an earlier run of this push{again}");
         }
     }
 }
