@@ -1,5 +1,8 @@
 //! Wakes over a WebSocket, and stopping without losing what was promised.
 
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::time::Duration;
