@@ -12,6 +12,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+/// `SSLRequest` and `GSSENCRequest` of the frontend protocol.
+const ENCRYPTION_REQUESTS: [[u8; 4]; 2] = [80_877_103_u32.to_be_bytes(), 80_877_104_u32.to_be_bytes()];
+
 /// What happens to the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the three places to be cut at")]
@@ -136,7 +139,8 @@ async fn questions(
                 Cut::Answer => swallow.store(true, Ordering::SeqCst),
             }
         }
-        typed = true;
+        // A question about encryption comes before the startup frame and has no type byte either.
+        typed = typed || !ENCRYPTION_REQUESTS.iter().any(|request| frame[start..] == request[..]);
         to.write_all(&frame).await?;
     }
 }
