@@ -129,7 +129,7 @@ fn head() -> impl Strategy<Value = Head> {
         timestamp().prop_map(HeadState::Tombstone),
     ];
     let ids = proptest::array::uniform16(any::<u8>());
-    (any_seq(), ids.clone(), ids, clock(), state).prop_map(|(version, op, replica, clock, state)| {
+    (any_seq(), ids, ids, clock(), state).prop_map(|(version, op, replica, clock, state)| {
         let (op, replica) = (OpId::from_bytes(op), ReplicaId::from_bytes(replica));
         Head { version, op, replica, clock, state }
     })

@@ -1,4 +1,4 @@
-//! What every [`BlobStore`](crate::store::BlobStore) must do.
+//! What every [`BlobStore`] must do.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What every [`Fanout`](crate::store::Fanout) must do while its bus is up.
+//! What every [`Fanout`] must do while its bus is up.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The suite that every [`Store`](crate::store::Store) must pass, for authors of adapters. Not covered by semver.
+//! The suite that every [`Store`] must pass, for authors of adapters. Not covered by semver.
 //!
 //! ```ignore
 //! syncline::store_conformance! { run: block_on, fresh: || async { Fixture::of(MyStore::new()) } }

@@ -5,7 +5,7 @@
 //! on the same logs, and may run it again from the start; so every rule is tested by handing it a view, and an
 //! adapter only moves rows. What must hold: a decision looks at nothing but its view and its captured arguments.
 //!
-//! Next: [`upload`] is the rule that matters most; [`store`](crate::store) is the other side.
+//! Next: [`upload()`] is the rule that matters most; [`store`](crate::store) is the other side.
 
 mod admin;
 mod system;

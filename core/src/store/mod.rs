@@ -2,12 +2,12 @@
 //!
 //! # Writing a Store
 //!
-//! 1. Map five tables or key spaces: log (one row of [`LogBounds`](crate::oplog::LogBounds) bytes), op, head, slot,
+//! 1. Map five tables or key spaces: log (one row of [`LogBounds`] bytes), op, head, slot,
 //!    receipt; and one for snapshots.
 //! 2. Write [`Store::transact`] as *lock the logs in key order, read their bounds and the scope's reads, loop the
 //!    decision, check the writes with [`View::check`](crate::decide::View::check), write, commit durably*.
 //! 3. Write the four reads, each from one consistent view of the store.
-//! 4. Put [`store_conformance!`](crate::store_conformance) into `tests/conformance.rs`: one named test per case.
+//! 4. Put `store_conformance!` (feature `conformance`) into `tests/conformance.rs`: one named test per case.
 //!    Its random runs compare your store with [`MemoryStore`], the executable specification.
 //! 5. Add your own crash tests: an acknowledged op survives whatever your backend survives.
 //!

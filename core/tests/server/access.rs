@@ -94,7 +94,8 @@ fn a_listing_is_whole_for_whom_it_is_made() {
     world.call(mint("makes the system log", Access::Read));
     (1..=6).for_each(|number| drop(world.call(Call::CreateLog(log(number).log))));
     let ids = |numbers: &[u8]| numbers.iter().map(|number| log(*number).log).collect::<Vec<_>>();
-    let rows: [(Option<&[u8]>, Option<u8>, usize, &[u8]); 8] = [
+    type Row<'r> = (Option<&'r [u8]>, Option<u8>, usize, &'r [u8]);
+    let rows: [Row<'_>; 8] = [
         (None, None, 10, &[1, 2, 3, 4, 5, 6]),
         (None, None, 2, &[1, 2]),
         (None, Some(4), 10, &[5, 6]),
