@@ -81,18 +81,24 @@ impl Writer {
 
 /// Reads canonical bytes; byte strings come out as cheap slices of the input.
 #[derive(Debug)]
-pub struct Reader(Bytes);
+pub struct Reader {
+    bytes: Bytes,
+    /// How far it has read; cutting the bytes instead would count references for every field.
+    at: usize,
+}
 
 impl Reader {
     /// Reads from the start of `bytes`.
     #[must_use]
     pub const fn new(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self { bytes, at: 0 }
     }
 
     /// One byte.
     pub fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
-        Ok(self.take(1, what)?[0])
+        let byte = *self.bytes.get(self.at).ok_or(DecodeError::Truncated(what))?;
+        self.at += 1;
+        Ok(byte)
     }
 
     /// A varint in its shortest form, at most `u64::MAX`.
@@ -119,7 +125,7 @@ impl Reader {
     /// a hostile count allocates nothing.
     pub fn count(&mut self, item_bytes: usize, what: &'static str) -> Result<usize, DecodeError> {
         let count = usize::try_from(self.u64(what)?).map_err(|_| DecodeError::Truncated(what))?;
-        if count.saturating_mul(item_bytes.max(1)) > self.0.len() {
+        if count.saturating_mul(item_bytes.max(1)) > self.remaining() {
             return Err(DecodeError::Truncated(what));
         }
         Ok(count)
@@ -128,14 +134,16 @@ impl Reader {
     /// `N` bytes.
     pub fn fixed<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
         let mut bytes = [0; N];
-        bytes.copy_from_slice(&self.take(N, what)?);
+        let range = self.skip(N, what)?;
+        bytes.copy_from_slice(&self.bytes[range]);
         Ok(bytes)
     }
 
     /// A length, then that many bytes.
     pub fn bytes(&mut self, what: &'static str) -> Result<Bytes, DecodeError> {
         let len = self.count(1, what)?;
-        self.take(len, what)
+        let range = self.skip(len, what)?;
+        Ok(self.bytes.slice(range))
     }
 
     /// An entity id.
@@ -146,18 +154,23 @@ impl Reader {
     /// How many bytes are left.
     #[must_use]
     pub const fn remaining(&self) -> usize {
-        self.0.len()
+        self.bytes.len() - self.at
     }
 
     /// Ends the value: anything left is an error.
     pub fn finish(self) -> Result<(), DecodeError> {
-        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.0.len())) }
+        match self.remaining() {
+            0 => Ok(()),
+            left => Err(DecodeError::Trailing(left)),
+        }
     }
 
-    fn take(&mut self, len: usize, what: &'static str) -> Result<Bytes, DecodeError> {
-        if len > self.0.len() {
+    fn skip(&mut self, len: usize, what: &'static str) -> Result<std::ops::Range<usize>, DecodeError> {
+        if len > self.remaining() {
             return Err(DecodeError::Truncated(what));
         }
-        Ok(self.0.split_to(len))
+        let from = self.at;
+        self.at += len;
+        Ok(from..self.at)
     }
 }

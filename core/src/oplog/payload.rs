@@ -4,10 +4,11 @@
 //! could understand differently (a repeated key, a lone surrogate, a number beyond a double, blanks around it) is
 //! refused before it is stored; one that is merely unusual (U+0000 in a string, −0, an integer past 2^53) is kept as written.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::limits;
 
@@ -169,14 +170,85 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let depth = self.enter()?;
-        let mut keys = HashSet::new();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+        let mut keys = Keys::default();
+        while let Some(Key(key)) = map.next_key()? {
             self.walk.count()?;
-            if !keys.insert(key.into_owned()) {
+            if !keys.insert(key) {
                 return Err(A::Error::custom("an object repeats a key"));
             }
             map.next_value_seed(Node { walk: self.walk, depth })?;
         }
         Ok(())
+    }
+}
+
+/// A key as it stands in the text; only one with escapes is copied.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The keys of one open object. Few are compared one by one, which is cheaper than hashing them.
+#[derive(Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    more: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    const FEW: usize = 16;
+
+    /// Whether the key is new.
+    fn insert(&mut self, key: Cow<'de, str>) -> bool {
+        if self.few.contains(&key) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.more.insert(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_key_is_found_among_few_and_many_and_in_any_spelling() {
+        let object = |keys: &[String]| {
+            let fields: Vec<String> = keys.iter().map(|key| format!(r#""{key}":1"#)).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        for count in [1, Keys::FEW - 1, Keys::FEW, Keys::FEW + 1, 100] {
+            let keys: Vec<String> = (0..count).map(|number| format!("k{number}")).collect();
+            check_json(object(&keys).as_bytes(), 1_000).unwrap();
+            for again in [0, count / 2, count - 1] {
+                for spelling in [format!("k{again}"), format!("\\u006b{again}")] {
+                    let text = object(&[keys.clone(), vec![spelling]].concat());
+                    assert!(matches!(check_json(text.as_bytes(), 1_000), Err(JsonFault::Malformed(_))), "{text}");
+                }
+            }
+        }
     }
 }
