@@ -9,6 +9,8 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "super-productivity")]
+pub mod dialect;
 pub mod route;
 #[cfg(feature = "server")]
 pub mod server;
