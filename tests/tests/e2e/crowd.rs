@@ -9,7 +9,7 @@ use syncline_transport_http::client::{ClientOptions, HttpClient};
 use tokio::sync::Barrier;
 
 use super::device::{Device, landed};
-use super::process::{Process, TOKEN};
+use syncline_tests::rig::server::{Process, TOKEN};
 
 const DEVICES: u8 = 8;
 const ROUNDS: usize = 100;

@@ -12,7 +12,7 @@ use syncline_transport_http::client::{ClientOptions, HttpClient};
 
 use super::device::{Device, landed};
 use super::meddler::Meddler;
-use super::process::{Process, TOKEN};
+use syncline_tests::rig::server::{Process, TOKEN};
 
 /// A server on SQLite, and one on Postgres: every fault meets both.
 fn on_both_stores<F: Future<Output = ()>>(fault: impl Fn(Arc<Process>) -> F) {

@@ -9,6 +9,5 @@ mod device;
 mod faults;
 mod meddler;
 mod paper;
-mod process;
 mod together;
 mod trace;

@@ -9,8 +9,8 @@ use syncline_tests::rig::postgres;
 use syncline_transport_http::client::{ClientOptions, HttpClient};
 
 use super::device::{Device, landed};
-use super::process::{Process, TOKEN};
 use super::trace::{Edit, Text, Trace};
+use syncline_tests::rig::server::{Process, TOKEN};
 
 const BATCH: usize = 1_000;
 /// Some seconds of tries: a killed server is back long before.

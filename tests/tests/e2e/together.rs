@@ -10,7 +10,7 @@ use syncline_tests::rig::postgres;
 use syncline_transport_http::client::{ClientOptions, HttpClient};
 
 use super::device::{BUCKET, Device, landed};
-use super::process::{Process, TOKEN};
+use syncline_tests::rig::server::{Process, TOKEN};
 
 struct Two {
     _data: tempfile::TempDir,

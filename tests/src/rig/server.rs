@@ -1,4 +1,15 @@
 //! The reference server as a process that can be killed and started again on the same files and the same port.
+//!
+//! What must hold: a missing program, or a server that ends instead of listening, fails the test with what it said;
+//! dropping a [`Process`] ends it.
+//!
+//! Next: [`super::postgres`] for a store that two of them share.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests and benches start servers, and they fail by panicking"
+)]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -7,18 +18,23 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 /// The operator's token of every server in these tests.
-pub(crate) const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
+pub const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
 
 /// One server process.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     arguments: Vec<String>,
-    pub(crate) url: String,
+    /// Where it answers, without a slash at the end.
+    pub url: String,
     child: Mutex<Option<Child>>,
 }
 
 /// A program of this workspace, built beside the test.
-pub(crate) fn program(name: &str) -> PathBuf {
+///
+/// # Panics
+/// When it is not built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test program");
     let path = test.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
     assert!(path.exists(), "{} is not built: run ./test, or cargo build -p {name}", path.display());
@@ -31,20 +47,37 @@ fn free_port() -> u16 {
 
 impl Process {
     /// Starts a server on a free port with its data in `data`.
-    pub(crate) fn start(data: &Path, store: Option<&str>) -> Self {
+    ///
+    /// # Panics
+    /// When it does not listen.
+    #[must_use]
+    pub fn start(data: &Path, store: Option<&str>) -> Self {
+        Self::start_with(data, store, &[])
+    }
+
+    /// Starts a server with more arguments.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    #[must_use]
+    pub fn start_with(data: &Path, store: Option<&str>, more: &[&str]) -> Self {
         let port = free_port();
         let mut arguments =
             vec!["--data".to_owned(), data.display().to_string(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
         if let Some(store) = store {
             arguments.extend(["--store".to_owned(), store.to_owned()]);
         }
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let process = Self { arguments, url: format!("http://127.0.0.1:{port}"), child: Mutex::new(None) };
         process.run();
         process
     }
 
     /// Starts it (again) and waits until it says that it listens.
-    pub(crate) fn run(&self) {
+    ///
+    /// # Panics
+    /// When it ends instead, with what it said.
+    pub fn run(&self) {
         let mut child = Command::new(program("syncline-server"))
             .args(&self.arguments)
             .env("SYNCLINE_ADMIN_TOKEN", TOKEN)
@@ -73,8 +106,17 @@ impl Process {
         *self.child.lock().expect("no panic holds it") = Some(child);
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.lock().ok()?.as_ref().map(Child::id)
+    }
+
     /// SIGKILL: no goodbye, no flush.
-    pub(crate) fn kill(&self) {
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("no panic holds it").take() {
             child.kill().expect("killed");
             child.wait().expect("reaped");
