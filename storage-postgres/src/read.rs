@@ -1,4 +1,4 @@
-//! The four reads: each one statement, and so one consistent view of the store.
+//! The four reads: each answered by one statement, and so from one consistent view of the store.
 //!
 //! What must hold: no read loads more than about a page, whatever the log holds.
 
@@ -18,22 +18,49 @@ use crate::pool::Pool;
 use crate::rows::{self, Columns, number};
 use crate::transact::simple;
 
-/// The bounds, the op at the cursor, and ops after it up to a number and a sum of bytes, one at least.
-/// A payload that is not on the page is never fetched: its length is known without it.
-const OPS_AFTER: &str = "\
+const OPS: &str = "ops_after";
+
+/// The bounds, the op at the cursor, and the ops after it up to a number.
+///
+/// A row is a kind and what belongs to it: 0 bounds, 1 the op at the cursor, 2 an op, 3 bounds told by a replica.
+macro_rules! ops_after {
+    ($ops:literal) => {
+        concat!(
+            "\
 WITH this AS (SELECT id, bounds FROM log WHERE bucket = $1 AND log = $2)
-SELECT 0, 0::bigint, NULL::bytea, NULL::bytea, 0::bigint, 0::bigint, bounds, pg_is_in_recovery() FROM this
+SELECT CASE WHEN pg_is_in_recovery() THEN 3 ELSE 0 END, 0::bigint, NULL::bytea, NULL::bytea, 0::bigint, 0::bigint,
+ bounds FROM this
 UNION ALL
-SELECT 1, op.seq, NULL, op.anchor, 0, 0, NULL, false FROM this JOIN op ON op.log = this.id AND op.seq = $3
+SELECT 1, op.seq, NULL, op.anchor, 0, 0, NULL FROM this JOIN op ON op.log = this.id AND op.seq = $3
 UNION ALL
-SELECT 2, seq, digest, anchor, accepted_at, batch_rest, bytes, false FROM (
+",
+            $ops
+        )
+    };
+}
+
+/// Each op that is no larger than its share of the page: when all of them are, the page holds them all. A running sum
+/// would cost the server as much again as reading the rows.
+const OPS_AFTER: &str = ops_after!(
+    "\
+SELECT 2, seq, digest, anchor, accepted_at, batch_rest, CASE WHEN octet_length(bytes) <= $5 THEN bytes END FROM (
+ SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > $3 ORDER BY seq LIMIT $4
+) next"
+);
+
+/// Ops up to a sum of bytes, one at least. A payload that is not on the page is never fetched: its length is known
+/// without it.
+const LARGE_OPS_AFTER: &str = ops_after!(
+    "\
+SELECT 2, seq, digest, anchor, accepted_at, batch_rest, bytes FROM (
  SELECT seq, digest, anchor, accepted_at, batch_rest, bytes,
   sum(octet_length(bytes)) OVER held AS held, row_number() OVER held AS place
  FROM (
   SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > $3 ORDER BY seq LIMIT $4
  ) next
  WINDOW held AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
-) page WHERE held <= $5 OR place = 1";
+) page WHERE held <= $5 OR place = 1"
+);
 
 const HEADS: &str = "\
 SELECT head.collection, head.entity, head.head FROM head
@@ -59,27 +86,14 @@ pub(crate) struct Reader<'s> {
 
 impl Reader<'_> {
     pub(crate) async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {
-        const OPERATION: &str = "ops_after";
-        let statement =
-            || of_log(OPS_AFTER, log).bind(number(after)).bind(count(limit.ops_max())).bind(count(limit.bytes_max()));
-        let answer = self.fetch(OPERATION, statement).await?;
-        let mut page = LogPage { bounds: None, anchor: None, ops: Vec::with_capacity(answer.len()) };
-        for row in &answer {
-            let columns = Columns::of(row, OPERATION);
-            match columns.get::<i32>(0)? {
-                0 if columns.get::<bool>(7)? => {
-                    return Err(new(StoreErrorKind::Unsupported, OPERATION).because("this server is a read replica"));
-                }
-                0 => page.bounds = Some(rows::bounds(OPERATION, columns.bytes(6)?)?),
-                1 => page.anchor = Some(columns.anchor(3)?),
-                _ => page.ops.push(columns.logged_op(1)?),
-            }
+        let (ops, bytes) = (limit.ops_max(), limit.bytes_max());
+        let statement = |sql, bytes| move || of_log(sql, log).bind(number(after)).bind(count(ops)).bind(count(bytes));
+        let answer = self.fetch(OPS, statement(OPS_AFTER, bytes / ops)).await?;
+        if let Some(page) = read_page(&answer, after)? {
+            return Ok(page);
         }
-        page.ops.sort_unstable_by_key(|logged| logged.seq);
-        if let Some(bounds) = &page.bounds {
-            page.anchor = Gap::anchor_from_bounds(after, bounds).or(page.anchor);
-        }
-        Ok(page)
+        let answer = self.fetch(OPS, statement(LARGE_OPS_AFTER, bytes)).await?;
+        read_page(&answer, after)?.ok_or_else(|| corrupt(OPS, "an op without bytes"))
     }
 
     pub(crate) async fn heads(
@@ -172,6 +186,26 @@ impl Reader<'_> {
         lease.give_back();
         Ok(answer)
     }
+}
+
+/// `None` when an op was left out for its size.
+fn read_page(answer: &[PgRow], after: Seq) -> Result<Option<LogPage>, StoreError> {
+    let mut page = LogPage { bounds: None, anchor: None, ops: Vec::with_capacity(answer.len()) };
+    for row in answer {
+        let columns = Columns::of(row, OPS);
+        match columns.get::<i32>(0)? {
+            0 => page.bounds = Some(rows::bounds(OPS, columns.bytes(6)?)?),
+            1 => page.anchor = Some(columns.anchor(3)?),
+            2 if columns.is_null(6)? => return Ok(None),
+            2 => page.ops.push(columns.logged_op(1)?),
+            _ => return Err(new(StoreErrorKind::Unsupported, OPS).because("this server is a read replica")),
+        }
+    }
+    page.ops.sort_unstable_by_key(|logged| logged.seq);
+    if let Some(bounds) = &page.bounds {
+        page.anchor = Gap::anchor_from_bounds(after, bounds).or(page.anchor);
+    }
+    Ok(Some(page))
 }
 
 fn of_log(sql: &'static str, log: LogKey) -> Statement {

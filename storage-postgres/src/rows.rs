@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
-use sqlx::{Decode, Postgres, Row as _, Type};
+use sqlx::{Decode, Postgres, Row as _, Type, ValueRef as _};
 use syncline::codec::{Reader, Writer};
 use syncline::oplog::{Collection, EntityKey, LogBounds, LoggedOp, OpBytes, Payload, Snapshot};
 use syncline::store::StoreError;
@@ -28,6 +28,11 @@ impl<'r> Columns<'r> {
             error if error.kind() == syncline::store::StoreErrorKind::Corrupt => error,
             error => self.corrupt("a column of another type").caused_by(error),
         })
+    }
+
+    pub(crate) fn is_null(&self, column: usize) -> Result<bool, StoreError> {
+        let value = self.row.try_get_raw(column);
+        value.map(|value| value.is_null()).map_err(|error| classify(self.operation, Phase::Work, error).into_error())
     }
 
     pub(crate) fn bytes(&self, column: usize) -> Result<Bytes, StoreError> {
