@@ -14,11 +14,13 @@
 //! Next: `transact` (group commit), `decide` and `write` (one decision), `read`, `schema` (the tables), `guard`
 //! (whose file it is). Unix only.
 
+mod bodies;
 mod db;
 mod decide;
 mod error;
 mod guard;
 mod options;
+mod queue;
 mod read;
 mod reply;
 mod rows;

@@ -2,8 +2,7 @@
 //!
 //! What must hold: each read sees one state of the store, and steps over no more rows than its page holds and one.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::params;
@@ -12,8 +11,10 @@ use syncline::oplog::{Collection, EntityKey, Head, Snapshot};
 use syncline::seq::Seq;
 use syncline::store::{HeadPage, LogPage, LogSummary, PageLimit, StoreError, StoreErrorKind};
 
+use crate::bodies::Bodies;
 use crate::db::{Db, Next, Source};
 use crate::error::{Failed, Outcome};
+use crate::queue::{Queue, Worker, queue};
 use crate::reply;
 use crate::rows::{self, LogRow};
 
@@ -23,20 +24,18 @@ type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 /// The threads that read.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Queue<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Opens one connection a thread, so that a file that cannot be read is found out when it is opened.
     pub(crate) fn start(source: &Arc<Source>) -> Outcome<Self> {
-        let (jobs, queue) = channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
+        let (jobs, workers) = queue(source.options.readers);
         let mut readers = Self { jobs: Some(jobs), threads: Vec::new() };
-        for number in 0..source.options.readers {
+        for (number, worker) in workers.into_iter().enumerate() {
             let reader = Reader { source: Arc::clone(source), db: Some(Db::reader(source)?) };
-            let queue = Arc::clone(&queue);
-            let thread = crate::spawn(&format!("syncline-read-{number}"), move || reader.run(&queue))?;
+            let thread = crate::spawn(&format!("syncline-read-{number}"), move || reader.run(&worker))?;
             readers.threads.push(thread);
         }
         Ok(readers)
@@ -55,9 +54,10 @@ impl Readers {
             }
         });
         let gone = || Failed::new(StoreErrorKind::Unavailable, "the reader threads have stopped");
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        let outcome = if sent { reply.await } else { None };
-        outcome.unwrap_or_else(|| Err(gone())).map_err(|failed| failed.during(operation))
+        if let Some(jobs) = &self.jobs {
+            jobs.send(job);
+        }
+        reply.await.unwrap_or_else(|| Err(gone())).map_err(|failed| failed.during(operation))
     }
 }
 
@@ -75,13 +75,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, queue: &Mutex<Receiver<Job>>) {
-        loop {
-            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            match job {
-                Ok(job) => job(&mut self),
-                Err(_) => return,
-            }
+    fn run(mut self, jobs: &Worker<Job>) {
+        while let Some(job) = jobs.next() {
+            job(&mut self);
         }
     }
 
@@ -107,8 +103,9 @@ pub(crate) fn ops_after(db: &Db, log: LogKey, after: Seq, limit: PageLimit) -> O
     };
     let (origin, last) = (row.bounds.tip.origin, row.bounds.last);
     let left = usize::try_from(last.get().saturating_sub(after.get())).unwrap_or(usize::MAX);
-    let mut ops = Vec::with_capacity(left.min(limit.ops_max()));
-    let mut held = 0;
+    let most = left.min(limit.ops_max());
+    let mut ops = Vec::with_capacity(most);
+    let (mut held, mut bodies) = (0, Bodies::default());
     if after < last {
         db.each(
             "SELECT seq, digest, anchor, accepted_at, batch_rest, body FROM op
@@ -119,12 +116,13 @@ pub(crate) fn ops_after(db: &Db, log: LogKey, after: Seq, limit: PageLimit) -> O
                 if seq > last {
                     return Err(Failed::corrupt(format!("op {seq} stands behind {last}, the end of its log")));
                 }
-                let size = op.get_ref(5)?.as_blob().map_or(0, <[u8]>::len);
-                if !limit.takes(ops.len(), held, size) {
+                let body = rows::blob(op, 5)?;
+                if !limit.takes(ops.len(), held, body.len()) {
                     return Ok(Next::Stop);
                 }
-                held += size;
-                ops.push(rows::logged_op(op, origin, seq)?);
+                held += body.len();
+                let body = bodies.keep(body, most.saturating_sub(ops.len()));
+                ops.push(rows::logged_op(op, origin, seq, body)?);
                 Ok(if ops.len() < limit.ops_max() { Next::More } else { Next::Stop })
             },
         )?;

@@ -109,10 +109,9 @@ impl LogRow {
     }
 }
 
-/// Columns: seq, digest, anchor, accepted_at, batch_rest, body.
-pub(crate) fn logged_op(row: &Row<'_>, origin: Origin, seq: Seq) -> Outcome<LoggedOp> {
-    let op = OpBytes::stored(bytes(row, 5)?, digest(row, 1)?)
-        .map_err(|error| Failed::corrupt(format!("op {seq}: {error}")))?;
+/// Columns: seq, digest, anchor, accepted_at, batch_rest, body; the first and the last are read already.
+pub(crate) fn logged_op(row: &Row<'_>, origin: Origin, seq: Seq, body: Bytes) -> Outcome<LoggedOp> {
+    let op = OpBytes::stored(body, digest(row, 1)?).map_err(|error| Failed::corrupt(format!("op {seq}: {error}")))?;
     let batch_rest = u32::try_from(row.get::<_, i64>(4)?).map_err(|_| Failed::corrupt("a batch's rest"))?;
     Ok(LoggedOp { seq, anchor: anchor(row, 2, origin)?, accepted_at: timestamp(row, 3)?, batch_rest, op })
 }
@@ -190,7 +189,7 @@ pub(crate) fn fixed<const N: usize>(row: &Row<'_>, column: usize) -> Outcome<[u8
     found.try_into().map_err(|_| Failed::corrupt(format!("a value of {} bytes, not {N}", found.len())))
 }
 
-fn blob<'r>(row: &'r Row<'_>, column: usize) -> Outcome<&'r [u8]> {
+pub(crate) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Outcome<&'r [u8]> {
     row.get_ref(column)?.as_blob().map_err(|_| Failed::corrupt(format!("column {column} is not bytes")))
 }
 
