@@ -8,9 +8,9 @@ use std::time::Duration;
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use syncline::oplog::{Collection, EntityKey, Gap, Head, Snapshot};
+use syncline::oplog::{Collection, EntityKey, Gap, Head, LogBounds, LoggedOp, Snapshot};
 use syncline::store::{HeadPage, LogPage, LogSummary, PageLimit, StoreError, StoreErrorKind};
-use syncline::{BucketId, EntityId, LogId, LogKey, Seq};
+use syncline::{Anchor, BucketId, EntityId, LogId, LogKey, Seq};
 use tokio::time::timeout;
 
 use crate::error::{Failure, Phase, classify, corrupt, new};
@@ -88,12 +88,12 @@ impl Reader<'_> {
     pub(crate) async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {
         let (ops, bytes) = (limit.ops_max(), limit.bytes_max());
         let statement = |sql, bytes| move || of_log(sql, log).bind(number(after)).bind(count(ops)).bind(count(bytes));
-        let answer = self.fetch(OPS, statement(OPS_AFTER, bytes / ops)).await?;
-        if let Some(page) = read_page(&answer, after)? {
+        let parts = self.fetch(OPS, statement(OPS_AFTER, bytes / ops), read_part).await?;
+        if let Some(page) = put_together(parts, after)? {
             return Ok(page);
         }
-        let answer = self.fetch(OPS, statement(LARGE_OPS_AFTER, bytes)).await?;
-        read_page(&answer, after)?.ok_or_else(|| corrupt(OPS, "an op without bytes"))
+        let parts = self.fetch(OPS, statement(LARGE_OPS_AFTER, bytes), read_part).await?;
+        put_together(parts, after)?.ok_or_else(|| corrupt(OPS, "an op without bytes"))
     }
 
     pub(crate) async fn heads(
@@ -114,7 +114,6 @@ impl Reader<'_> {
             let most = count(limit.saturating_add(1));
             of_log(HEADS, log).bind(collection.as_str().to_owned()).bind(after.to_vec()).bind(most)
         };
-        let answer = self.fetch(OPERATION, statement).await?;
         let read = |row: &PgRow| {
             let columns = Columns::of(row, OPERATION);
             let head = Head::from_bytes(columns.bytes(2)?);
@@ -122,14 +121,17 @@ impl Reader<'_> {
             let entity = EntityId::from_bytes(columns.fixed(1)?);
             Ok((EntityKey { collection: collection.clone(), entity }, head))
         };
-        let heads = answer.iter().take(limit).map(read).collect::<Result<_, StoreError>>()?;
-        Ok(HeadPage { heads, more: answer.len() > limit })
+        let mut heads = self.fetch(OPERATION, statement, read).await?;
+        let more = heads.len() > limit;
+        heads.truncate(limit);
+        Ok(HeadPage { heads, more })
     }
 
     pub(crate) async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {
         const OPERATION: &str = "snapshot";
-        let answer = self.fetch(OPERATION, || of_log(SNAPSHOT, log).bind(number(at))).await?;
-        answer.first().map(|row| Columns::of(row, OPERATION).snapshot()).transpose()
+        let read = |row: &PgRow| Columns::of(row, OPERATION).snapshot();
+        let found = self.fetch(OPERATION, || of_log(SNAPSHOT, log).bind(number(at)), read).await?;
+        Ok(found.into_iter().next())
     }
 
     pub(crate) async fn logs(
@@ -143,31 +145,39 @@ impl Reader<'_> {
             let after = after.map_or_else(Vec::new, |log| log.as_bytes().to_vec());
             sqlx::query(LOGS).bind(*bucket.as_bytes()).bind(after).bind(count(limit))
         };
-        let answer = self.fetch(OPERATION, statement).await?;
         let read = |row: &PgRow| {
             let columns = Columns::of(row, OPERATION);
             let bounds = rows::bounds(OPERATION, columns.bytes(1)?)?;
             Ok(LogSummary { log: LogId::from_bytes(columns.fixed(0)?), bounds })
         };
-        answer.iter().map(read).collect()
+        self.fetch(OPERATION, statement, read).await
     }
 
     /// A connection that died while it was idle is replaced once; a read leaves no trace, so it may run again.
-    async fn fetch(
+    ///
+    /// Each row is read as it arrives: to keep all of them and read them afterwards costs half as much again.
+    async fn fetch<T: Send + Unpin>(
         &self,
         operation: &'static str,
         make: impl Fn() -> Statement + Sync,
-    ) -> Result<Vec<PgRow>, StoreError> {
-        match self.attempt(operation, make()).await {
+        read: impl Fn(&PgRow) -> Result<T, StoreError> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        let answer = match self.attempt(operation, make(), &read).await {
             Err(Failure::Lost(_)) => {
                 self.pool.forget_idle();
-                self.attempt(operation, make()).await.map_err(Failure::into_error)
+                self.attempt(operation, make(), &read).await
             }
-            other => other.map_err(Failure::into_error),
-        }
+            other => other,
+        };
+        answer.map_err(Failure::into_error)?.into_iter().collect()
     }
 
-    async fn attempt(&self, operation: &'static str, statement: Statement) -> Result<Vec<PgRow>, Failure> {
+    async fn attempt<T: Send + Unpin>(
+        &self,
+        operation: &'static str,
+        statement: Statement,
+        read: impl Fn(&PgRow) -> Result<T, StoreError> + Send + Sync,
+    ) -> Result<Vec<Result<T, StoreError>>, Failure> {
         let mut lease = self.pool.take(operation).await?;
         let work = async {
             if self.in_transaction {
@@ -175,7 +185,7 @@ impl Reader<'_> {
             }
             let told = |error| classify(operation, Phase::Work, error);
             let statement = statement.persistent(lease.prepared());
-            let answer = statement.fetch_all(lease.counted()).await.map_err(told)?;
+            let answer = statement.map(|row| read(&row)).fetch_all(lease.counted()).await.map_err(told)?;
             if self.in_transaction {
                 simple(&mut lease, "COMMIT", Phase::Work).await?;
             }
@@ -188,17 +198,34 @@ impl Reader<'_> {
     }
 }
 
+/// One row of the answer to [`OPS_AFTER`].
+enum Part {
+    Bounds(LogBounds),
+    Anchor(Anchor),
+    Op(LoggedOp),
+    LeftOut,
+}
+
+fn read_part(row: &PgRow) -> Result<Part, StoreError> {
+    let columns = Columns::of(row, OPS);
+    match columns.get::<i32>(0)? {
+        0 => rows::bounds(OPS, columns.bytes(6)?).map(Part::Bounds),
+        1 => columns.anchor(3).map(Part::Anchor),
+        2 if columns.is_null(6)? => Ok(Part::LeftOut),
+        2 => columns.logged_op(1).map(Part::Op),
+        _ => Err(new(StoreErrorKind::Unsupported, OPS).because("this server is a read replica")),
+    }
+}
+
 /// `None` when an op was left out for its size.
-fn read_page(answer: &[PgRow], after: Seq) -> Result<Option<LogPage>, StoreError> {
-    let mut page = LogPage { bounds: None, anchor: None, ops: Vec::with_capacity(answer.len()) };
-    for row in answer {
-        let columns = Columns::of(row, OPS);
-        match columns.get::<i32>(0)? {
-            0 => page.bounds = Some(rows::bounds(OPS, columns.bytes(6)?)?),
-            1 => page.anchor = Some(columns.anchor(3)?),
-            2 if columns.is_null(6)? => return Ok(None),
-            2 => page.ops.push(columns.logged_op(1)?),
-            _ => return Err(new(StoreErrorKind::Unsupported, OPS).because("this server is a read replica")),
+fn put_together(parts: Vec<Part>, after: Seq) -> Result<Option<LogPage>, StoreError> {
+    let mut page = LogPage { bounds: None, anchor: None, ops: Vec::with_capacity(parts.len()) };
+    for part in parts {
+        match part {
+            Part::Bounds(bounds) => page.bounds = Some(bounds),
+            Part::Anchor(anchor) => page.anchor = Some(anchor),
+            Part::Op(logged) => page.ops.push(logged),
+            Part::LeftOut => return Ok(None),
         }
     }
     page.ops.sort_unstable_by_key(|logged| logged.seq);
