@@ -5,12 +5,15 @@
 
 // ── One op ──────────────────────────────────────────────────────────────────────────────────────────
 
-/// Payload of an ordinary op. Larger content belongs in a blob, named by its hash.
-pub const OP_PAYLOAD_BYTES_MAX: usize = 4 << 20;
+/// Payload of an ordinary op (the real app's ops may hold 20 MiB of JSON). Larger content belongs in a blob, named by
+/// its hash.
+pub const OP_PAYLOAD_BYTES_MAX: usize = 21 << 20;
 /// Payload of a full-state op: a whole dataset in one op (the real app's imports reach some 20 MiB).
-pub const FULL_STATE_BYTES_MAX: usize = 20 << 20;
-/// Entities one op may touch, its first included: each costs a head in the transaction.
-pub const OP_ENTITIES_MAX: usize = 100;
+pub const FULL_STATE_BYTES_MAX: usize = 22 << 20;
+/// Entities one op may touch, its first included (the real app archives up to a thousand tasks in one op).
+pub const OP_ENTITIES_MAX: usize = 1_000;
+/// Entities all ops of one push may touch together, each op's counted: each costs a head in the transaction.
+pub const BATCH_ENTITIES_MAX: usize = 100_000;
 /// Length of a collection's name, in ASCII characters.
 pub const COLLECTION_BYTES_MAX: usize = 64;
 /// Highest schema version an op may carry; 0 is not a version.
@@ -18,7 +21,7 @@ pub const SCHEMA_VERSION_MAX: u32 = 65_535;
 /// Nesting of a JSON document: arrays and objects around a leaf. Bounds the stack of every parser behind us.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Object keys and array elements in the JSON payload of an ordinary op.
-pub const JSON_NODES_MAX: usize = 20_000;
+pub const JSON_NODES_MAX: usize = 24_000;
 /// The same for a full-state op.
 pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 
@@ -47,7 +50,9 @@ pub const PAGE_BYTES_MAX: usize = 4 << 20;
 pub const LIST_ITEMS_MAX: usize = 1_000;
 /// Ops one call may replay to build a state. Beyond it, snapshots are built in steps.
 pub const REPLAY_OPS_MAX: u64 = 1_000_000;
-/// Bytes a replayed state may reach; more would not fit a full-state op.
+/// Bytes a call may write to its state while it replays: an op that changes a large entity rewrites it.
+pub const REPLAY_WORK_BYTES_MAX: u64 = 1 << 30;
+/// Bytes a replayed state may reach, keys included; more would not fit a full-state op.
 pub const REPLAY_BYTES_MAX: usize = FULL_STATE_BYTES_MAX;
 /// A stored snapshot this far behind is renewed when somebody asks for one.
 pub const SNAPSHOT_STALE_OPS: u64 = 1_000;
@@ -68,8 +73,8 @@ pub const RECEIPT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 // ── HTTP bodies and peers ───────────────────────────────────────────────────────────────────────────
 
-/// Bytes of a request body as received.
-pub const BODY_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a request body as received. Ciphertext does not compress, so a sealed full state arrives as large as it is.
+pub const BODY_BYTES_MAX: usize = 32 << 20;
 /// Bytes of a request body after decompression, counted while it streams.
 pub const BODY_DECODED_BYTES_MAX: usize = 32 << 20;
 /// Bytes of a request's head.
@@ -115,10 +120,12 @@ const _: () = {
     assert!(FULL_STATE_BYTES_MAX < BATCH_BYTES_MAX);
     assert!(OP_PAYLOAD_BYTES_MAX < FULL_STATE_BYTES_MAX);
     assert!(BATCH_BYTES_MAX < BODY_DECODED_BYTES_MAX);
-    assert!(BODY_BYTES_MAX < BODY_DECODED_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX < BODY_BYTES_MAX);
+    assert!(BODY_BYTES_MAX <= BODY_DECODED_BYTES_MAX);
     // Base64 in JSON makes four bytes of three.
-    assert!(FULL_STATE_BYTES_MAX / 3 * 4 < BODY_DECODED_BYTES_MAX);
+    assert!(FULL_STATE_BYTES_MAX / 3 * 4 < BODY_BYTES_MAX);
     assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);
-    // A full batch with every op touching every entity it may stays within a decision's reads.
-    assert!(BATCH_OPS_MAX * (OP_ENTITIES_MAX + 1) < DECISION_READS_MAX);
+    // A full batch stays within a decision's reads: its ids, its entities, a receipt and an anchor.
+    assert!(BATCH_OPS_MAX + BATCH_ENTITIES_MAX + 2 < DECISION_READS_MAX);
+    assert!(OP_ENTITIES_MAX <= BATCH_ENTITIES_MAX);
 };

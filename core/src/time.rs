@@ -31,6 +31,12 @@ impl Timestamp {
         self.0
     }
 
+    /// This many milliseconds earlier, held at 1970.
+    #[must_use]
+    pub const fn minus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
+
     /// This many milliseconds later, held at [`Timestamp::MAX`].
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {

@@ -93,7 +93,11 @@ pub async fn a_damaged_log_takes_no_writes(store: Arc<dyn Store>) {
     let mut author = Author::new(1);
     push(&*store, log(1), &[author.op(OpKind::Create, "merge", 1, "a")]).await;
     let scope = Scope::log(log(1), Reads::default());
-    store.decide(scope, |view| decide::mark_damaged(log(1), view)).await.unwrap();
+    let origin = bounds(&*store, log(1)).await.tip.origin;
+    let elsewhere = crate::seq::Origin([9; 16]);
+    store.decide(scope.clone(), move |view| decide::mark_damaged(log(1), elsewhere, view)).await.unwrap();
+    assert!(!bounds(&*store, log(1)).await.damaged, "a log made again is not stopped for the one before");
+    store.decide(scope, move |view| decide::mark_damaged(log(1), origin, view)).await.unwrap();
     let late = [author.op(OpKind::Create, "merge", 2, "b")];
     assert_eq!(upload(&*store, super::support::plain(log(1), &late)).await, Uploaded::Damaged);
     assert_eq!(all_ops(&*store, log(1)).await.len(), 1);

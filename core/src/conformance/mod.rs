@@ -103,6 +103,7 @@ macro_rules! store_conformance {
                 a_request_id_stands_for_one_request
                 an_aborted_atomic_batch_is_remembered_too
                 receipts_go_by_age
+                old_receipts_are_swept_as_the_log_grows
             ]
             snapshots: [
                 the_newest_snapshot_is_kept

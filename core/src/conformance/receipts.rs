@@ -59,3 +59,17 @@ pub async fn receipts_go_by_age(store: Arc<dyn Store>) {
     assert!(matches!(verdicts(again)[0], Verdict::Duplicate { .. }));
     assert!(matches!(upload(&*store, new).await, Uploaded::Done { replayed: true, .. }));
 }
+
+/// Answers that nobody can ask for any more do not pile up; those of the last day stay.
+pub async fn old_receipts_are_swept_as_the_log_grows(store: Arc<dyn Store>) {
+    let mut author = Author::new(1);
+    let kept = crate::limits::RECEIPT_KEPT_MS;
+    let old = requested(log(1), 1, &[author.op(OpKind::Create, "merge", 1, "a")]);
+    let young = requested(log(1), 2, &[author.op(OpKind::Create, "merge", 2, "b")]);
+    try_upload(&*store, old.clone(), env(0)).await.unwrap();
+    try_upload(&*store, young.clone(), env(kept)).await.unwrap();
+    let many: Vec<_> = (0..300).map(|_| author.op(OpKind::Update, "merge", 3, "c")).collect();
+    try_upload(&*store, requested(log(1), 3, &many), env(kept + 1)).await.unwrap();
+    assert!(matches!(upload(&*store, old).await, Uploaded::Done { replayed: false, .. }));
+    assert!(matches!(upload(&*store, young).await, Uploaded::Done { replayed: true, .. }));
+}

@@ -94,6 +94,13 @@ pub async fn an_atomic_batch_lands_whole_or_not_at_all(store: Arc<dyn Store>) {
         [rejected(RejectReason::BatchAborted), rejected(RejectReason::AppendOnly)]
     );
     assert_eq!(store.bounds(log(1)).await.unwrap(), None, "an aborted batch leaves not even a log");
+    let mut twice = Author::new(1);
+    let twice = [twice.op(OpKind::Create, "append", 1, "a"), twice.op(OpKind::Create, "append", 1, "b")];
+    let atomic = Upload { atomic: true, ..plain(log(1), &twice) };
+    assert_eq!(
+        verdicts(upload(&*store, atomic).await)[1],
+        Verdict::Conflict { reason: ConflictReason::Exists, head: None }
+    );
     let mut author = Author::new(1);
     let batch = [author.op(OpKind::Create, "append", 1, "a"), author.op(OpKind::Create, "append", 2, "b")];
     let atomic = Upload { atomic: true, ..plain(log(1), &batch) };

@@ -65,10 +65,12 @@ pub fn keep_snapshot(log: LogKey, snapshot: &Snapshot, view: &View) -> Choice<Op
     Choice::Done(None, Some(writes.alone()))
 }
 
-/// Stops a log that was found to contradict itself; other logs go on.
+/// Stops a log that was found to contradict itself; other logs go on. `origin` is that of the history it was found in:
+/// a log made again since then is not stopped for it.
 #[must_use]
-pub fn mark_damaged(log: LogKey, view: &View) -> Choice<()> {
-    let Some(bounds) = view.log(log).bounds.as_ref().filter(|bounds| !bounds.damaged) else {
+pub fn mark_damaged(log: LogKey, origin: Origin, view: &View) -> Choice<()> {
+    let same = |bounds: &&LogBounds| !bounds.damaged && bounds.tip.origin == origin;
+    let Some(bounds) = view.log(log).bounds.as_ref().filter(same) else {
         return Choice::Done((), None);
     };
     let bounds = LogBounds { damaged: true, ..bounds.clone() };

@@ -8,6 +8,8 @@
 //! Next: [`upload()`] is the rule that matters most; [`store`](crate::store) is the other side.
 
 mod admin;
+mod prune;
+mod record;
 mod system;
 pub mod upload;
 mod view;
@@ -16,7 +18,9 @@ mod write;
 use std::sync::Arc;
 
 pub use admin::{DeleteLog, Deleted, create_log, delete_log, keep_snapshot, mark_damaged};
-pub use system::{Recalled, recall, revoke_token, save_token, token_key};
+pub use prune::{Prune, Pruned, prune};
+pub use record::{Expect, Record, RecordWrite, RecordWritten, record_of, set_note, write_record};
+pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
 pub use write::{LogWrites, Receipt, WriteSet};

@@ -11,6 +11,7 @@ use super::{Choice, LogWrites, Reads, Receipt, View};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
 use crate::id::{EntityId, LogKey, OpId, ReplicaId, RequestId};
+use crate::limits;
 use crate::oplog::{
     Collection, ConflictPolicy, ConflictReason, Counters, EntityKey, FullStateKind, FullStateMark, Gap, Head,
     HeadState, LogBounds, LoggedOp, Op, OpKind, Precondition, RejectReason, Ruling, Schema, Subject, Verdict,
@@ -18,6 +19,9 @@ use crate::oplog::{
 };
 use crate::seq::{Cursor, Origin, Seq};
 use crate::time::{Env, Timestamp};
+
+/// Receipts past their time go each time the log has grown by so many ops.
+const RECEIPT_SWEEP_OPS: u64 = 256;
 
 /// What a client wants to add to a log.
 #[derive(Debug, Clone)]
@@ -127,6 +131,10 @@ pub fn upload(upload: &Upload, schema: &Schema, env: &Env, view: &View) -> Choic
     if let Some((request, fingerprint)) = upload.request {
         let answer = encode_answer(&verdicts, after);
         writes.receipts.push(Receipt { request, fingerprint, answer, at: env.now });
+        // Swept now and then, so that answers nobody can ask for any more do not pile up and no push pays for many.
+        if before.seq.get() / RECEIPT_SWEEP_OPS != after.seq.get() / RECEIPT_SWEEP_OPS {
+            writes.receipts_before = Some(env.now.minus_ms(limits::RECEIPT_KEPT_MS));
+        }
     }
     // Nothing to remember and nothing changed: do not make a log, do not touch its row.
     let unchanged = writes.receipts.is_empty() && writes.bounds == log.bounds;
@@ -151,6 +159,12 @@ fn abort(verdicts: &mut [Verdict], last: Seq) {
         // A duplicate of an op in this very batch is nowhere either.
         if verdict.seq().is_some_and(|seq| seq > last) {
             *verdict = Verdict::Rejected { reason: RejectReason::BatchAborted };
+        }
+        // Nor is a head that an op of this batch would have made.
+        if let Verdict::Conflict { head, .. } = verdict
+            && head.as_ref().is_some_and(|head| head.version > last)
+        {
+            *head = None;
         }
     }
 }
@@ -244,11 +258,34 @@ impl<'v> Batch<'v> {
         self.rule_on_clock(op)?;
         // From here on the author's counter is spent, whatever the verdict: an op that lost is written anew under
         // the next counter, and the ops behind it in the batch do not stumble over a missing one.
-        self.bounds.clock.join(op.clock()).map_err(|_| rejected(RejectReason::TooManyReplicas))?;
+        self.see(op)?;
         match op.full_state() {
             Some(kind) => self.rule_on_full_state(kind, op),
             None => self.rule_on_entities(op),
         }
+    }
+
+    /// Joins the op's clock into the log's. Foreign clients, whose counters are open, come back under new names for
+    /// ever: when there are too many, a full state starts the log's clock afresh, and otherwise the names already
+    /// known go on. What such a log says to have seen is then less than it has, never more.
+    fn see(&mut self, op: &Op) -> Result<(), Verdict> {
+        if self.bounds.clock.join(op.clock()).is_ok() {
+            return Ok(());
+        }
+        match self.schema.counters() {
+            Counters::Dense => return Err(rejected(RejectReason::TooManyReplicas)),
+            Counters::Open if op.full_state().is_some() => self.bounds.clock = op.clock().clone(),
+            Counters::Open => {
+                for (replica, counter) in op.clock().iter() {
+                    let known = self.bounds.clock.get(replica);
+                    if known != 0 && known < counter {
+                        // A name that is known and a counter that an op may carry: both are within their limits.
+                        let _ = self.bounds.clock.set(replica, counter);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn rule_on_clock(&self, op: &Op) -> Result<(), Verdict> {

@@ -1,7 +1,8 @@
 //! How a collection's ops become its state.
 //!
 //! A reducer is pure, deterministic and total: it may refuse an op (the op is then reported, never skipped in
-//! silence) but does not panic. It changes the state in place, so that replaying a log costs what its ops cost.
+//! silence) but does not panic. It changes the state in place and says what that cost, so that a replay can end in
+//! time.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -31,6 +32,11 @@ pub trait Reducer: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the op cannot be understood; the state is then unchanged.
     fn reduce(&self, state: &mut Option<Vec<u8>>, op: &Op) -> Result<(), ReduceError>;
+
+    /// About how many bytes applying `op` moved, when the state then has `state` bytes: what bounds a replay.
+    fn work(&self, state: usize, op: &Op) -> u64 {
+        (state + op.bytes().len()) as u64
+    }
 }
 
 /// The state is the payload of the newest op; a delete removes it.
@@ -91,6 +97,11 @@ impl Reducer for History {
         entry.bytes(readable(op)?);
         state.get_or_insert_default().extend_from_slice(&entry.finish());
         Ok(())
+    }
+
+    /// It only ever adds at the end.
+    fn work(&self, _: usize, op: &Op) -> u64 {
+        op.bytes().len() as u64
     }
 }
 

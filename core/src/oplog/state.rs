@@ -17,6 +17,20 @@ use crate::seq::Seq;
 
 const FORMAT: u8 = 1;
 
+/// The format byte and the largest count.
+const HEAD_BYTES: usize = 11;
+
+/// Bytes that one entity takes in canonical form.
+fn encoded_len(key: &EntityKey, state: usize) -> usize {
+    let name = key.collection.as_str().len();
+    varint_len(name) + name + 16 + varint_len(state) + state
+}
+
+fn varint_len(value: usize) -> usize {
+    let bits = usize::BITS - (value | 1).leading_zeros();
+    usize::try_from(bits.div_ceil(7)).unwrap_or(10)
+}
+
 /// Entity → state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogState {
@@ -74,6 +88,14 @@ impl LogState {
     /// When the op cannot be interpreted here; the state is then as before it. After [`ReplayStop::TooLarge`] the
     /// op is in it, and the state is only good for being dropped.
     pub fn apply(&mut self, logged: &LoggedOp, schema: &Schema) -> Result<(), ReplayStop> {
+        self.apply_counted(logged, schema).map(drop)
+    }
+
+    /// [`LogState::apply`], and how many bytes it wrote: what a replay that must end in time adds up.
+    ///
+    /// # Errors
+    /// As [`LogState::apply`].
+    pub fn apply_counted(&mut self, logged: &LoggedOp, schema: &Schema) -> Result<u64, ReplayStop> {
         let op = logged.op.read().map_err(|_| ReplayStop::Unknown(logged.seq))?;
         if op.payload().is_sealed() {
             return Err(ReplayStop::Sealed(logged.seq));
@@ -88,17 +110,16 @@ impl LogState {
         }
     }
 
-    fn reduce(&mut self, key: &EntityKey, seq: Seq, op: &Op, schema: &Schema) -> Result<(), ReplayStop> {
+    fn reduce(&mut self, key: &EntityKey, seq: Seq, op: &Op, schema: &Schema) -> Result<u64, ReplayStop> {
         let reducer = &schema.rules(&key.collection).reducer;
-        let Subject::Entity { also, .. } = op.subject() else { return Ok(()) };
+        let Subject::Entity { also, .. } = op.subject() else { return Ok(0) };
         // Copies cost what the states cost, so they are made only where a later entity can still refuse the op.
-        let mut undo = Vec::new();
+        let (mut undo, mut work) = (Vec::new(), 0);
         for key in op.subject().keys() {
-            let mut state = self.entities.remove(&key);
+            let mut state = self.take(&key);
             let before = if also.is_empty() { None } else { state.clone() };
-            let size = state.as_ref().map_or(0, Vec::len);
             let reduced = reducer.reduce(&mut state, op);
-            self.bytes = self.bytes - size + state.as_ref().map_or(0, Vec::len);
+            work += reducer.work(state.as_ref().map_or(0, Vec::len), op);
             self.put(key.clone(), state);
             if let Err(reason) = reduced {
                 undo.into_iter().for_each(|(key, before)| self.put_back(key, before));
@@ -106,36 +127,42 @@ impl LogState {
             }
             undo.push((key, before));
         }
-        if self.bytes > limits::REPLAY_BYTES_MAX {
+        if HEAD_BYTES + self.bytes > limits::REPLAY_BYTES_MAX {
             return Err(ReplayStop::TooLarge { seq });
         }
-        Ok(())
+        Ok(work)
+    }
+
+    fn take(&mut self, key: &EntityKey) -> Option<Vec<u8>> {
+        let state = self.entities.remove(key)?;
+        self.bytes -= encoded_len(key, state.len());
+        Some(state)
     }
 
     fn put(&mut self, key: EntityKey, state: Option<Vec<u8>>) {
         if let Some(state) = state {
+            self.bytes += encoded_len(&key, state.len());
             self.entities.insert(key, state);
         }
     }
 
     fn put_back(&mut self, key: EntityKey, before: Option<Vec<u8>>) {
-        let size = self.entities.remove(&key).map_or(0, |state| state.len());
-        self.bytes = self.bytes - size + before.as_ref().map_or(0, Vec::len);
+        let _ = self.take(&key);
         self.put(key, before);
     }
 
     /// A full state replaces everything; it does not merge (seed 001's server merged top-level keys and so kept
     /// what an import had removed).
-    fn replace(&mut self, payload: &Payload, seq: Seq) -> Result<(), ReplayStop> {
+    fn replace(&mut self, payload: &Payload, seq: Seq) -> Result<u64, ReplayStop> {
         let unfit = |_| ReplayStop::Unfit { seq, reason: ReduceError::Unfit("a full state") };
         *self = Self::from_bytes(payload.bytes().clone()).map_err(unfit)?;
-        Ok(())
+        Ok(self.bytes as u64)
     }
 
     /// Canonical bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Writer::with_capacity(self.bytes + self.entities.len() * 48 + 16);
+        let mut out = Writer::with_capacity(HEAD_BYTES + self.bytes);
         out.u8(FORMAT);
         out.len(self.entities.len());
         for (key, state) in self.iter() {
@@ -168,8 +195,7 @@ impl LogState {
                 return Err(DecodeError::NotCanonical(WHAT));
             }
             let value = input.bytes(WHAT)?.to_vec();
-            state.bytes += value.len();
-            state.entities.insert(key, value);
+            state.put(key, Some(value));
         }
         input.finish()?;
         Ok(state)

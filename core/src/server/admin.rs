@@ -5,7 +5,7 @@ use std::ops::Bound;
 use super::{Server, refuse_store};
 use crate::access::{Access, Bearer, Caller, TokenRecord};
 use crate::call::{ErrorCode, Refusal, Reply};
-use crate::decide::{self, DeleteLog, Deleted, Reads, Scope};
+use crate::decide::{self, DeleteLog, Deleted, Expect, Reads, RecordWrite, Scope};
 use crate::id::{BucketId, LogId, LogKey, ReplicaId, TokenId};
 use crate::limits;
 use crate::seq::Cursor;
@@ -104,20 +104,14 @@ impl Server {
         record: Option<bytes::Bytes>,
         env: Env,
     ) -> Result<(), Refusal> {
-        let log = LogKey { bucket, log: LogId::SYSTEM };
-        let rule = move |view: &decide::View| {
-            let written = match &record {
-                Some(record) => decide::save_token(bucket, token, record, &env, view),
-                None => decide::revoke_token(bucket, token, &env, view),
-            };
-            match written {
-                Ok(decide::Choice::Done(seq, writes)) => decide::Choice::Done(Ok(seq), writes),
-                Ok(decide::Choice::Read(more)) => decide::Choice::Read(more),
-                Err(error) => decide::Choice::Done(Err(error), None),
-            }
+        let write = RecordWrite {
+            key: decide::token_key(token),
+            expect: Expect::Any,
+            state: record,
+            take: Vec::new(),
+            release: Vec::new(),
         };
-        let written = self.store.decide(Scope::log(log, Reads::default()), rule).await.map_err(refuse_store)?;
-        written.map(drop).map_err(|error| Refusal::new(ErrorCode::Malformed, error.to_string()))
+        self.write_record(bucket, write, env).await.map(drop)
     }
 }
 

@@ -8,11 +8,14 @@ mod admin;
 mod auth;
 mod pull;
 mod push;
+mod records;
 mod replay;
 mod restore;
 mod snapshot;
 
 use std::sync::Arc;
+
+pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
 
 use crate::access::{Access, Caller};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
@@ -93,9 +96,9 @@ impl Server {
 
     /// A hole found while reading stops the log for writers too; other logs go on.
     async fn refuse_gap(&self, log: LogKey, gap: Gap, bounds: Option<&LogBounds>) -> Refusal {
-        if gap == Gap::Hole {
+        if let Some(origin) = bounds.filter(|_| gap == Gap::Hole).map(|bounds| bounds.tip.origin) {
             let scope = crate::decide::Scope::log(log, crate::decide::Reads::default());
-            let marked = self.store.decide(scope, move |view| crate::decide::mark_damaged(log, view)).await;
+            let marked = self.store.decide(scope, move |view| crate::decide::mark_damaged(log, origin, view)).await;
             if let Err(error) = marked {
                 return refuse_store(error);
             }

@@ -73,6 +73,11 @@ fn check_batch(caller: &Caller, push: &Push) -> Result<(), Refusal> {
         let detail = format!("a batch has at most {} bytes of ops, this one has {bytes}", limits::BATCH_BYTES_MAX);
         return Err(Refusal::new(ErrorCode::BatchSize, detail));
     }
+    let entities: usize = push.ops.iter().map(|op| op.subject().keys().count()).sum();
+    if entities > limits::BATCH_ENTITIES_MAX {
+        let detail = format!("a batch touches at most {} entities, this one {entities}", limits::BATCH_ENTITIES_MAX);
+        return Err(Refusal::new(ErrorCode::BatchSize, detail));
+    }
     let forged = |replica| replica == crate::id::ReplicaId::SERVER || caller.replica.is_some_and(|own| own != replica);
     match push.ops.iter().position(|op| forged(op.replica())) {
         None => Ok(()),

@@ -1,5 +1,8 @@
 //! The state of a log at a seq, from the nearest full state before it.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use super::restore::newest_full_state;
 use super::{Server, refuse_store};
 use crate::call::{ErrorCode, Refusal};
@@ -35,10 +38,26 @@ impl Server {
     /// Replays to `to`, which must not be past the end. Reads pages, so memory is that of the state.
     pub(super) async fn replay(&self, log: LogKey, bounds: &LogBounds, to: Seq) -> Result<Replayed, Refusal> {
         let mut replayed = self.base(log, bounds, to).await?;
-        let distance = to.get() - replayed.cursor.seq.get();
-        if distance > limits::REPLAY_OPS_MAX {
-            return Err(refuse_replay(&ReplayStop::TooManyOps { given: distance }));
+        let given = to.get() - replayed.cursor.seq.get();
+        if given > limits::REPLAY_OPS_MAX {
+            return Err(refuse_replay(&ReplayStop::TooManyOps { given }));
         }
+        match self.advance(log, &mut replayed, to).await? {
+            None => Ok(replayed),
+            Some(stop) => Err(refuse_replay(&stop)),
+        }
+    }
+
+    /// Replays as far towards `to` as one call may. What stopped it, if anything did; `replayed` stands before that
+    /// and is good, but for [`ReplayStop::TooLarge`].
+    pub(super) async fn advance(
+        &self,
+        log: LogKey,
+        replayed: &mut Replayed,
+        to: Seq,
+    ) -> Result<Option<ReplayStop>, Refusal> {
+        let given = to.get() - replayed.cursor.seq.get();
+        let (mut ops, mut work) = (0, 0);
         while replayed.cursor.seq < to {
             let cursor = replayed.cursor;
             let page = self.store.ops_after(log, cursor.seq, PageLimit::default()).await.map_err(refuse_store)?;
@@ -46,18 +65,28 @@ impl Server {
                 return Err(self.refuse_gap(log, gap, page.bounds.as_ref()).await);
             }
             for logged in page.ops.iter().take_while(|logged| logged.seq <= to) {
-                replayed.state.apply(logged, &self.schema).map_err(|stop| refuse_replay(&stop))?;
-                let op = logged.op.read().map_err(|_| refuse_replay(&ReplayStop::Unknown(logged.seq)))?;
+                if ops >= limits::REPLAY_OPS_MAX || work >= limits::REPLAY_WORK_BYTES_MAX {
+                    return Ok(Some(ReplayStop::TooManyOps { given }));
+                }
+                match replayed.state.apply_counted(logged, &self.schema) {
+                    Ok(moved) => work += moved,
+                    Err(stop) => return Ok(Some(stop)),
+                }
+                let Ok(op) = logged.op.read() else {
+                    return Ok(Some(ReplayStop::Unknown(logged.seq)));
+                };
                 let _ = replayed.clock.join(op.clock());
                 replayed.schema_version = replayed.schema_version.max(op.schema_version());
                 replayed.cursor = logged.cursor();
+                ops += 1;
             }
+            let_others_run().await;
         }
-        Ok(replayed)
+        Ok(None)
     }
 
     /// The newest known state at or before `to`: a kept snapshot, a full-state op, or nothing at the log's start.
-    async fn base(&self, log: LogKey, bounds: &LogBounds, to: Seq) -> Result<Replayed, Refusal> {
+    pub(super) async fn base(&self, log: LogKey, bounds: &LogBounds, to: Seq) -> Result<Replayed, Refusal> {
         let kept = self.store.snapshot(log, to).await.map_err(refuse_store)?;
         let full = newest_full_state(self, log, bounds, to).await?;
         // A sealed snapshot is no base to replay from. It does not make the history sealed: ops that can be read still are.
@@ -80,6 +109,20 @@ impl Server {
         let clock = mark.map_or_else(VectorClock::new, |mark| mark.seen.clone());
         Ok(Replayed { state: LogState::default(), cursor, clock, schema_version: 1 })
     }
+}
+
+/// A long replay gives way between pages, whatever the runtime.
+async fn let_others_run() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if gave_way {
+            return Poll::Ready(());
+        }
+        gave_way = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 pub(super) fn refuse_replay(stop: &ReplayStop) -> Refusal {

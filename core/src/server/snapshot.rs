@@ -5,25 +5,43 @@ use crate::call::{ErrorCode, Refusal, Reply};
 use crate::decide::{self, Reads, Scope};
 use crate::id::LogKey;
 use crate::limits;
-use crate::oplog::{LogBounds, Snapshot};
+use crate::oplog::{LogBounds, ReplayStop, Snapshot};
 use crate::seq::Seq;
 use crate::store::{PageLimit, StoreExt};
 
+/// Refusals of a replay that say something about the history, not about the store.
+fn is_beyond_us(refusal: &Refusal) -> bool {
+    use ErrorCode::{GapPruned, ReplayTooLarge, SealedHistory, UnknownHistory};
+    matches!(refusal.code, GapPruned | ReplayTooLarge | SealedHistory | UnknownHistory)
+}
+
 impl Server {
-    /// The newest state there is. One that lags too far is renewed first when the history can be replayed here; a
-    /// sealed or unknown history is served as far as clients have snapshotted it.
+    /// The newest state there is. One that lags too far is renewed first, as far as one call may replay: what was
+    /// reached is kept, and the next call goes on from there. A sealed or unknown history is served as far as clients
+    /// have snapshotted it.
     pub(super) async fn get_snapshot(&self, log: LogKey) -> Result<Reply, Refusal> {
         let bounds = self.bounds(log).await?;
         let known = bounds.full_state.as_ref().map_or(Seq::ZERO, |mark| mark.seq).max(bounds.snapshot);
-        let lag = bounds.last.get() - known.get();
-        if lag >= limits::SNAPSHOT_STALE_OPS
-            && let Ok(replayed) = self.replay(log, &bounds, bounds.last).await
-            && let Some(snapshot) = replayed.snapshot()
+        if bounds.last.get() - known.get() >= limits::SNAPSHOT_STALE_OPS
+            && let Some(snapshot) = self.renew(log, &bounds, known).await?
         {
-            self.keep(log, snapshot.clone()).await?;
             return Ok(Reply::Snapshot(Some(Box::new(snapshot))));
         }
         self.known_snapshot(log, &bounds).await.map(|snapshot| Reply::Snapshot(snapshot.map(Box::new)))
+    }
+
+    async fn renew(&self, log: LogKey, bounds: &LogBounds, known: Seq) -> Result<Option<Snapshot>, Refusal> {
+        let mut replayed = match self.base(log, bounds, bounds.last).await {
+            Ok(base) => base,
+            Err(refusal) if is_beyond_us(&refusal) => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        let stop = self.advance(log, &mut replayed, bounds.last).await?;
+        let good = !matches!(stop, Some(ReplayStop::TooLarge { .. }));
+        let worth_keeping = good && replayed.cursor.seq.get() >= known.get() + limits::SNAPSHOT_STALE_OPS;
+        let Some(snapshot) = replayed.snapshot().filter(|_| worth_keeping) else { return Ok(None) };
+        self.keep(log, snapshot.clone()).await?;
+        Ok(Some(snapshot))
     }
 
     async fn known_snapshot(&self, log: LogKey, bounds: &LogBounds) -> Result<Option<Snapshot>, Refusal> {
@@ -47,7 +65,8 @@ impl Server {
         }))
     }
 
-    /// A client's snapshot. A sealed one is taken on its word; a plain one must be what replaying gives.
+    /// A client's snapshot. A plain one must be what replaying gives. A sealed one is taken on its word where the
+    /// history cannot be read here, and only there: a state that can be checked is not replaced by one that cannot.
     pub(super) async fn put_snapshot(&self, log: LogKey, snapshot: Snapshot) -> Result<Reply, Refusal> {
         let given = snapshot.payload.bytes().len();
         if given > limits::FULL_STATE_BYTES_MAX {
@@ -63,7 +82,7 @@ impl Server {
             return Err(Refusal::new(ErrorCode::NoSuchSeq, "the snapshot's seq is not in the log"));
         }
         if sealed {
-            return self.keep(log, snapshot).await.map(|()| Reply::SnapshotKept);
+            return self.put_sealed(log, &bounds, snapshot).await;
         }
         // The state must be right to the byte. Clock and schema version depend on where a replay began, so they are
         // not compared; those of the replay here are kept, because readers will build on them.
@@ -76,7 +95,22 @@ impl Server {
         self.keep(log, own).await.map(|()| Reply::SnapshotKept)
     }
 
-    async fn keep(&self, log: LogKey, snapshot: Snapshot) -> Result<(), Refusal> {
+    async fn put_sealed(&self, log: LogKey, bounds: &LogBounds, snapshot: Snapshot) -> Result<Reply, Refusal> {
+        if !bounds.clock.covers(&snapshot.clock) {
+            let detail = "the snapshot's clock names what this log never had";
+            return Err(Refusal::new(ErrorCode::SnapshotMismatch, detail));
+        }
+        match self.replay(log, bounds, snapshot.seq.min(bounds.last)).await {
+            Ok(_) => {
+                let detail = "the history can be read here, so its snapshot must be plain";
+                Err(Refusal::new(ErrorCode::SnapshotMismatch, detail))
+            }
+            Err(refusal) if is_beyond_us(&refusal) => self.keep(log, snapshot).await.map(|()| Reply::SnapshotKept),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    pub(super) async fn keep(&self, log: LogKey, snapshot: Snapshot) -> Result<(), Refusal> {
         let reads = Reads { anchors: vec![snapshot.seq], ..Reads::default() };
         let rule = move |view: &decide::View| decide::keep_snapshot(log, &snapshot, view);
         match self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)? {

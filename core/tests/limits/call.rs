@@ -7,10 +7,10 @@ use syncline::access::{Access, Caller};
 use syncline::call::{Call, ErrorCode, Push};
 use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log, schema};
-use syncline::limits;
-use syncline::oplog::{Op, OpKind, Payload};
+use syncline::oplog::{Op, OpKind, Payload, Subject};
 use syncline::server::Server;
 use syncline::store::{Interest, MemoryFanout, MemoryStore, PageLimit, Signal, Store};
+use syncline::{EntityId, limits};
 
 use crate::check;
 use crate::clock::replica;
@@ -40,11 +40,30 @@ fn a_batch_has_at_most_its_ops_and_bytes() {
     };
     check(limits::BATCH_BYTES_MAX, &ErrorCode::BatchSize, |bytes| {
         let mut author = Author::new(1);
-        let mut ops: Vec<Op> = (0..5).map(|_| op(&mut author, limits::OP_PAYLOAD_BYTES_MAX)).collect();
+        // Five alike, each below an op's own limit, and a sixth that makes the sum exact.
+        let sixth = limits::BATCH_BYTES_MAX / 6;
+        let mut ops: Vec<Op> = (0..5).map(|_| op(&mut author, sixth)).collect();
         let held: usize = ops.iter().map(|op| op.bytes().len()).sum();
-        let around = ops[0].bytes().len() - limits::OP_PAYLOAD_BYTES_MAX;
+        let around = ops[0].bytes().len() - sixth;
         ops.push(op(&mut author, bytes - held - around));
         assert_eq!(ops.iter().map(|op| op.bytes().len()).sum::<usize>(), bytes);
+        pushes(ops)
+    });
+}
+
+#[test]
+fn a_batch_touches_at_most_its_entities() {
+    check(limits::BATCH_ENTITIES_MAX, &ErrorCode::BatchSize, |entities| {
+        let mut author = Author::new(1);
+        let (mut left, mut ops) = (entities, Vec::new());
+        while left > 0 {
+            let take = left.min(limits::OP_ENTITIES_MAX);
+            left -= take;
+            let id = |n: usize| EntityId::from_bytes(u128::try_from(n).expect("small").to_be_bytes());
+            let Subject::Entity { key, .. } = entity_subject("merge", 255) else { unreachable!("an entity") };
+            let subject = Subject::Entity { key, also: (1..take).map(id).collect() };
+            ops.push(author.draft(OpKind::Batch, subject, Payload::Plain("x".into())).seal().expect("a good draft"));
+        }
         pushes(ops)
     });
 }

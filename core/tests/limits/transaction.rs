@@ -1,15 +1,20 @@
 //! Transactions and replay.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use syncline::access::Caller;
 use syncline::call::{Call, ErrorCode};
 use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{self, env, log, schema};
 use syncline::decide::{Choice, Decision, LogWrites, Reads, Scope, ScopeError, Step, View};
 use syncline::oplog::{
-    Collection, EntityKey, LogBounds, LogState, LoggedOp, OpKind, Payload, RejectReason, ReplayStop, Snapshot, Verdict,
+    Collection, ConflictPolicy, EntityKey, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, ReduceError, Reducer,
+    RejectReason, ReplayStop, Rules, Schema, Snapshot, Verdict,
 };
+use syncline::server::Server;
 use syncline::store::{
-    HeadPage, LogPage, LogSummary, MemoryStore, PageLimit, Store, StoreError, StoreErrorKind, StoreExt,
+    HeadPage, LogPage, LogSummary, MemoryFanout, MemoryStore, PageLimit, Store, StoreError, StoreErrorKind, StoreExt,
 };
 use syncline::{Anchor, BucketId, LogId, LogKey, Origin, RequestId, Seq, limits};
 
@@ -104,21 +109,22 @@ fn a_call_replays_at_most_a_million_ops_and_a_full_state_of_bytes() {
     assert_eq!((restore(max - 1), restore(max)), (Err(ErrorCode::GapHole), Err(ErrorCode::GapHole)));
     assert_eq!(restore(max + 1), Err(ErrorCode::ReplayTooLarge));
 
-    let parts = limits::REPLAY_BYTES_MAX / limits::OP_PAYLOAD_BYTES_MAX;
-    assert_eq!(parts * limits::OP_PAYLOAD_BYTES_MAX, limits::REPLAY_BYTES_MAX);
+    // Per entity 7 for the collection with its length, 16 for its id, 4 for the length of a state of this size; 11 are
+    // kept for the head of the whole.
+    let (parts, around) = (4, 7 + 16 + 4);
     check(limits::REPLAY_BYTES_MAX, &ReplayStop::TooLarge { seq: seq(9) }, |bytes| {
         let mut author = Author::new(1);
         let mut state = LogState::default();
-        let mut left = bytes;
-        for entity in 0..=parts {
-            let size = left.min(limits::OP_PAYLOAD_BYTES_MAX);
-            left -= size;
+        let states = bytes - 11 - parts * around;
+        for entity in 0..parts {
+            let size = if entity == 0 { states - (parts - 1) * (states / parts) } else { states / parts };
             let subject = entity_subject("append", u8::try_from(entity).expect("few"));
             let op = author.draft(OpKind::Create, subject, Payload::Plain(vec![0; size].into())).seal().expect("good");
             let anchor = Anchor::genesis(log(1), Origin([1; 16]));
             let (accepted_at, op) = (env(0).now, op.raw().clone());
             state.apply(&LoggedOp { seq: seq(9), anchor, accepted_at, batch_rest: 0, op }, &schema())?;
         }
+        assert!(state.to_bytes().len() <= limits::REPLAY_BYTES_MAX, "what fits in memory fits in a full-state op");
         Ok(())
     });
 }
@@ -143,4 +149,40 @@ fn a_full_log_takes_no_more_ops() {
     };
     assert_eq!(support::verdicts(uploaded), [Verdict::Rejected { reason: RejectReason::BatchAborted }]);
     assert!(writes.is_none_or(|writes| writes.logs[0].ops.is_empty()));
+}
+
+/// Says that each op moved so many bytes.
+#[derive(Debug)]
+struct Heavy(u64);
+
+impl Reducer for Heavy {
+    fn reduce(&self, state: &mut Option<Vec<u8>>, _: &Op) -> Result<(), ReduceError> {
+        *state = Some(Vec::new());
+        Ok(())
+    }
+
+    fn work(&self, _: usize, _: &Op) -> u64 {
+        self.0
+    }
+}
+
+/// One op may always be applied; what it moved decides about the next.
+#[test]
+fn a_replay_that_rewrites_a_large_state_again_and_again_ends_in_time() {
+    let replays = |moved: u64| {
+        let store = Arc::new(MemoryStore::new());
+        let mut author = Author::new(1);
+        for entity in 1..=2 {
+            poll_to_end(support::push(&*store, log(1), &[author.op(OpKind::Create, "append", entity, "x")]));
+        }
+        let seen = poll_to_end(support::bounds(&*store, log(1))).end();
+        let rules = Rules { policy: ConflictPolicy::Append, reducer: Arc::new(Heavy(moved)) };
+        let server = Server::new(store, Arc::new(MemoryFanout::new()), Schema::new(rules));
+        let call = Call::Restore { log: log(1).log, to: seq(2), seen, request: RequestId::from_bytes([1; 16]) };
+        let caller = Caller::operator(log(1).bucket);
+        poll_to_end(server.handle(&caller, call, env(1))).map(drop).map_err(|refusal| refusal.code)
+    };
+    let max = limits::REPLAY_WORK_BYTES_MAX;
+    assert_eq!((replays(0), replays(max - 1)), (Ok(()), Ok(())));
+    assert_eq!((replays(max), replays(max + 1)), (Err(ErrorCode::ReplayTooLarge), Err(ErrorCode::ReplayTooLarge)));
 }

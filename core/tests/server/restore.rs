@@ -170,7 +170,7 @@ fn a_history_that_cannot_be_read_here_is_not_restored() {
 fn a_state_that_outgrew_a_full_state_op_is_not_restored() {
     let world = World::new();
     let mut author = Author::new(1);
-    let size = limits::OP_PAYLOAD_BYTES_MAX;
+    let size = limits::REPLAY_BYTES_MAX / 5;
     for entity in 0..=5 {
         let payload = Payload::Plain(vec![b'x'; size].into());
         let op = author.draft(OpKind::Create, entity_subject("append", entity), payload);

@@ -168,21 +168,42 @@ fn a_sealed_snapshot_is_taken_on_its_word_but_not_its_place() {
     assert_eq!(world.snapshot(), Some(right));
 }
 
+/// Any writer could otherwise put junk in place of a state that can be checked.
 #[test]
-fn a_sealed_snapshot_does_not_lock_a_history_that_can_be_read() {
+fn a_sealed_snapshot_does_not_replace_what_can_be_read() {
     let world = World::new();
     let mut author = Author::new(1);
-    world.verdicts(&edits(&mut author, 2));
-    world.call(offer(&sealed(&replayed(&world, 2))));
-    let restore = Call::Restore { log: LOG.log, to: seq(2), seen: world.end(), request: request(1) };
-    assert!(matches!(world.call(restore), Reply::Restored { .. }));
+    world.verdicts(&edits(&mut author, 3));
+    let plain = replayed(&world, 2);
+    world.call(offer(&plain));
+    assert_eq!(world.code(offer(&sealed(&replayed(&world, 3)))), ErrorCode::SnapshotMismatch);
+    assert_eq!(world.snapshot().map(|kept| (kept.seq, kept.payload)), Some((plain.seq, plain.payload)));
 
-    let world = World::new();
-    world.verdicts(&edits(&mut Author::new(1), 3));
-    world.call(offer(&sealed(&replayed(&world, 2))));
-    world.prune_before(seq(3));
+    let draft = author.draft(OpKind::Update, entity_subject("causal", 1), Payload::Sealed(bytes::Bytes::new()));
+    world.verdicts(&[draft.seal().expect("a good draft")]);
+    let anchor = world.end().anchor.expect("an anchor");
+    let mut clock = VectorClock::new();
+    clock.set(syncline::ReplicaId::from_bytes([77; 16]), 1).expect("a small clock");
+    let payload = Payload::Sealed(bytes::Bytes::from_static(b"state"));
+    let stranger = Snapshot { seq: seq(4), anchor, clock, schema_version: 1, payload };
+    assert_eq!(world.code(offer(&stranger)), ErrorCode::SnapshotMismatch, "it names who never wrote here");
+    let right = Snapshot { clock: VectorClock::new(), ..stranger };
+    assert!(matches!(world.call(offer(&right)), Reply::SnapshotKept));
     let restore = Call::Restore { log: LOG.log, to: seq(3), seen: world.end(), request: request(1) };
-    assert_eq!(world.code(restore), ErrorCode::SealedHistory, "the part that could be read is gone");
+    assert!(matches!(world.call(restore), Reply::Restored { .. }), "what can be read can be restored");
+}
+
+/// A stop on the way is not paid for by every reader anew.
+#[test]
+fn a_replay_that_stops_is_kept_as_far_as_it_came() {
+    let world = World::new();
+    let mut author = Author::new(1);
+    world.verdicts(&edits(&mut author, STALE));
+    let draft = author.draft(OpKind::Update, entity_subject("causal", 1), Payload::Sealed(bytes::Bytes::new()));
+    world.verdicts(&[draft.seal().expect("a good draft")]);
+    let kept = world.snapshot().expect("the part that can be read");
+    assert_eq!(kept.seq.get(), STALE as u64);
+    assert_eq!(kept.payload, replayed(&world, kept.seq.get()).payload);
 }
 
 #[test]
@@ -207,8 +228,16 @@ fn a_sealed_or_unknown_history_is_served_as_far_as_clients_have_snapshotted_it()
 #[test]
 fn a_snapshot_has_at_most_the_bytes_of_a_full_state() {
     let world = World::new();
-    world.verdicts(&edits(&mut Author::new(1), 1));
-    let of = |bytes: usize| Snapshot { payload: Payload::Sealed(vec![0; bytes].into()), ..replayed(&world, 1) };
+    let draft = Author::new(1).draft(OpKind::Update, entity_subject("causal", 1), Payload::Sealed(bytes::Bytes::new()));
+    world.verdicts(&[draft.seal().expect("a good draft")]);
+    let anchor = world.end().anchor.expect("an anchor");
+    let of = |bytes: usize| Snapshot {
+        seq: seq(1),
+        anchor,
+        clock: VectorClock::new(),
+        schema_version: 1,
+        payload: Payload::Sealed(vec![0; bytes].into()),
+    };
     assert_eq!(world.code(offer(&of(limits::FULL_STATE_BYTES_MAX + 1))), ErrorCode::BodyTooLarge);
     assert!(matches!(world.call(offer(&of(limits::FULL_STATE_BYTES_MAX))), Reply::SnapshotKept));
 }
