@@ -23,6 +23,10 @@ const OPS: &str = "ops_after";
 /// The bounds, the op at the cursor, and the ops after it up to a number.
 ///
 /// A row is a kind and what belongs to it: 0 bounds, 1 the op at the cursor, 2 an op, 3 bounds told by a replica.
+///
+/// The cursor and the number of ops come by `SELECT`, so that the server cannot plan for their values. A plan for them
+/// always looks cheaper than the one for any values, and so it would be made anew at every call. Not knowing the number
+/// also has it expect a tenth of the log, and reading in the key's order look good while a table is still small.
 macro_rules! ops_after {
     ($ops:literal) => {
         concat!(
@@ -44,7 +48,8 @@ UNION ALL
 const OPS_AFTER: &str = ops_after!(
     "\
 SELECT 2, seq, digest, anchor, accepted_at, batch_rest, CASE WHEN octet_length(bytes) <= $5 THEN bytes END FROM (
- SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > $3 ORDER BY seq LIMIT $4
+ SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > (SELECT $3::bigint)
+  ORDER BY seq LIMIT (SELECT $4::bigint)
 ) next"
 );
 
@@ -56,7 +61,8 @@ SELECT 2, seq, digest, anchor, accepted_at, batch_rest, bytes FROM (
  SELECT seq, digest, anchor, accepted_at, batch_rest, bytes,
   sum(octet_length(bytes)) OVER held AS held, row_number() OVER held AS place
  FROM (
-  SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > $3 ORDER BY seq LIMIT $4
+  SELECT * FROM op WHERE log = (SELECT id FROM this) AND seq > (SELECT $3::bigint)
+  ORDER BY seq LIMIT (SELECT $4::bigint)
  ) next
  WINDOW held AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
 ) page WHERE held <= $5 OR place = 1"
