@@ -70,7 +70,7 @@ fn digest(token: &str) -> Digest {
 }
 
 /// The token of a request.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Arc<str>, Refusal> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Arc<str>, Refusal> {
     let refused = || Refusal::new(ErrorCode::Unauthenticated, "send a bearer token: Authorization: Bearer <token>");
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -22,12 +22,12 @@ mod ask;
 mod auth;
 mod body;
 mod decode;
-mod env;
+pub(crate) mod env;
 mod form;
 mod limits;
 mod openapi;
 mod options;
-mod problem;
+pub(crate) mod problem;
 mod query;
 mod serve;
 mod stall;
@@ -51,6 +51,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 use tracing::Instrument as _;
 
+pub(crate) use auth::bearer;
 pub use auth::{Authenticator, Tokens};
 pub use options::ServerOptions;
 pub use serve::serve;
@@ -135,7 +136,7 @@ impl App {
     }
 
     async fn authenticate(&self, parts: &Parts) -> Result<(Arc<str>, Caller), Refusal> {
-        let bearer = auth::bearer(&parts.headers)?;
+        let bearer = bearer(&parts.headers)?;
         let caller = self.0.authenticator.authenticate(&bearer, env::now()).await?;
         Ok((bearer, caller))
     }

@@ -9,7 +9,7 @@ use syncline::wire::json::ProblemJson;
 use crate::PROBLEM_MEDIA_TYPE;
 
 /// The response that says no. What the store met goes to the log, never to the peer.
-pub(super) fn problem(refusal: &Refusal) -> Response {
+pub(crate) fn problem(refusal: &Refusal) -> Response {
     if let Some(source) = &refusal.source {
         tracing::error!(code = refusal.code.name(), error = %source, "the store failed");
     } else if refusal.code == ErrorCode::Internal {
@@ -43,21 +43,21 @@ pub(super) fn problem(refusal: &Refusal) -> Response {
     response
 }
 
-pub(super) fn no_such_route() -> Refusal {
+pub(crate) fn no_such_route() -> Refusal {
     Refusal::new(ErrorCode::NoSuchRoute, "no such route")
 }
 
-pub(super) fn method_not_allowed() -> Refusal {
+pub(crate) fn method_not_allowed() -> Refusal {
     Refusal::new(ErrorCode::MethodNotAllowed, "the route exists, not for this method")
 }
 
-pub(super) fn upgrade_required(given: &str) -> Refusal {
+pub(crate) fn upgrade_required(given: &str) -> Refusal {
     let (oldest, newest) = (PROTOCOL_VERSIONS.start(), PROTOCOL_VERSIONS.end());
     let given: String = given.chars().take(20).collect();
     let detail = format!("this server speaks protocol versions {oldest} to {newest}, not {given}");
     Refusal::new(ErrorCode::UpgradeRequired, detail)
 }
 
-pub(super) fn malformed(detail: impl Into<String>) -> Refusal {
+pub(crate) fn malformed(detail: impl Into<String>) -> Refusal {
     Refusal::new(ErrorCode::Malformed, detail)
 }

@@ -6,17 +6,28 @@
 //!
 //! Next: [`Settings`] says what an operator can choose, the accounts who asks, the sync routes carry the ops.
 
+mod accounts;
+mod answer;
+mod body;
+mod edge;
+mod limits;
 mod settings;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use syncline::id::BucketId;
 use syncline::oplog::{ConflictPolicy, Counters, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{Fanout, Store};
 
-pub use settings::Settings;
+pub use accounts::{Letter, LogMailer, MailError, Mailer, PasswordCost, SmtpMailer};
+pub use settings::{Settings, SettingsError};
+
+use crate::server::Authenticator;
+use accounts::Accounts;
+use limits::Limits;
 
 /// The dialect over a store: its own rules, one bucket. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -27,20 +38,44 @@ struct Inner {
     server: Server,
     bucket: BucketId,
     settings: Settings,
+    accounts: Accounts,
+    limits: Limits,
 }
 
 impl SuperProductivity {
     /// Serves accounts whose logs live in `bucket` of this store.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, fanout: Arc<dyn Fanout>, bucket: BucketId, settings: Settings) -> Self {
+    ///
+    /// # Errors
+    /// When a setting cannot be: a secret below 32 characters, for one.
+    pub fn new(
+        store: Arc<dyn Store>,
+        fanout: Arc<dyn Fanout>,
+        bucket: BucketId,
+        settings: Settings,
+    ) -> Result<Self, SettingsError> {
         // Their clients skip counters, and every collection of theirs follows one rule.
         let schema = Schema::new(Rules::of(ConflictPolicy::Causal)).counters_held(Counters::Open);
-        Self(Arc::new(Inner { server: Server::new(store, fanout, schema), bucket, settings }))
+        let server = Server::new(store, fanout, schema);
+        let accounts = Accounts::new(server.clone(), bucket, &settings)?;
+        let limits = Limits::new(!settings.test_routes, settings.trusted_proxies);
+        Ok(Self(Arc::new(Inner { server, bucket, settings, accounts, limits })))
     }
 
     /// Its routes, for whoever serves them alone or beside others.
     pub fn router(&self) -> Router {
-        Router::new().with_state(self.clone())
+        let mut router = Router::new().merge(accounts::router());
+        if self.settings().test_routes {
+            router = router.merge(accounts::test_routes::router());
+        }
+        router
+            .layer(from_fn_with_state(self.clone(), limits::guard))
+            .layer(from_fn_with_state(self.clone(), edge::guard))
+            .with_state(self.clone())
+    }
+
+    /// Routes to make, list and delete accounts, for whom the authenticator knows as this bucket's operator.
+    pub fn operator_router(&self, authenticator: Arc<dyn Authenticator>) -> Router {
+        accounts::admin::router(self, authenticator).with_state(self.clone())
     }
 
     /// The engine with the dialect's rules.
@@ -53,6 +88,16 @@ impl SuperProductivity {
     #[allow(dead_code, reason = "the routes come with the next commits")]
     pub(crate) fn bucket(&self) -> BucketId {
         self.0.bucket
+    }
+
+    /// Who asks.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    /// How often who may ask.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// What the operator chose.
