@@ -152,18 +152,21 @@ impl VectorClock {
     pub fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
         const WHAT: &str = "a vector clock";
         let count = input.count(17, WHAT)?;
-        let mut clock = Self::new();
-        let mut previous = None;
+        if count > limits::CLOCK_ENTRIES_MAX {
+            return Err(DecodeError::NotCanonical(WHAT));
+        }
+        let mut entries: Vec<(ReplicaId, u64)> = Vec::with_capacity(count);
         for _ in 0..count {
             let replica = ReplicaId::from_bytes(input.fixed(WHAT)?);
             let counter = input.u64(WHAT)?;
-            if previous.is_some_and(|previous| previous >= replica) || counter == 0 {
+            let follows = entries.last().is_none_or(|(previous, _)| *previous < replica);
+            if !follows || counter == 0 || counter > limits::CLOCK_COUNTER_MAX {
                 return Err(DecodeError::NotCanonical(WHAT));
             }
-            clock.set(replica, counter).map_err(|_| DecodeError::NotCanonical(WHAT))?;
-            previous = Some(replica);
+            entries.push((replica, counter));
         }
-        Ok(clock)
+        // A map is made from sorted entries at once, which is several times cheaper than one by one.
+        Ok(Self(entries.into_iter().collect()))
     }
 }
 
