@@ -18,7 +18,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let ops = scale(1_000_000, 3_000);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let store = SqliteStore::open(SqliteOptions::new(folder.path().join("ours.db")))?;
+    // One reader, so that there is one cache to fill.
+    let store = SqliteStore::open(SqliteOptions::new(folder.path().join("ours.db")).readers(1))?;
     table::begin(&format!("A log of {ops} ops in SQLite, beside the same near its beginning"));
     ask(&runtime, Meter::new(), &store, ops)?;
     drop(store);
