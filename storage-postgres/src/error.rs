@@ -69,9 +69,8 @@ pub(crate) fn classify(operation: &'static str, phase: Phase, error: Error) -> F
     };
     match state.as_str() {
         // The server goes down: told instead of the answer to COMMIT, it says nothing about the commit.
-        "57P01" | "57P02" | "57P03" | "57P05" if phase == Phase::Commit => {
-            Failure::Fatal(told(Kind::OutcomeUnknown, error))
-        }
+        // Nor does a pooler's word (08P01) that it lost the server.
+        lost if phase == Phase::Commit && is_lost(lost) => Failure::Fatal(told(Kind::OutcomeUnknown, error)),
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Failure::Lost(told(Kind::Unavailable, error)),
         "40001" | "40P01" => Failure::Race(told(Kind::Busy, error)),
         "57014" | "55P03" => Failure::Fatal(told(Kind::Timeout, error)),
@@ -83,6 +82,11 @@ pub(crate) fn classify(operation: &'static str, phase: Phase, error: Error) -> F
         "25006" => Failure::Fatal(told(Kind::Unsupported, error)),
         _ => Failure::Fatal(told(kind_of_class(&state), error)),
     }
+}
+
+/// The server or the way to it is gone, or it failed inside.
+fn is_lost(state: &str) -> bool {
+    state.starts_with("57P") || matches!(state.get(..2), Some("08" | "58" | "XX"))
 }
 
 fn kind_of_class(state: &str) -> StoreErrorKind {

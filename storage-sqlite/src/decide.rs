@@ -76,11 +76,14 @@ fn commit(db: &Db, view: &View, rows: &[(LogKey, Option<LogRow>)], writes: &Writ
     db.run("SAVEPOINT decision", [])?;
     let written = write::write(db, rows, writes);
     // After some errors SQLite has already undone the whole transaction; whoever runs the group sees that.
-    if written.is_err() && !db.is_idle() {
-        db.run("ROLLBACK TO decision", [])?;
+    if db.is_idle() {
+        return written;
     }
-    if !db.is_idle() {
-        db.run("RELEASE decision", [])?;
+    let undone = if written.is_err() { db.run("ROLLBACK TO decision", []).map(drop) } else { Ok(()) };
+    if let Err(failed) = undone.and_then(|()| db.run("RELEASE decision", []).map(drop)) {
+        // Half a decision must not be committed with the group: the group goes, and those before this one run again.
+        let _ = db.run("ROLLBACK", []);
+        return Err(failed);
     }
     written
 }

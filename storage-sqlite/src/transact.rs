@@ -184,8 +184,13 @@ impl Writer {
 
     fn commit(&self, db: Db) -> Outcome<Db> {
         match db.run("COMMIT", []) {
-            // What went to a file that is no longer at its path was not kept.
-            Ok(_) => self.source.guard.check().map(|()| db),
+            // What went to a file that is no longer at its path was not kept; where that cannot be looked up, nobody knows.
+            Ok(_) => match self.source.guard.check() {
+                Err(failed) if failed.kind() == StoreErrorKind::Unavailable => {
+                    Err(failed.with_kind(StoreErrorKind::OutcomeUnknown))
+                }
+                checked => checked.map(|()| db),
+            },
             Err(failed) => {
                 let kind = match failed.kind() {
                     // The commit's last frame was never written whole, so the commit does not exist.

@@ -107,7 +107,9 @@ pub enum Call {
 pub struct Push {
     /// Where to.
     pub log: LogId,
-    /// Kept on retries, so that a retry gets the first answer again.
+    /// Kept on retries, so that a retry gets the first answer again. Without one, an op that was accepted is a duplicate
+    /// the second time, but one that lost finds its counter spent (`COUNTER_REUSED`): give one whenever an answer may
+    /// get lost.
     pub request: Option<RequestId>,
     /// Where the author stands. With it, newer ops of others come back along with the verdicts.
     pub cursor: Option<Cursor>,

@@ -30,11 +30,13 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     let limit = app.options().slow_request;
     async move {
         let started = Instant::now();
+        // Work that began goes on: what was asked to be read was not, what was asked to be written may be.
+        let late = if request.method().is_safe() { ErrorCode::Timeout } else { ErrorCode::OutcomeUnknown };
         let mut response = match admit(&app, &request) {
             Ok(place) => {
                 request.extensions_mut().insert(place);
                 let answer = timeout(app.options().request_timeout, next.run(request)).await;
-                answer.unwrap_or_else(|_| problem(&Refusal::new(ErrorCode::Timeout, "the request took too long")))
+                answer.unwrap_or_else(|_| problem(&Refusal::new(late, "the request took too long")))
             }
             Err(refusal) => {
                 body::linger(request.body_mut(), app.options()).await;

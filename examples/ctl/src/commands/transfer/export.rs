@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use syncline::{Cursor, LogId};
+use syncline::{Cursor, LogId, ReplicaId, Seq};
 
 use crate::archive::{FORM, Header, Trailer};
 use crate::cli::ExportArgs;
@@ -32,11 +32,16 @@ pub(crate) async fn export(session: &Session, args: &ExportArgs) -> Result<Outco
         Ok(header)
     });
     match kept {
-        Ok(header) => {
+        Ok((header, restore)) => {
             let ops = ops_between(header.base.seq, header.end.seq);
             eprintln!("{ops} ops up to {} are in {}", cursor_text(header.end), args.file.display());
             if header.base.seq.get() > 0 {
                 eprintln!("ops up to seq {} were pruned and are not in it; it cannot be imported", header.base.seq);
+            }
+            if let Some(seq) = restore {
+                eprintln!(
+                    "seq {seq} is a restore made by the server, which no import can write: keep this as a record"
+                );
             }
             Ok(Outcome::Done)
         }
@@ -47,7 +52,8 @@ pub(crate) async fn export(session: &Session, args: &ExportArgs) -> Result<Outco
     }
 }
 
-async fn write(session: &Session, log: LogId, file: File) -> Result<Header, Fault> {
+/// Writes the export; its header, and the first op in it that only a server may write.
+async fn write(session: &Session, log: LogId, file: File) -> Result<(Header, Option<Seq>), Fault> {
     let mut out = BufWriter::new(file);
     let bounds = session.status(log).await?;
     let base = Cursor { seq: bounds.first.before(), anchor: Some(bounds.base) };
@@ -57,12 +63,16 @@ async fn write(session: &Session, log: LogId, file: File) -> Result<Header, Faul
     write_line(&mut out, &header)?;
     let total = ops_between(base.seq, end.seq);
     let mut progress = Progress::start("exported", total);
-    let mut cursor = base;
+    let (mut cursor, mut restore) = (base, None);
     while cursor.seq < end.seq {
         let page = session.page(log, cursor, page_limit(ops_between(cursor.seq, end.seq))).await?;
         let mut anchor = cursor.anchor.unwrap_or(bounds.base);
         for op in &page.ops {
             anchor = anchor.extend(op.op.digest());
+            let by_server = || op.op.read().is_ok_and(|read| read.replica() == ReplicaId::SERVER);
+            if restore.is_none() && by_server() {
+                restore = Some(op.seq);
+            }
             write_line(&mut out, &LineJson { hash: Some(anchor.hash), ..LineJson::of(op)? })?;
         }
         if page.next.seq == cursor.seq {
@@ -78,7 +88,7 @@ async fn write(session: &Session, log: LogId, file: File) -> Result<Header, Faul
     write_line(&mut out, &Trailer { ops: total, end })?;
     let file = out.into_inner().map_err(|error| Fault::from(error.into_error()))?;
     file.sync_all()?;
-    Ok(header)
+    Ok((header, restore))
 }
 
 fn part_of(file: &Path) -> PathBuf {
