@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use syncline::id::BucketId;
 use syncline::oplog::{Collection, ConflictPolicy, Rules, Schema};
 
+use crate::super_productivity::{SpConfig, SpFlags};
+
 /// Where the server listens when nothing is said.
 const LISTEN: &str = "127.0.0.1:7110";
 /// Where the data lives when nothing is said.
@@ -60,6 +62,8 @@ pub(crate) struct Flags {
     /// How to log [default: text].
     #[arg(long, env = "SYNCLINE_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
+    #[command(flatten)]
+    super_productivity: SpFlags,
     /// Print the settings that count, without secrets, and stop.
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -78,6 +82,8 @@ struct File {
     otherwise: Option<Policy>,
     log: Option<String>,
     log_format: Option<LogFormat>,
+    #[serde(default)]
+    super_productivity: SpConfig,
 }
 
 /// How conflicts in a collection are decided.
@@ -113,6 +119,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) collections: BTreeMap<String, Policy>,
+    #[serde(skip_serializing_if = "SpConfig::is_unset")]
+    pub(crate) super_productivity: SpConfig,
 }
 
 impl Config {
@@ -139,6 +147,7 @@ impl Config {
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             collections: collections
                 .unwrap_or_else(|| COLLECTIONS.map(|(name, policy)| (name.to_owned(), policy)).into()),
+            super_productivity: SpConfig::of(flags.super_productivity, file.super_productivity),
         };
         config.schema()?;
         Ok(config)
@@ -150,6 +159,7 @@ impl Config {
         if let Some(token) = &mut shown.admin_token {
             *token = "<redacted>".into();
         }
+        shown.super_productivity.hide();
         shown.store = without_password(&shown.store);
         Ok(toml::to_string(&shown)?)
     }

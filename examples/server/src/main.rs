@@ -1,19 +1,23 @@
 //! The reference server: syncline over HTTP, on SQLite unless told otherwise. `syncline-server --data ./data` needs
 //! nothing else.
 //!
-//! Next: `config` (what can be set), `wiring` (which store), `operate` (the operator's token, logging, signals).
+//! Next: `config` (what can be set), `wiring` (which store), `super_productivity` (which
+//! foreign clients), `operate` (the operator's token, logging, signals).
 
 mod config;
 mod operate;
+mod super_productivity;
 mod wiring;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use clap::Parser as _;
 use syncline::server::Server;
-use syncline_transport_http::server::{App, ServerOptions, Tokens, serve};
+use syncline_transport_http::server::{App, ServerOptions, Tokens, serve_beside};
 use tokio::net::TcpListener;
 
 use config::{Config, Flags};
@@ -43,9 +47,12 @@ fn run(flags: Flags) -> anyhow::Result<()> {
 async fn listen(config: Config) -> anyhow::Result<()> {
     let token = operate::admin_token(&config)?;
     let backends = wiring::open(&config).await?;
+    let dialect = super_productivity::open(&config, &backends)?;
     let server = Server::new(backends.store, backends.fanout, config.schema()?);
-    let tokens = Tokens::new(server.clone()).with_operator(&token, config.bucket);
-    let app = App::new(server, tokens, ServerOptions::default());
+    let tokens = || Tokens::new(server.clone()).with_operator(&token, config.bucket);
+    let routes =
+        dialect.map_or_else(Router::new, |dialect| dialect.router().merge(dialect.operator_router(Arc::new(tokens()))));
+    let app = App::new(server.clone(), tokens(), ServerOptions::default());
     // Signals are caught before the ready line: whoever waits for it may send one at once.
     let stop = operate::stop_signal()?;
     let listener =
@@ -54,5 +61,5 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     writeln!(out, "listening on http://{}", listener.local_addr()?)?;
     out.flush()?;
     drop(out);
-    serve(listener, app, stop).await.context("serving ended")
+    serve_beside(listener, app, routes, stop).await.context("serving ended")
 }

@@ -54,7 +54,7 @@ use tracing::Instrument as _;
 pub(crate) use auth::bearer;
 pub use auth::{Authenticator, Tokens};
 pub use options::ServerOptions;
-pub use serve::serve;
+pub use serve::{serve, serve_beside};
 
 use crate::COMPRESS_BYTES_MIN;
 use crate::route::{Route, Verb};
@@ -113,7 +113,12 @@ impl App {
     /// Its routes, for whoever serves them alongside others. [`serve`] adds what a listener must: a time for heads,
     /// an end for peers that do not read, and stopping.
     pub fn router(&self) -> Router {
-        let mut router = Router::new();
+        self.router_beside(Router::new())
+    }
+
+    /// The same beside other routes, which get all that stands around the engine's own.
+    fn router_beside(&self, routes: Router) -> Router {
+        let mut router: Router<Self> = Router::new();
         for route in Route::ALL.iter().copied() {
             let handler =
                 move |State(app): State<Self>, params: Params, request: Request| dispatch(app, route, params, request);
@@ -122,9 +127,10 @@ impl App {
         router
             .fallback(async || problem(&problem::no_such_route()))
             .method_not_allowed_fallback(async || problem(&problem::method_not_allowed()))
+            .with_state(self.clone())
+            .merge(routes)
             .layer(axum::middleware::from_fn_with_state(self.clone(), limits::guard))
             .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN)))
-            .with_state(self.clone())
     }
 
     fn server(&self) -> &Server {

@@ -5,16 +5,21 @@
 //! acknowledged.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt as _;
 
 use super::stall::Stall;
 use super::{App, Phase, reached};
@@ -27,7 +32,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// None now: a connection that cannot be taken is logged and the next is awaited.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    let router = app.router();
+    serve_beside(listener, app, Router::new(), shutdown).await
+}
+
+/// As [`serve`], with other routes beside the engine's own: a dialect's, an application's. Their requests are named,
+/// held to a place and a time, and stopped like the engine's, and carry a
+/// [`ConnectInfo`] with the peer's address. The routes have no fallback of their own.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_beside(
+    listener: TcpListener,
+    app: App,
+    routes: Router,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = app.router_beside(routes);
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -56,14 +76,14 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     Ok(())
 }
 
-async fn take(taken: io::Result<(TcpStream, std::net::SocketAddr)>, app: &App, router: &Router) {
+async fn take(taken: io::Result<(TcpStream, SocketAddr)>, app: &App, router: &Router) {
     match taken {
         Ok((stream, peer)) => {
             // Small answers go out at once; a system that cannot do it still works.
             let _ = stream.set_nodelay(true);
             // Subscribed here, not in the task: a stop that comes in between must wait for it.
             let phase = app.0.phase.subscribe();
-            let connection = serve_one(stream, app.clone(), router.clone(), phase);
+            let connection = serve_one(stream, peer, app.clone(), router.clone(), phase);
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%peer, %error, "connection ended");
@@ -79,18 +99,23 @@ async fn take(taken: io::Result<(TcpStream, std::net::SocketAddr)>, app: &App, r
 
 async fn serve_one(
     stream: TcpStream,
+    peer: SocketAddr,
     app: App,
     router: Router,
     mut phase: watch::Receiver<Phase>,
 ) -> Result<(), hyper::Error> {
     let options = app.options();
     let io = TokioIo::new(Stall::new(stream, options.write_stall));
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_time)
         // Twice the limit: a head that is a little too large gets a problem document, a huge one a bare 431.
         .max_header_size(options.header_bytes_max.saturating_mul(2))
-        .serve_connection(io, TowerToHyperService::new(router))
+        .serve_connection(io, answer)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
