@@ -24,6 +24,9 @@ mod reset;
 mod routes;
 pub(crate) mod test_routes;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
