@@ -9,16 +9,33 @@
 mod accounts;
 mod answer;
 mod body;
+mod build;
+mod devices;
+mod download;
 mod edge;
 mod limits;
+mod log;
+mod memory;
+mod names;
+mod notify;
+mod op;
+mod query;
+mod quota;
+mod replay;
+mod routes;
 mod settings;
+mod snapshot;
+mod status;
+mod upload;
+mod validate;
+mod verdict;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use syncline::id::BucketId;
-use syncline::oplog::{ConflictPolicy, Counters, Rules, Schema};
+use syncline::oplog::{ConflictPolicy, Counters, Op, ReduceError, Reducer, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{Fanout, Store};
 
@@ -27,7 +44,10 @@ pub use settings::{Settings, SettingsError};
 
 use crate::server::Authenticator;
 use accounts::Accounts;
+use answer::Refused;
 use limits::Limits;
+use memory::Memory;
+use notify::Notifier;
 
 /// The dialect over a store: its own rules, one bucket. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -40,6 +60,9 @@ struct Inner {
     settings: Settings,
     accounts: Accounts,
     limits: Limits,
+    store: Arc<dyn Store>,
+    memory: Memory,
+    notifier: Arc<Notifier>,
 }
 
 impl SuperProductivity {
@@ -53,21 +76,27 @@ impl SuperProductivity {
         bucket: BucketId,
         settings: Settings,
     ) -> Result<Self, SettingsError> {
-        // Their clients skip counters, and every collection of theirs follows one rule.
-        let schema = Schema::new(Rules::of(ConflictPolicy::Causal)).counters_held(Counters::Open);
-        let server = Server::new(store, fanout, schema);
+        // Their clients skip counters, and every collection of theirs follows one rule. What their operations add up to
+        // is this dialect's to say, not the engine's.
+        let rules = Rules { policy: ConflictPolicy::Causal, reducer: Arc::new(Theirs) };
+        let schema = Schema::new(rules).counters_held(Counters::Open);
+        let server = Server::new(Arc::clone(&store), Arc::clone(&fanout), schema);
         let accounts = Accounts::new(server.clone(), bucket, &settings)?;
         let limits = Limits::new(!settings.test_routes, settings.trusted_proxies);
-        Ok(Self(Arc::new(Inner { server, bucket, settings, accounts, limits })))
+        let (memory, notifier) = (Memory::new(), Arc::new(Notifier::new(fanout)));
+        Ok(Self(Arc::new(Inner { server, bucket, settings, accounts, limits, store, memory, notifier })))
     }
 
     /// Its routes, for whoever serves them alone or beside others.
     pub fn router(&self) -> Router {
-        let mut router = Router::new().merge(accounts::router());
+        let mut router = Router::new().merge(accounts::router()).merge(routes::router());
         if self.settings().test_routes {
             router = router.merge(accounts::test_routes::router());
         }
         router
+            .merge(routes::nowhere())
+            .method_not_allowed_fallback(routes::not_found)
+            .layer(from_fn(routes::run_to_end))
             .layer(from_fn_with_state(self.clone(), limits::guard))
             .layer(from_fn_with_state(self.clone(), edge::guard))
             .with_state(self.clone())
@@ -79,13 +108,11 @@ impl SuperProductivity {
     }
 
     /// The engine with the dialect's rules.
-    #[allow(dead_code, reason = "the routes come with the next commits")]
     pub(crate) fn server(&self) -> &Server {
         &self.0.server
     }
 
     /// Where its accounts and their logs live.
-    #[allow(dead_code, reason = "the routes come with the next commits")]
     pub(crate) fn bucket(&self) -> BucketId {
         self.0.bucket
     }
@@ -101,8 +128,41 @@ impl SuperProductivity {
     }
 
     /// What the operator chose.
-    #[allow(dead_code, reason = "the routes come with the next commits")]
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The store, for reads of single rows that no call asks for.
+    fn store(&self) -> &dyn Store {
+        self.0.store.as_ref()
+    }
+
+    /// What this process remembers.
+    fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    /// Who listens.
+    fn notify(&self) -> &Arc<Notifier> {
+        &self.0.notifier
+    }
+
+    /// Counts an upload of an account, or refuses it.
+    fn admit_upload(&self, account: &accounts::Account) -> Result<(), Refused> {
+        if self.limits().may_upload(account.id, crate::server::env::now()) {
+            return Ok(());
+        }
+        let body = serde_json::json!({ "error": "Rate limited", "errorCode": "RATE_LIMITED" });
+        Err(Refused::new(axum::http::StatusCode::TOO_MANY_REQUESTS, body))
+    }
+}
+
+/// How the engine replays their operations: not at all.
+#[derive(Debug)]
+struct Theirs;
+
+impl Reducer for Theirs {
+    fn reduce(&self, _: &mut Option<Vec<u8>>, _: &Op) -> Result<(), ReduceError> {
+        Err(ReduceError::Unfit("of a dialect that the engine replays"))
     }
 }

@@ -1,0 +1,52 @@
+//! The sync routes, and an answer for routes that are not.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::Method;
+use axum::http::{StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, delete, get, post};
+use serde_json::json;
+use tracing::Instrument as _;
+
+use super::SuperProductivity;
+use super::answer::Refused;
+use super::{build, devices, download, notify, snapshot, status, upload};
+
+/// Routes under `/api/sync`, and `/health`.
+pub(super) fn router() -> Router<SuperProductivity> {
+    Router::new()
+        .route("/api/sync/ops", post(upload::post).get(download::get))
+        .route("/api/sync/snapshot", post(snapshot::post).get(build::newest))
+        .route("/api/sync/status", get(status::get))
+        .route("/api/sync/restore-points", get(build::points))
+        .route("/api/sync/restore/{seq}", get(build::restore))
+        .route("/api/sync/data", delete(status::delete))
+        .route("/api/sync/devices", get(devices::list))
+        .route("/api/sync/ws", get(notify::upgrade))
+        .route("/health", get(status::health))
+        // Bodies are counted where they are read.
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// The answer of routes that are not.
+pub(super) fn nowhere() -> Router<SuperProductivity> {
+    Router::new().route("/api", any(not_found)).route("/api/{*rest}", any(not_found))
+}
+
+/// A route that is not, or not for this method: they are not told apart.
+pub(super) async fn not_found(method: Method, uri: Uri) -> Response {
+    let message = format!("Route {method}:{uri} not found");
+    let body = json!({ "message": message, "error": "Not Found", "statusCode": 404 });
+    Refused::new(StatusCode::NOT_FOUND, body).into_response()
+}
+
+/// Around every request: what has begun runs to its end even when its peer has left, so that what it commits is also
+/// told to others.
+pub(super) async fn run_to_end(request: Request, next: Next) -> Response {
+    tokio::spawn(next.run(request).in_current_span()).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request met a bug");
+        Refused::error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error").into_response()
+    })
+}
