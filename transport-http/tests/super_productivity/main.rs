@@ -1,0 +1,12 @@
+//! The sync routes of the Super Productivity dialect over real sockets: each one's answer, and its refusals.
+
+#![cfg(all(feature = "client", feature = "super-productivity"))]
+#![allow(clippy::needless_pass_by_value, reason = "JSON literals are handed over")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod edges;
+mod rig;
+mod states;
+mod uploads;
