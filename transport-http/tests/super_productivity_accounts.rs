@@ -376,6 +376,8 @@ async fn an_operator_makes_lists_and_deletes_accounts_and_nobody_else_does() {
 
     let minted = rig.ask(Method::POST, &format!("{ACCOUNTS}/c@d.de/token"), OPERATOR, None).await;
     let token = minted.body["token"].as_str().unwrap();
+    let devices = rig.ask(Method::GET, &format!("{ACCOUNTS}/2/devices"), OPERATOR, None).await;
+    assert_eq!(devices.body, json!({ "devices": [] }));
     assert_eq!(rig.ask(Method::DELETE, &format!("{ACCOUNTS}/2/data"), OPERATOR, None).await.status, 204);
     assert_eq!(rig.ask(Method::DELETE, &format!("{ACCOUNTS}/2"), OPERATOR, None).await.status, 204);
     let gone = rig.ask(Method::DELETE, &format!("{ACCOUNTS}/2"), OPERATOR, None).await;

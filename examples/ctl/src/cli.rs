@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Make and end bearer tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make, list, clear and delete accounts of Super Productivity's clients.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Push ops from lines of JSON; a verdict per op goes to stdout.
     ///
     /// A line is an op as the HTTP API writes it, or a line of `pull`. Running the same push again is harmless: request
@@ -131,6 +134,50 @@ pub(crate) struct DeleteArgs {
     /// Its end as last seen, as `log status` and this command without `--yes` show it. Asked for when absent.
     #[arg(long, value_parser = cursor, value_name = "SEQ:ANCHOR")]
     pub(crate) seen: Option<Cursor>,
+}
+
+/// An account is named by its number or its address.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Make an account whose address you vouch for; its token goes to stdout.
+    Create {
+        /// The address.
+        email: String,
+        /// A file with its password of at least 12 characters; without one it signs in with links by mail.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// Bytes it may store; the server's own number when absent.
+        #[arg(long, value_name = "BYTES")]
+        quota: Option<u64>,
+    },
+    /// List all accounts.
+    List,
+    /// Make a token for an account and print it; other tokens of it go on.
+    Token {
+        /// Which account.
+        account: String,
+    },
+    /// The devices of an account, the one seen last first.
+    Devices {
+        /// Which account.
+        account: String,
+    },
+    /// Delete everything an account stored; the account and its tokens stay.
+    Clear {
+        /// Which account.
+        account: String,
+        /// Do delete it.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// Delete an account and everything it stored, for good.
+    Delete {
+        /// Which account.
+        account: String,
+        /// Do delete it.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

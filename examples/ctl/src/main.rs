@@ -39,9 +39,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: cli::Cli) -> Result<Outcome, Fault> {
-    let session = connect::connect(&cli.way)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let done = commands::run(&session, cli.command, &mut std::io::stdin().lock(), &mut out).await;
+    let done = match cli.command {
+        cli::Command::Account(command) => commands::account::run(&cli.way, command, &mut out).await,
+        command => {
+            let session = connect::connect(&cli.way)?;
+            commands::run(&session, command, &mut std::io::stdin().lock(), &mut out).await
+        }
+    };
     // What was written before a fault is data all the same.
     let flushed = out.flush();
     let outcome = done?;

@@ -1,5 +1,6 @@
 //! One file per family of commands. Each takes a session and where to write its data, nothing else of the world.
 
+pub(crate) mod account;
 mod edit;
 mod log;
 mod pull;
@@ -39,6 +40,8 @@ pub(crate) async fn run(
 ) -> Result<Outcome, Fault> {
     match command {
         Command::Log(command) => log::run(session, command, log::ask_terminal, out).await,
+        // They are of a dialect, which the engine's calls do not know: `main` takes them before there is a session.
+        Command::Account(_) => Err(Fault::new("accounts are asked for without a session")),
         Command::Token(command) => token::run(session, command, out).await,
         Command::Push(args) => push::run(session, &args, input, out).await,
         Command::Pull(args) => pull::run(session, &args, out).await,

@@ -23,7 +23,7 @@ use syncline::limits::LIST_ITEMS_MAX;
 use super::super::answer::Refused;
 use super::fields::Fields;
 use super::record::{AccountRecord, NewAccount};
-use crate::dialect::super_productivity::SuperProductivity;
+use crate::dialect::super_productivity::{SuperProductivity, devices};
 use crate::server::problem::problem;
 use crate::server::{Authenticator, bearer, env};
 
@@ -38,6 +38,7 @@ pub(crate) fn router(state: &SuperProductivity, authenticator: Arc<dyn Authentic
         .route("/v1/admin/super-productivity/accounts/{id}", delete(remove))
         .route("/v1/admin/super-productivity/accounts/{id}/data", delete(clear))
         .route("/v1/admin/super-productivity/accounts/{id}/token", post(token))
+        .route("/v1/admin/super-productivity/accounts/{id}/devices", get(list_devices))
         .route_layer(from_fn_with_state(guarded, operator_only))
 }
 
@@ -161,6 +162,7 @@ async fn create(State(state): State<SuperProductivity>, headers: HeaderMap, body
 async fn remove(State(state): State<SuperProductivity>, Path(who): Path<String>) -> Answer {
     let record = find(&state, &who).await?;
     state.accounts().delete(record.id, env::env()?).await?;
+    state.forget(record.id);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -168,7 +170,7 @@ async fn clear(State(state): State<SuperProductivity>, Path(who): Path<String>) 
     let record = find(&state, &who).await?;
     let accounts = state.accounts();
     accounts.erase(accounts.records.log(record.id), env::env()?).await?;
-    state.limits().forget_uploads(record.id);
+    state.forget(record.id);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -176,4 +178,17 @@ async fn token(State(state): State<SuperProductivity>, Path(who): Path<String>) 
     let record = find(&state, &who).await?;
     let who = state.accounts().signed_in(&record, env::env()?);
     Ok(Json(json!({ "token": who.token })).into_response())
+}
+
+async fn list_devices(State(state): State<SuperProductivity>, Path(who): Path<String>) -> Answer {
+    let account = state.accounts().account(find(&state, &who).await?);
+    Ok(devices::list(State(state), account).await)
+}
+
+impl SuperProductivity {
+    /// Forgets what this process remembers of an account whose data is gone.
+    pub(super) fn forget(&self, account: u64) {
+        self.memory().forget(self.accounts().records.log(account));
+        self.limits().forget_uploads(account);
+    }
 }

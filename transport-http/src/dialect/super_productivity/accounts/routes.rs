@@ -149,5 +149,6 @@ async fn replace_token(State(state): State<SuperProductivity>, account: Account)
 
 async fn delete_account(State(state): State<SuperProductivity>, account: Account) -> Answer {
     state.accounts().delete(account.id, env::env()?).await?;
+    state.forget(account.id);
     Ok(answer(StatusCode::OK, &json!({ "success": true })))
 }

@@ -54,7 +54,7 @@ async fn create_user(State(state): State<SuperProductivity>, headers: HeaderMap,
     let accounts = state.accounts();
     let record = if let Some(known) = accounts.records.by_email(&email).await? {
         accounts.erase(accounts.records.log(known.id), env::env()?).await?;
-        state.limits().forget_uploads(known.id);
+        state.forget(known.id);
         known
     } else {
         let password = Some(accounts.hashing.hash(&password).await?);
@@ -76,7 +76,7 @@ async fn cleanup(State(state): State<SuperProductivity>) -> Answer {
         after = last.id;
         for record in page {
             accounts.delete(record.id, env::env()?).await?;
-            state.limits().forget_uploads(record.id);
+            state.forget(record.id);
         }
     }
     Ok(answer(StatusCode::OK, &json!({ "cleaned": true })))
@@ -84,9 +84,10 @@ async fn cleanup(State(state): State<SuperProductivity>) -> Answer {
 
 async fn delete_user(State(state): State<SuperProductivity>, Path(id): Path<String>) -> Answer {
     let Ok(id) = id.parse() else { return Err(Refused::error(StatusCode::BAD_REQUEST, "Invalid user id")) };
-    if !state.accounts().delete(id, env::env()?).await? {
+    let accounts = state.accounts();
+    if !accounts.delete(id, env::env()?).await? {
         return Err(Refused::error(StatusCode::NOT_FOUND, "User not found"));
     }
-    state.limits().forget_uploads(id);
+    state.forget(id);
     Ok(answer(StatusCode::OK, &json!({ "deleted": true })))
 }
