@@ -43,8 +43,8 @@ struct Cleanup {
     ops: u64,
 }
 
-/// Makes sure that `size` more bytes fit, or refuses.
-pub(super) async fn gate(log: &Log<'_>, account: &Account, size: usize) -> Result<(), Refused> {
+/// Makes sure that `size` more bytes fit, or refuses. The log's bounds as they are then.
+pub(super) async fn gate(log: &Log<'_>, account: &Account, size: usize) -> Result<Option<LogBounds>, Refused> {
     let size = u64::try_from(size).unwrap_or(u64::MAX);
     let mut cleanup = Cleanup::default();
     let mut races = 0;
@@ -52,7 +52,7 @@ pub(super) async fn gate(log: &Log<'_>, account: &Account, size: usize) -> Resul
         let bounds = log.bounds().await?;
         let used = usage(log, bounds.as_ref()).await?;
         if used.saturating_add(size) <= account.quota_bytes {
-            return Ok(());
+            return Ok(bounds);
         }
         let points = match &bounds {
             Some(bounds) => log.restore_points(bounds).await?,

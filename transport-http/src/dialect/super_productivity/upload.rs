@@ -117,18 +117,20 @@ async fn answer(
         Some(request) => log.is_remembered(request).await?,
         None => false,
     };
-    if !remembered {
-        quota::gate(&log, account, text.len()).await?;
-    }
+    let before = if remembered { None } else { quota::gate(&log, account, text.len()).await? };
     let (outcomes, replayed) = push(sp, &log, &items, &runs, &requests).await;
     devices::touch(&log, &asked.client, now).await;
     let mut out = b"{\"results\":".to_vec();
     let results: Vec<OpResult> =
         items.iter().zip(&outcomes).map(|(item, outcome)| OpResult { op_id: &item.id, outcome }).collect();
     out.extend(serde_json::to_vec(&results).unwrap_or_default());
-    let bounds = log.bounds().await?;
     let mut rest = serde_json::Map::new();
-    piggyback(&log, &asked, bounds.as_ref(), &mut out, &mut rest).await?;
+    let bounds = bounds_after(&log, before, &items, &outcomes).await?;
+    if let Some(latest) = only_own(&asked, &bounds, &outcomes) {
+        rest.insert("latestSeq".into(), json!(latest));
+    } else {
+        piggyback(&log, &asked, bounds.now.as_ref(), &mut out, &mut rest).await?;
+    }
     if replayed {
         rest.insert("deduplicated".into(), json!(true));
     }
@@ -238,6 +240,43 @@ async fn push_run(
         sp.notify().written(log.key, last, names::replica(&wire.0.client_id)).await;
     }
     Ok((outcomes, pushed.replayed))
+}
+
+/// The log as an upload left it.
+#[derive(Debug)]
+struct After {
+    /// Its end before the upload, when that was read.
+    before: Option<Seq>,
+    now: Option<LogBounds>,
+}
+
+/// The bounds after the upload: those before it with its own ops added, as long as these say enough.
+async fn bounds_after(
+    log: &Log<'_>,
+    before: Option<LogBounds>,
+    items: &[Item],
+    outcomes: &[Outcome],
+) -> Result<After, Refusal> {
+    let full_state = items.iter().any(|item| item.state.as_deref_ok().is_some_and(|(_, op)| op.full_state().is_some()));
+    let (Some(mut bounds), false) = (before, full_state) else {
+        return Ok(After { before: None, now: log.bounds().await? });
+    };
+    let before = Some(bounds.last);
+    let own = outcomes.iter().filter_map(|outcome| outcome.server_seq).max();
+    bounds.last = own.map_or(bounds.last, |own| own.max(bounds.last));
+    Ok(After { before, now: Some(bounds) })
+}
+
+/// Where the log ends, when the device had everything before its upload and nobody wrote in between: then there is
+/// nothing to read back.
+fn only_own(asked: &Asked<'_>, after: &After, outcomes: &[Outcome]) -> Option<Seq> {
+    let (before, now) = (after.before?, after.now.as_ref()?.last);
+    let known = asked.known.map(|known| super::query::whole(known.max(0.0).floor()));
+    if known.is_some_and(|known| known != before.get()) {
+        return None;
+    }
+    let own = outcomes.iter().filter(|outcome| outcome.server_seq.is_some_and(|seq| seq > before)).count();
+    (u64::try_from(own).ok()? == now.get() - before.get()).then_some(now)
 }
 
 /// What others wrote since the cursor the device named, and where the log ends.
