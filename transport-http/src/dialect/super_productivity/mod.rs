@@ -22,6 +22,7 @@ mod op;
 mod query;
 mod quota;
 mod replay;
+mod retention;
 mod routes;
 mod settings;
 mod snapshot;

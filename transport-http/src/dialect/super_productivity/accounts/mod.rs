@@ -136,6 +136,27 @@ impl Accounts {
         Account { id: record.id, email: record.email, log, quota_bytes: record.quota_bytes }
     }
 
+    /// Accounts by number, after one.
+    pub(crate) async fn listed(&self, after: u64, limit: usize) -> Result<Vec<Account>, Refusal> {
+        let account = |record: AccountRecord| Account {
+            id: record.id,
+            log: self.records.log(record.id),
+            email: record.email,
+            quota_bytes: record.quota_bytes,
+        };
+        Ok(self.records.list(after, limit).await?.into_iter().map(account).collect())
+    }
+
+    /// The log of a new account.
+    #[cfg(test)]
+    pub(crate) async fn made_for_test(&self, now: Timestamp) -> LogKey {
+        let (email, quota_bytes) = ("a@b.c".to_owned(), 1 << 20);
+        let new = record::NewAccount { email, password: None, verified: true, verify: None, quota_bytes };
+        let env = syncline::time::Env { now, entropy: [3; 32] };
+        let made = self.records.create(new, env).await.expect("a store that works").expect("a new address");
+        self.records.log(made.id)
+    }
+
     /// The account of a token.
     pub(crate) async fn authenticate(&self, token: &str, now: Timestamp) -> Result<Account, AuthError> {
         let claims = self.key.verify(token, now).ok_or(AuthError::Invalid)?;
