@@ -40,7 +40,7 @@ pub(crate) struct Flags {
     /// Folder for everything the server keeps [default: ./data].
     #[arg(long, env = "SYNCLINE_DATA")]
     data: Option<PathBuf>,
-    /// `sqlite:PATH`, `postgres:URL` or `memory` [default: sqlite:<data>/syncline.db].
+    /// `sqlite:PATH`, `postgres:URL` or `memory` [default: sqlite:DATA/syncline.db].
     #[arg(long, env = "SYNCLINE_STORE", hide_env_values = true)]
     store: Option<String>,
     /// The operator's token, at least 32 characters. On a loopback address one is made when it is missing.
