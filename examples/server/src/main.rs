@@ -48,6 +48,9 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     let token = operate::admin_token(&config)?;
     let backends = wiring::open(&config).await?;
     let dialect = super_productivity::open(&config, &backends)?;
+    if let Some(dialect) = dialect.clone() {
+        tokio::spawn(async move { dialect.clean_up_daily().await });
+    }
     let server = Server::new(backends.store, backends.fanout, config.schema()?);
     let tokens = || Tokens::new(server.clone()).with_operator(&token, config.bucket);
     let routes =
