@@ -4,7 +4,7 @@
 //! rests on the lock of a log's row and on nothing a session remembers, so a pooler in transaction mode may stand
 //! between (see [`PostgresOptions::statement_cache`]).
 //!
-//! Next: [`transact`] is the one way to write; [`read`] has the four reads; [`notify`] wakes other servers.
+//! Next: `transact` is the one way to write; `read` has the four reads; `notify` wakes other servers.
 //!
 //! [`Fanout`]: syncline::store::Fanout
 

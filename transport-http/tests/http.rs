@@ -369,12 +369,13 @@ async fn a_server_that_is_full_says_busy_and_still_says_it_lives() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_answered_with_timeout() {
+async fn a_write_that_takes_too_long_is_said_to_be_in_doubt() {
     let options = ServerOptions { request_timeout: Duration::from_millis(100), ..ServerOptions::default() };
     let rig = Rig::with(options).await;
     let mut stream = rig.dial().await;
     stream.write_all(head("POST", &ops_path(), &[JSON], Some(1_000)).as_bytes()).await.unwrap();
-    assert_eq!(Answer::read(&mut stream).await.code(), "TIMEOUT");
+    // Work that began goes on, so nobody can say that nothing was written; repeating it with its ids finds out.
+    assert_eq!(Answer::read(&mut stream).await.code(), "OUTCOME_UNKNOWN");
 }
 
 #[tokio::test]
