@@ -85,6 +85,10 @@ fn a_unique_name_has_one_record_until_it_is_released() {
         assert_eq!(server.record(BUCKET, &entity_key("sys.thing", 2)).await.unwrap(), None);
         let (key, _) = server.record_in_slot(BUCKET, slot("mail")).await.unwrap().unwrap();
         assert_eq!(key, entity_key("sys.thing", 1));
+        let foreign = RecordWrite { release: vec![slot("mail")], ..write(2, Expect::Any, Some("y")) };
+        server.write_record(BUCKET, foreign, env(4)).await.unwrap();
+        let holder = server.record_in_slot(BUCKET, slot("mail")).await.unwrap();
+        assert!(holder.is_some_and(|(key, _)| key == entity_key("sys.thing", 1)), "nobody gives up another's name");
         let gone = RecordWrite { release: vec![slot("mail")], ..write(1, Expect::Any, None) };
         server.write_record(BUCKET, gone, env(4)).await.unwrap();
         assert!(matches!(server.write_record(BUCKET, take(2, "mail"), env(5)).await, Ok(RecordWritten::Done(_))));

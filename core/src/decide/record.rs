@@ -49,7 +49,7 @@ pub struct RecordWrite {
     pub state: Option<Bytes>,
     /// Unique names it takes. Holding one already is no error.
     pub take: Vec<SlotKey>,
-    /// Unique names it gives up.
+    /// Unique names it gives up. One that another record holds stays with it.
     pub release: Vec<SlotKey>,
 }
 
@@ -69,7 +69,8 @@ impl RecordWrite {
     /// What the rule reads.
     #[must_use]
     pub fn reads(&self) -> Reads {
-        Reads { heads: vec![self.key.clone()], slots: self.take.clone(), ..Reads::default() }
+        let slots = self.take.iter().chain(&self.release).cloned().collect();
+        Reads { heads: vec![self.key.clone()], slots, ..Reads::default() }
     }
 }
 
@@ -108,12 +109,15 @@ pub fn write_record(
         Some(bounds) => bounds.clone(),
         None => LogBounds::new(log, Origin(env.bytes16("origin")), env.now),
     };
-    append(log, write, env, bounds)
+    let held = |slot: &&SlotKey| seen.slots.get(*slot) == Some(&write.key) && !write.take.contains(slot);
+    let released = write.release.iter().filter(held).map(|slot| (slot.clone(), None)).collect();
+    append(log, write, released, env, bounds)
 }
 
 fn append(
     log: LogKey,
     write: &RecordWrite,
+    mut slots: Vec<(SlotKey, Option<EntityKey>)>,
     env: &Env,
     mut bounds: LogBounds,
 ) -> Result<Choice<RecordWritten>, DraftError> {
@@ -141,14 +145,9 @@ fn append(
     bounds.last = seq;
     bounds.bytes += op.bytes().len() as u64;
     let logged = LoggedOp { seq, anchor: bounds.tip, accepted_at: env.now, batch_rest: 0, op: op.raw().clone() };
-    let released = write.release.iter().filter(|slot| !write.take.contains(slot)).map(|slot| (slot.clone(), None));
-    let taken = write.take.iter().map(|slot| (slot.clone(), Some(write.key.clone())));
-    let writes = LogWrites {
-        ops: vec![logged],
-        heads: vec![(write.key.clone(), head)],
-        slots: released.chain(taken).collect(),
-        ..LogWrites::new(log, bounds)
-    };
+    slots.extend(write.take.iter().map(|slot| (slot.clone(), Some(write.key.clone()))));
+    let writes =
+        LogWrites { ops: vec![logged], heads: vec![(write.key.clone(), head)], slots, ..LogWrites::new(log, bounds) };
     Ok(Choice::Done(RecordWritten::Done(seq), Some(writes.alone())))
 }
 
