@@ -116,6 +116,22 @@ fn a_listing_of_records_reads_on_past_deleted_ones() {
 }
 
 #[test]
+fn an_edge_can_ask_what_became_of_an_op_and_a_request() {
+    run(async {
+        let (store, server) = server();
+        let op = Author::new(1).op(OpKind::Create, "causal", 1, "a");
+        let request = syncline::RequestId::from_bytes([4; 16]);
+        assert_eq!(server.known_op(log(1), op.id()).await.unwrap(), None);
+        assert!(!server.remembers(log(1), request).await.unwrap());
+        let input = syncline::conformance::support::requested(log(1), 4, std::slice::from_ref(&op));
+        syncline::conformance::support::upload(&*store, input).await;
+        let known = server.known_op(log(1), op.id()).await.unwrap().unwrap();
+        assert_eq!((known.seq, known.digest), (Seq::FIRST, op.digest()));
+        assert!(server.remembers(log(1), request).await.unwrap());
+    });
+}
+
+#[test]
 fn a_note_is_no_op_and_needs_its_log() {
     run(async {
         let (store, server) = server();

@@ -4,8 +4,8 @@
 
 use super::{Server, refuse_store};
 use crate::call::{ErrorCode, Refusal};
-use crate::decide::{self, Prune, Pruned, Reads, Record, RecordWrite, RecordWritten, Scope, SlotKey};
-use crate::id::{BucketId, LogId, LogKey};
+use crate::decide::{self, KnownOp, Prune, Pruned, Reads, Record, RecordWrite, RecordWritten, Scope, SlotKey};
+use crate::id::{BucketId, LogId, LogKey, OpId, RequestId};
 use crate::oplog::{Collection, EntityKey, Snapshot};
 use crate::seq::Seq;
 use crate::store::{PageLimit, StoreExt};
@@ -120,6 +120,26 @@ impl Server {
                 return Ok(found);
             }
         }
+    }
+
+    /// Where an op was accepted, whether or not it is still kept; `None` when its id was never accepted.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn known_op(&self, log: LogKey, op: OpId) -> Result<Option<KnownOp>, Refusal> {
+        let reads = Reads { ops: vec![op], ..Reads::default() };
+        let rule = move |view: &decide::View| decide::Choice::Done(view.log(log).ops.get(&op).copied(), None);
+        self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)
+    }
+
+    /// Whether the answer to a request is remembered, so that repeating it changes nothing.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn remembers(&self, log: LogKey, request: RequestId) -> Result<bool, Refusal> {
+        let reads = Reads { receipts: vec![request], ..Reads::default() };
+        let rule = move |view: &decide::View| decide::Choice::Done(view.log(log).receipts.contains_key(&request), None);
+        self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)
     }
 
     /// The snapshot a log keeps, when it is not newer than `at`. Builds nothing.

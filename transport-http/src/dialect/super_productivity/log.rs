@@ -6,13 +6,13 @@ use bytes::Bytes;
 use syncline::access::{Access, Caller};
 use syncline::call::{Call, ErrorCode, Page, PageOp, Push, Pushed, Refusal, Reply};
 use syncline::clock::VectorClock;
-use syncline::decide::{Choice, KnownOp, Reads, Scope, View};
+use syncline::decide::KnownOp;
 use syncline::id::{EntityId, LogKey, OpId, ReplicaId, RequestId};
 use syncline::limits;
 use syncline::oplog::{Collection, EntityKey, LogBounds, Op, RestorePoint};
 use syncline::seq::{Cursor, Seq};
 use syncline::server::Server;
-use syncline::store::{PageLimit, StoreExt as _};
+use syncline::store::PageLimit;
 
 use super::SuperProductivity;
 use super::accounts::Account;
@@ -88,20 +88,12 @@ impl<'a> Log<'a> {
 
     /// Whether an op was ever accepted, and where.
     pub(super) async fn known(&self, id: OpId) -> Result<Option<KnownOp>, Refusal> {
-        let log = self.key;
-        let reads = Reads { ops: vec![id], ..Reads::default() };
-        let rule = move |view: &View| Choice::Done(view.log(log).ops.get(&id).copied(), None);
-        let known = self.sp.store().decide(Scope::log(log, reads), rule).await;
-        known.map_err(|error| Refusal::new(ErrorCode::Unavailable, error.to_string()))
+        self.server().known_op(self.key, id).await
     }
 
     /// Whether the answer to a request is remembered.
     pub(super) async fn is_remembered(&self, request: RequestId) -> Result<bool, Refusal> {
-        let log = self.key;
-        let reads = Reads { receipts: vec![request], ..Reads::default() };
-        let rule = move |view: &View| Choice::Done(view.log(log).receipts.contains_key(&request), None);
-        let found = self.sp.store().decide(Scope::log(log, reads), rule).await;
-        found.map_err(|error| Refusal::new(ErrorCode::Unavailable, error.to_string()))
+        self.server().remembers(self.key, request).await
     }
 
     pub(super) async fn push(&self, ops: Vec<Op>, request: Option<RequestId>) -> Result<Pushed, Refusal> {
@@ -128,8 +120,7 @@ impl<'a> Log<'a> {
 
     /// Keeps a state that was built here; a failure to keep it is nobody's loss.
     pub(super) async fn keep(&self, snapshot: syncline::oplog::Snapshot) {
-        let call = Call::PutSnapshot { log: self.key.log, snapshot: Box::new(snapshot) };
-        if let Err(refusal) = self.ask(call).await {
+        if let Err(refusal) = self.server().keep_snapshot(self.key, snapshot).await {
             tracing::debug!(%refusal, "a built state is not kept");
         }
     }

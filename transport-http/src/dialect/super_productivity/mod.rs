@@ -61,7 +61,6 @@ struct Inner {
     settings: Settings,
     accounts: Accounts,
     limits: Limits,
-    store: Arc<dyn Store>,
     memory: Memory,
     notifier: Arc<Notifier>,
 }
@@ -81,11 +80,11 @@ impl SuperProductivity {
         // is this dialect's to say, not the engine's.
         let rules = Rules { policy: ConflictPolicy::Causal, reducer: Arc::new(Theirs) };
         let schema = Schema::new(rules).counters_held(Counters::Open);
-        let server = Server::new(Arc::clone(&store), Arc::clone(&fanout), schema);
+        let server = Server::new(store, Arc::clone(&fanout), schema);
         let accounts = Accounts::new(server.clone(), bucket, &settings)?;
         let limits = Limits::new(!settings.test_routes, settings.trusted_proxies);
         let (memory, notifier) = (Memory::new(), Arc::new(Notifier::new(fanout)));
-        Ok(Self(Arc::new(Inner { server, bucket, settings, accounts, limits, store, memory, notifier })))
+        Ok(Self(Arc::new(Inner { server, bucket, settings, accounts, limits, memory, notifier })))
     }
 
     /// Its routes, for whoever serves them alone or beside others.
@@ -131,11 +130,6 @@ impl SuperProductivity {
     /// What the operator chose.
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
-    }
-
-    /// The store, for reads of single rows that no call asks for.
-    fn store(&self) -> &dyn Store {
-        self.0.store.as_ref()
     }
 
     /// What this process remembers.
