@@ -1,35 +1,7 @@
-//! The client's side. The way to a server is a trait; the replica and its conversation come on top of it.
+//! The client's side: a replica that writes locally at once, and the conversation that brings it and a server together.
 
-use std::fmt::Debug;
+mod session;
+mod transport;
 
-use async_trait::async_trait;
-
-use crate::call::{Call, Refusal, Reply};
-
-/// The client's way to a server: HTTP, or a function call in a test.
-#[async_trait]
-pub trait Transport: Debug + Send + Sync + 'static {
-    /// Asks and waits for the answer.
-    ///
-    /// # Errors
-    /// What went wrong on the way, or the server's refusal.
-    async fn call(&self, call: Call) -> Result<Reply, CallError>;
-}
-
-/// Why a call has no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The server answered that it will not.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// No connection. The call did not arrive.
-    #[error("the server cannot be reached: {0}")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The connection ended before the answer: the call may have been done. Repeat it with the same ids.
-    #[error("the connection ended before the answer: {0}")]
-    Interrupted(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The answer does not read.
-    #[error("the server's answer does not read: {0}")]
-    Protocol(String),
-}
+pub use session::{Came, Input, Kept, Output};
+pub use transport::{CallError, Transport};
