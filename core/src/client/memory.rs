@@ -1,0 +1,121 @@
+//! What a replica remembers of its desk while it is open. A cache: the desk is the truth, and is read again in doubt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::desk::{Identity, Lane, Sent};
+use super::entry::{Entry, WriteNo};
+use super::gate::lock;
+use super::receipt::{Fate, Watched};
+use crate::oplog::EntityKey;
+
+/// The desk in short.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) identity: Identity,
+    pub(super) again: Option<Arc<Sent>>,
+    pub(super) new: Option<Arc<Sent>>,
+    pub(super) pending: Pending,
+    pub(super) parked: u64,
+    pub(super) conflicts: u64,
+    pub(super) unread: u64,
+}
+
+impl Memory {
+    pub(super) fn new(identity: Identity) -> Self {
+        Self { identity, again: None, new: None, pending: Pending::default(), parked: 0, conflicts: 0, unread: 0 }
+    }
+
+    pub(super) const fn sent(&self, lane: Lane) -> Option<&Arc<Sent>> {
+        match lane {
+            Lane::Again => self.again.as_ref(),
+            Lane::New => self.new.as_ref(),
+        }
+    }
+
+    pub(super) fn set_sent(&mut self, lane: Lane, sent: Option<Sent>) {
+        let sent = sent.map(Arc::new);
+        match lane {
+            Lane::Again => self.again = sent,
+            Lane::New => self.new = sent,
+        }
+    }
+}
+
+/// Which entities have writes that the mirror does not show yet. Holds keys and numbers, not contents.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    by_entity: HashMap<EntityKey, Vec<WriteNo>>,
+    count: u64,
+}
+
+impl Pending {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.count += 1;
+        for key in entry.keys() {
+            let numbers = self.by_entity.entry(key).or_default();
+            // Nearly always the newest; ops offered again come before.
+            let at = numbers.partition_point(|no| *no < entry.no);
+            if numbers.get(at) != Some(&entry.no) {
+                numbers.insert(at, entry.no);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, no: WriteNo, keys: impl Iterator<Item = EntityKey>) {
+        let mut found = false;
+        let mut keyless = true;
+        for key in keys {
+            keyless = false;
+            if let Some(numbers) = self.by_entity.get_mut(&key) {
+                let before = numbers.len();
+                numbers.retain(|known| *known != no);
+                found |= numbers.len() < before;
+                if numbers.is_empty() {
+                    self.by_entity.remove(&key);
+                }
+            }
+        }
+        if found || keyless {
+            self.count = self.count.saturating_sub(1);
+        }
+    }
+
+    /// The writes on one entity, oldest first.
+    pub(super) fn of(&self, key: &EntityKey) -> &[WriteNo] {
+        self.by_entity.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Entities with writes, in no order.
+    pub(super) fn entities(&self) -> impl Iterator<Item = &EntityKey> {
+        self.by_entity.keys()
+    }
+
+    /// Writes in all.
+    pub(super) const fn len(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Receipts that somebody still holds.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    held: Mutex<BTreeMap<WriteNo, Weak<Watched>>>,
+}
+
+impl Receipts {
+    pub(super) fn watch(&self, no: WriteNo) -> Arc<Watched> {
+        let watched = Arc::new(Watched::default());
+        let mut held = lock(&self.held);
+        held.retain(|_, watched| watched.strong_count() > 0);
+        held.insert(no, Arc::downgrade(&watched));
+        watched
+    }
+
+    pub(super) fn tell(&self, no: WriteNo, fate: Fate) {
+        let watched = lock(&self.held).get(&no).and_then(Weak::upgrade);
+        if let Some(watched) = watched {
+            watched.set(fate);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Applying what the server sent to the copy of its log, as a pure rule: ops in, rows out.
+//!
+//! What must hold: a seq is applied once and in order; ops and cursor move in one write; an op that cannot be
+//! understood is kept and named, and hinders nothing behind it; an op that needs a key which is not here stops the
+//! reading in front of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::desk::Places;
+use super::sealer::{Sealer, Unopened};
+use crate::call::PageOp;
+use crate::clock::VectorClock;
+use crate::decide::{Forget, LogView, LogWrites};
+use crate::id::{OpId, ReplicaId};
+use crate::oplog::{
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, Schema,
+    Snapshot, Subject,
+};
+use crate::seq::{Anchor, Cursor, Origin, Seq};
+use crate::time::Timestamp;
+
+/// What reading and reducing take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) places: Places,
+    pub(super) schema: &'a Schema,
+    pub(super) sealer: Option<&'a dyn Sealer>,
+}
+
+/// Why an op that is in the log has no effect here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// A format, kind or schema version from a newer author.
+    Unknown,
+    /// Sealed, and not what was sealed.
+    Tampered,
+    /// Its content does not fit its collection.
+    Unfit,
+}
+
+impl Unreadable {
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Tampered => 1,
+            Self::Unfit => 2,
+        }
+    }
+
+    pub(super) const fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::Tampered,
+            2 => Self::Unfit,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Means<'_> {
+    /// What an op says, readable. A sealed op without a sealer needs a key.
+    pub(super) fn open(&self, op: &Op) -> Result<Payload, Unopened> {
+        match (op.payload(), self.sealer) {
+            (Payload::Sealed(_), Some(sealer)) => sealer.open(self.places.log, op),
+            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }),
+            (readable, _) => Ok(readable.clone()),
+        }
+    }
+
+    /// Whether this build knows what the op means.
+    fn understands(&self, op: &Op) -> bool {
+        !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
+    }
+}
+
+/// The mirror's rows as one transaction leaves them.
+#[derive(Debug)]
+pub(super) struct MirrorWrite<'a> {
+    means: Means<'a>,
+    before: &'a LogView,
+    bounds: LogBounds,
+    begins: bool,
+    cleared: bool,
+    ops: Vec<LoggedOp>,
+    heads: BTreeMap<EntityKey, Head>,
+    snapshot: Option<Snapshot>,
+    /// Ops that have no effect here.
+    pub(super) unread: Vec<(Seq, Unreadable)>,
+    /// Entities that changed; `None` when all may have.
+    pub(super) changed: Option<BTreeSet<EntityKey>>,
+}
+
+impl<'a> MirrorWrite<'a> {
+    /// Goes on where the mirror ends.
+    pub(super) fn go_on(means: Means<'a>, before: &'a LogView) -> Option<Self> {
+        let bounds = before.bounds.clone()?;
+        Some(Self::new(means, before, bounds, false))
+    }
+
+    /// Begins anew with the first op of a history.
+    pub(super) fn from_start(means: Means<'a>, before: &'a LogView, origin: Origin, now: Timestamp) -> Self {
+        let bounds = LogBounds::new(means.places.log, origin, now);
+        Self { changed: None, ..Self::new(means, before, bounds, true) }
+    }
+
+    /// Begins anew with a snapshot's state, already readable.
+    pub(super) fn from_snapshot(
+        means: Means<'a>,
+        before: &'a LogView,
+        snapshot: Snapshot,
+        state: &LogState,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let mut bounds = LogBounds::new(means.places.log, snapshot.anchor.origin, now);
+        bounds.first = snapshot.seq.next()?;
+        bounds.last = snapshot.seq;
+        bounds.base = snapshot.anchor;
+        bounds.tip = snapshot.anchor;
+        bounds.clock = snapshot.clock.clone();
+        bounds.snapshot = snapshot.seq;
+        let mut write = Self { changed: None, ..Self::new(means, before, bounds, true) };
+        write.replace(state, snapshot.seq, &snapshot.clock);
+        write.snapshot = Some(snapshot);
+        Some(write)
+    }
+
+    fn new(means: Means<'a>, before: &'a LogView, bounds: LogBounds, begins: bool) -> Self {
+        Self {
+            means,
+            before,
+            bounds,
+            begins,
+            cleared: begins,
+            ops: Vec::new(),
+            heads: BTreeMap::new(),
+            snapshot: None,
+            unread: Vec::new(),
+            changed: Some(BTreeSet::new()),
+        }
+    }
+
+    /// Where the mirror ends so far.
+    pub(super) const fn end(&self) -> Cursor {
+        self.bounds.end()
+    }
+
+    /// What the log has seen so far.
+    pub(super) const fn clock(&self) -> &VectorClock {
+        &self.bounds.clock
+    }
+
+    /// Applies the next op.
+    ///
+    /// # Errors
+    /// When a key is missing; the op is then not applied, and nothing after it may be.
+    pub(super) fn apply(&mut self, op: &PageOp) -> Result<(), Unopened> {
+        let read = op.op.read();
+        let effect = match &read {
+            Err(_) => Err(Unreadable::Unknown),
+            Ok(read) if !self.means.understands(read) => Err(Unreadable::Unknown),
+            Ok(read) => match self.means.open(read) {
+                Ok(payload) => Ok((read, payload)),
+                Err(Unopened::Tampered) => Err(Unreadable::Tampered),
+                Err(needed) => return Err(needed),
+            },
+        };
+        let outcome = effect.and_then(|(read, payload)| self.change(op, read, &payload));
+        if let Err(why) = outcome {
+            self.unread.push((op.seq, why));
+        }
+        if let Ok(read) = &read {
+            // A log whose names are full takes no further ones, so this can only fail for a foreign log's clock.
+            let _ = self.bounds.clock.join(read.clock());
+        }
+        let anchor = self.bounds.tip.extend(op.op.digest());
+        self.bounds.last = op.seq;
+        self.bounds.tip = anchor;
+        self.bounds.bytes += op.op.bytes().len() as u64;
+        let (seq, accepted_at, batch_rest, op) = (op.seq, op.accepted_at, op.batch_rest, op.op.clone());
+        self.ops.push(LoggedOp { seq, anchor, accepted_at, batch_rest, op });
+        Ok(())
+    }
+
+    fn change(&mut self, at: &PageOp, op: &Op, payload: &Payload) -> Result<(), Unreadable> {
+        let Subject::Entity { key, .. } = op.subject() else {
+            let state = LogState::from_bytes(payload.bytes().clone()).map_err(|_| Unreadable::Unfit)?;
+            self.replace(&state, at.seq, op.clock());
+            let mut seen = self.bounds.clock.clone();
+            let _ = seen.join(op.clock());
+            self.bounds.full_state = Some(FullStateMark { seq: at.seq, op: op.id(), clock: op.clock().clone(), seen });
+            return Ok(());
+        };
+        let reducer = &self.means.schema.rules(&key.collection).reducer;
+        let change = Change::opened(op, at.accepted_at, payload);
+        let mut heads = Vec::new();
+        for key in op.subject().keys() {
+            let mut state = self.head(&key).and_then(Head::live_state).map(|state| state.to_vec());
+            reducer.reduce(&mut state, &change).map_err(|_| Unreadable::Unfit)?;
+            let state = match state {
+                Some(state) => HeadState::Live(Some(state.into())),
+                None => HeadState::Tombstone(at.accepted_at),
+            };
+            let clock = op.clock().clone();
+            heads.push((key, Head { version: at.seq, op: op.id(), replica: op.replica(), clock, state }));
+        }
+        if let Some(changed) = &mut self.changed {
+            changed.extend(heads.iter().map(|(key, _)| key.clone()));
+        }
+        self.heads.extend(heads);
+        Ok(())
+    }
+
+    /// A full state replaces everything.
+    fn replace(&mut self, state: &LogState, seq: Seq, clock: &VectorClock) {
+        self.cleared = true;
+        self.changed = None;
+        let head = |bytes: &[u8]| Head {
+            version: seq,
+            op: OpId::from_bytes([0; 16]),
+            replica: ReplicaId::SERVER,
+            clock: clock.clone(),
+            state: HeadState::Live(Some(bytes.to_vec().into())),
+        };
+        self.heads = state.iter().map(|(key, bytes)| (key.clone(), head(bytes))).collect();
+    }
+
+    /// An entity's head as it stands now.
+    pub(super) fn head(&self, key: &EntityKey) -> Option<&Head> {
+        let before = if self.cleared { None } else { self.before.heads.get(key) };
+        self.heads.get(key).or(before)
+    }
+
+    /// The rows.
+    pub(super) fn finish(self) -> LogWrites {
+        LogWrites {
+            erase: self.begins,
+            ops: self.ops,
+            heads: self.heads.into_iter().collect(),
+            snapshot: self.snapshot,
+            forget: if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing },
+            ..LogWrites::new(self.means.places.mirror, self.bounds)
+        }
+    }
+}
+
+/// The entities whose heads applying these ops needs.
+pub(super) fn keys_of(ops: &[PageOp]) -> BTreeSet<EntityKey> {
+    ops.iter().filter_map(|op| op.op.read().ok()).flat_map(|op| op.subject().keys().collect::<Vec<_>>()).collect()
+}
+
+/// The anchor before a history's first op.
+pub(super) fn genesis(places: Places, origin: Origin) -> Anchor {
+    Anchor::genesis(places.log, origin)
+}

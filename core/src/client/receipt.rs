@@ -1,0 +1,108 @@
+//! What an author holds of a write: how far it has come, and a way to wait for more.
+
+use std::sync::{Arc, Mutex};
+
+use super::entry::WriteNo;
+use super::gate::{Bell, lock};
+use super::parked::ParkReason;
+use crate::seq::Seq;
+
+/// How far a write has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "the places a write can be safe in")]
+pub enum Tier {
+    /// On this device's disk.
+    Local,
+    /// In the server's log, durably.
+    Server,
+    /// Seen by every device that is known to the log.
+    EveryDevice,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// On this disk, waiting to be sent or under way.
+    Waiting,
+    /// In the log. A write whose every field was overwritten before it was sent has the place of the one that did it.
+    Accepted(Seq),
+    /// Refused; see [`Replica::parked`](super::Replica::parked).
+    Parked(ParkReason),
+    /// Somebody else's write won; see [`Replica::conflicts`](super::Replica::conflicts).
+    Lost,
+    /// It was taken back here before it was sent.
+    Discarded,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    fate: Mutex<Option<Fate>>,
+    bell: Bell,
+}
+
+impl Watched {
+    pub(super) fn set(&self, fate: Fate) {
+        *lock(&self.fate) = Some(fate);
+        self.bell.ring();
+    }
+}
+
+/// The receipt of a write. It says what happens while the replica is open; whoever has to know later asks
+/// [`Replica::status`](super::Replica::status).
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub(super) no: WriteNo,
+    pub(super) watched: Arc<Watched>,
+    pub(super) seen: Arc<super::seen::Everyone>,
+}
+
+/// A write will not get where somebody waits for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the write {no} will not be in the log: {fate:?}")]
+pub struct NotReached {
+    /// Which write.
+    pub no: WriteNo,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+impl Receipt {
+    /// The write's number, by which it is found among the parked and the conflicts.
+    #[must_use]
+    pub const fn no(&self) -> WriteNo {
+        self.no
+    }
+
+    /// What became of it so far.
+    #[must_use]
+    pub fn fate(&self) -> Fate {
+        lock(&self.watched.fate).clone().unwrap_or(Fate::Waiting)
+    }
+
+    /// Waits until the write has come this far, which takes a server and somebody who syncs; its place in the log, once
+    /// it has one.
+    ///
+    /// # Errors
+    /// When it was refused, lost or taken back, and so will never be there.
+    pub async fn reached(&self, tier: Tier) -> Result<Option<Seq>, NotReached> {
+        if tier == Tier::Local {
+            return Ok(match self.fate() {
+                Fate::Accepted(seq) => Some(seq),
+                _ => None,
+            });
+        }
+        let seq = loop {
+            let rung = self.watched.bell.times();
+            match self.fate() {
+                Fate::Waiting => self.watched.bell.rung_since(rung).await,
+                Fate::Accepted(seq) => break seq,
+                fate => return Err(NotReached { no: self.no, fate }),
+            }
+        };
+        if tier == Tier::EveryDevice {
+            self.seen.reached(seq).await;
+        }
+        Ok(Some(seq))
+    }
+}
