@@ -36,7 +36,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use syncline::id::BucketId;
-use syncline::oplog::{ConflictPolicy, Counters, Op, ReduceError, Reducer, Rules, Schema};
+use syncline::oplog::{Change, ConflictPolicy, Counters, ReduceError, Reducer, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{Fanout, Store};
 
@@ -157,7 +157,7 @@ impl SuperProductivity {
 struct Theirs;
 
 impl Reducer for Theirs {
-    fn reduce(&self, _: &mut Option<Vec<u8>>, _: &Op) -> Result<(), ReduceError> {
+    fn reduce(&self, _: &mut Option<Vec<u8>>, _: &Change<'_>) -> Result<(), ReduceError> {
         Err(ReduceError::Unfit("of a dialect that the engine replays"))
     }
 }
