@@ -27,6 +27,7 @@ mod routes;
 mod settings;
 mod snapshot;
 mod status;
+mod tether;
 mod upload;
 mod validate;
 mod verdict;
@@ -96,7 +97,7 @@ impl SuperProductivity {
         router
             .merge(routes::nowhere())
             .method_not_allowed_fallback(routes::not_found)
-            .layer(from_fn(routes::run_to_end))
+            .layer(from_fn(tether::run_to_end))
             .layer(from_fn_with_state(self.clone(), limits::guard))
             .layer(from_fn_with_state(self.clone(), edge::guard))
             .with_state(self.clone())
