@@ -10,6 +10,7 @@ mod browsers;
 mod common;
 mod edges;
 mod limits;
+mod newer;
 mod rig;
 mod sizes;
 mod states;
