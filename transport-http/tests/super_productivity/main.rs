@@ -11,6 +11,7 @@ mod common;
 mod edges;
 mod limits;
 mod newer;
+mod retention;
 mod rig;
 mod sizes;
 mod states;
