@@ -41,6 +41,8 @@ impl SuperProductivity {
     /// The store's failure; what went until then is gone.
     pub async fn clean_up(&self, now: Timestamp) -> Result<u64, Refusal> {
         let cutoff = Timestamp::from_ms(now.ms().saturating_sub(KEPT_MS)).unwrap_or_default();
+        #[cfg(feature = "passkeys")]
+        self.accounts().sweep_challenges(now).await?;
         let (mut after, mut gone) = (0, 0);
         loop {
             let accounts = self.accounts().listed(after, PAGE).await?;
