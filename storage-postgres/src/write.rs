@@ -1,6 +1,6 @@
 //! A write set → rows. One statement for what every upload writes, one more for each rarer kind.
 
-use syncline::decide::LogWrites;
+use syncline::decide::{Forget, LogWrites};
 use syncline::oplog::Snapshot;
 
 use crate::error::{Failure, Phase, classify, fault};
@@ -29,6 +29,10 @@ WITH a AS (DELETE FROM op WHERE log = $1), b AS (DELETE FROM op_past WHERE log =
 c AS (DELETE FROM head WHERE log = $1), d AS (DELETE FROM slot WHERE log = $1),
 e AS (DELETE FROM receipt WHERE log = $1)
 DELETE FROM snapshot WHERE log = $1";
+
+const FORGET: &str = "\
+DELETE FROM head USING unnest($2::text[], $3::bytea[]) gone(collection, entity)
+WHERE head.log = $1 AND head.collection = gone.collection AND head.entity = gone.entity";
 
 const SLOTS: &str = "\
 INSERT INTO slot (log, slot, collection, entity) SELECT $1, * FROM unnest($2::bytea[], $3::text[], $4::bytea[])
@@ -73,6 +77,7 @@ pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrite
         Some(id) => id,
         None => make(lease, log, &bounds).await?,
     };
+    forget(lease, id, &writes.forget).await?;
     write_rows(lease, id, &bounds, writes).await?;
     write_slots(lease, id, writes).await?;
     if let Some(snapshot) = &writes.snapshot {
@@ -98,6 +103,23 @@ async fn make(lease: &mut Lease, log: &mut Locked, bounds: &[u8]) -> Result<i64,
         .map_err(|error| classify(TRANSACT, Phase::Work, error))?;
     log.id = Some(id);
     Ok(id)
+}
+
+/// A statement of its own: the parts of one statement do not see what the others did, and a head may be forgotten
+/// and written again.
+async fn forget(lease: &mut Lease, id: i64, forget: &Forget) -> Result<(), Failure> {
+    match forget {
+        Forget::Heads(gone) if !gone.is_empty() => {
+            let collections: Vec<&str> = gone.iter().map(|key| key.collection.as_str()).collect();
+            let entities: Vec<&[u8]> = gone.iter().map(|key| &key.entity.as_bytes()[..]).collect();
+            send!(lease, FORGET, id, collections, entities);
+        }
+        Forget::Nothing | Forget::Heads(_) => {}
+        Forget::AllHeads => {
+            send!(lease, "DELETE FROM head WHERE log = $1", id);
+        }
+    }
+    Ok(())
 }
 
 async fn write_rows(lease: &mut Lease, id: i64, bounds: &[u8], writes: &LogWrites) -> Result<(), Failure> {

@@ -3,9 +3,9 @@
 //! What must hold: nothing is added to a log whose stored ops contradict its row; ids of pruned ops stay known.
 
 use rusqlite::params;
-use syncline::decide::{LogWrites, WriteSet};
+use syncline::decide::{Forget, LogWrites, WriteSet};
 use syncline::id::LogKey;
-use syncline::oplog::{LogBounds, LoggedOp, Snapshot};
+use syncline::oplog::{EntityKey, LogBounds, LoggedOp, Snapshot};
 use syncline::seq::Seq;
 
 use crate::db::Db;
@@ -17,7 +17,7 @@ pub(crate) fn write(db: &Db, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSe
     let mut size = 0;
     for log in &writes.logs {
         let row = rows.iter().find(|(key, _)| *key == log.log).and_then(|(_, row)| row.as_ref());
-        if let Some(row) = row.filter(|_| !log.ops.is_empty()) {
+        if let Some(row) = row.filter(|_| !log.ops.is_empty() && !log.erase) {
             row.check_tip(db, log.log)?;
         }
         let mut id = row.map(|row| row.id);
@@ -53,6 +53,7 @@ fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
         size += logged.op.bytes().len();
         insert_op(db, id, logged)?;
     }
+    forget(db, id, &log.forget)?;
     for (key, head) in &log.heads {
         let body = head.to_bytes();
         size += body.len();
@@ -98,6 +99,20 @@ fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
         db.run("DELETE FROM receipt WHERE log = ?1 AND at < ?2", params![id, rows::number(time.ms())?])?;
     }
     Ok(size)
+}
+
+fn forget(db: &Db, id: i64, forget: &Forget) -> Outcome<()> {
+    let one = |key: &EntityKey| {
+        db.run(
+            "DELETE FROM head WHERE log = ?1 AND collection = ?2 AND entity = ?3",
+            params![id, key.collection.as_str().as_bytes(), key.entity.as_bytes()],
+        )
+    };
+    match forget {
+        Forget::Nothing => Ok(()),
+        Forget::Heads(gone) => gone.iter().try_for_each(|key| one(key).map(drop)),
+        Forget::AllHeads => db.run("DELETE FROM head WHERE log = ?1", params![id]).map(drop),
+    }
 }
 
 fn insert_op(db: &Db, id: i64, logged: &LoggedOp) -> Outcome<()> {

@@ -12,7 +12,9 @@
 pub mod author;
 pub mod blobs;
 pub mod fanouts;
+pub mod forget;
 pub mod heads;
+pub mod horizon;
 pub mod logs;
 pub mod model;
 pub mod order;
@@ -121,6 +123,23 @@ macro_rules! store_conformance {
             prune: [
                 pruned_ops_are_gone_and_the_rest_stays
                 a_pruned_op_id_still_has_its_one_effect
+            ]
+            forget: [
+                forgotten_heads_are_gone_and_the_others_stay
+                a_forgotten_head_judges_nobody
+                forgetting_all_heads_keeps_those_written_along
+                heads_of_system_collections_are_forgotten_like_others
+                forgetting_what_is_absent_is_no_error
+                a_forgotten_head_leaves_its_slot
+                a_head_is_not_forgotten_and_written_at_once
+            ]
+            horizon: [
+                a_log_begun_at_a_horizon_reads_from_there
+                a_log_begun_at_a_horizon_goes_on_from_there
+                a_log_begins_at_a_horizon_with_the_ops_after_it
+                a_log_begun_at_a_horizon_serves_its_snapshot
+                a_log_begun_anew_forgets_everything_of_the_old
+                contradictory_horizons_are_refused
             ]
             writes: [
                 an_aborted_decision_leaves_nothing

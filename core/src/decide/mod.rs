@@ -23,7 +23,7 @@ pub use record::{Expect, Record, RecordWrite, RecordWritten, record_of, set_note
 pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
-pub use write::{LogWrites, Receipt, WriteSet};
+pub use write::{Forget, LogWrites, Receipt, WriteSet};
 
 use crate::id::{LogKey, OpId, RequestId};
 use crate::limits;

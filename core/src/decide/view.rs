@@ -1,8 +1,8 @@
 //! Everything a decision has read so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LogWrites, Reads, Receipt, SlotKey};
+use super::{Forget, LogWrites, Reads, Receipt, SlotKey};
 use crate::digest::Digest;
 use crate::id::{LogKey, OpId, RequestId};
 use crate::oplog::{EntityKey, Head, LogBounds};
@@ -74,7 +74,11 @@ impl View {
             let only_erases = writes.erase && writes.ops.is_empty() && writes.heads.is_empty();
             return if only_erases { Ok(()) } else { Err("writes without bounds") };
         };
+        if after.first < Seq::FIRST || after.first.before() > after.last {
+            return Err("the horizon lies behind the end");
+        }
         let (mut last, mut tip) = match &before.bounds {
+            _ if writes.erase => horizon(writes, after)?,
             Some(bounds) => (bounds.last, bounds.tip),
             None => (Seq::ZERO, Anchor::genesis(writes.log, after.tip.origin)),
         };
@@ -90,6 +94,30 @@ impl View {
         if after.last != last || after.tip != tip {
             return Err("the bounds do not end where the ops end");
         }
-        Ok(())
+        forgets_nothing_it_writes(writes)
     }
+}
+
+/// Where a log begins anew.
+fn horizon(writes: &LogWrites, after: &LogBounds) -> Result<(Seq, Anchor), &'static str> {
+    let start = (after.first.before(), after.base);
+    if start.0 == Seq::ZERO && start.1 != Anchor::genesis(writes.log, after.base.origin) {
+        return Err("a log that begins with its first op does not begin at its genesis");
+    }
+    let kept = writes.snapshot.as_ref();
+    if after.snapshot != kept.map_or(Seq::ZERO, |snapshot| snapshot.seq) {
+        return Err("the bounds name another snapshot than the one that is kept");
+    }
+    let mut places = std::iter::once(start).chain(writes.ops.iter().map(|logged| (logged.seq, logged.anchor)));
+    if kept.is_some_and(|snapshot| !places.any(|place| place == (snapshot.seq, snapshot.anchor))) {
+        return Err("the snapshot is of no place in the log");
+    }
+    Ok(start)
+}
+
+fn forgets_nothing_it_writes(writes: &LogWrites) -> Result<(), &'static str> {
+    let Forget::Heads(gone) = &writes.forget else { return Ok(()) };
+    let gone: BTreeSet<&EntityKey> = gone.iter().collect();
+    let contradicts = writes.heads.iter().any(|(key, _)| gone.contains(key));
+    if contradicts { Err("a head is both forgotten and written") } else { Ok(()) }
 }

@@ -23,13 +23,16 @@ pub struct WriteSet {
 pub struct LogWrites {
     /// Which log.
     pub log: LogKey,
-    /// Forget the log first, with everything in it.
+    /// Forget the log first, with everything in it. With `bounds` it then begins anew at their horizon; see
+    /// [`LogWrites::anew`].
     pub erase: bool,
     /// The log's row afterwards; `None` only with `erase`.
     pub bounds: Option<LogBounds>,
-    /// New ops, in seq order, following `last` without a hole.
+    /// New ops, in seq order, following `last` without a hole; in a log that begins anew, its horizon.
     pub ops: Vec<LoggedOp>,
-    /// New or changed heads; no key twice.
+    /// Heads that go before `heads` are written.
+    pub forget: Forget,
+    /// New or changed heads; no key twice, and none that [`Forget::Heads`] names.
     pub heads: Vec<(EntityKey, Head)>,
     /// Slots taken (`Some`) or given up (`None`); no key twice.
     pub slots: Vec<(SlotKey, Option<EntityKey>)>,
@@ -47,21 +50,31 @@ impl LogWrites {
     /// Writes that leave the log with these bounds and change nothing else yet.
     #[must_use]
     pub fn new(log: LogKey, bounds: LogBounds) -> Self {
-        Self { bounds: Some(bounds), ..Self::erase(log, false) }
+        Self { bounds: Some(bounds), ..Self::nothing(log) }
     }
 
     /// Writes without bounds: forget the log.
     #[must_use]
     pub fn forget(log: LogKey) -> Self {
-        Self::erase(log, true)
+        Self { erase: true, ..Self::nothing(log) }
     }
 
-    fn erase(log: LogKey, erase: bool) -> Self {
+    /// Writes that forget the log, if there is one, and begin it anew at the horizon of these bounds: the first op
+    /// written is `first`, its anchor extends `base`, and readers before the horizon meet a
+    /// [`Gap::Pruned`](crate::oplog::Gap::Pruned). This is how a replica starts from a snapshot. `bounds.snapshot` is
+    /// the seq of the snapshot written along, which lies at the horizon or at one of the ops.
+    #[must_use]
+    pub fn anew(log: LogKey, bounds: LogBounds) -> Self {
+        Self { bounds: Some(bounds), ..Self::forget(log) }
+    }
+
+    const fn nothing(log: LogKey) -> Self {
         Self {
             log,
-            erase,
+            erase: false,
             bounds: None,
             ops: Vec::new(),
+            forget: Forget::Nothing,
             heads: Vec::new(),
             slots: Vec::new(),
             receipts: Vec::new(),
@@ -76,6 +89,19 @@ impl LogWrites {
     pub fn alone(self) -> Box<WriteSet> {
         Box::new(WriteSet { logs: vec![self] })
     }
+}
+
+/// Which heads a write set forgets, as if they had never been. Ops, slots and everything else stay.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::exhaustive_enums, reason = "adapters must carry out every kind")]
+pub enum Forget {
+    /// None.
+    #[default]
+    Nothing,
+    /// These. One that is not there is no error.
+    Heads(Vec<EntityKey>),
+    /// All of the log, those of system collections too.
+    AllHeads,
 }
 
 /// The remembered answer to a request, bound to what was asked.

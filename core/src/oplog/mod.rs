@@ -7,6 +7,7 @@
 
 mod arbitrate;
 mod bounds;
+mod change;
 mod draft;
 mod gap;
 mod head;
@@ -20,6 +21,7 @@ mod verdict;
 
 pub use arbitrate::{ConflictPolicy, Ruling, arbitrate};
 pub use bounds::{FullStateMark, LogBounds};
+pub use change::{Change, Stamp};
 pub use draft::{Draft, DraftError};
 pub use gap::Gap;
 pub use head::{Head, HeadState};
@@ -28,7 +30,7 @@ pub use op::{
     Subject,
 };
 pub use payload::{JsonFault, Payload, check_json};
-pub use reducer::{History, JsonMerge, ReduceError, Reducer, Replace};
+pub use reducer::{History, JsonMerge, ReduceError, Reducer, Remainder, Replace};
 pub use schema::{Counters, Rules, Schema};
 pub use snapshot::{RestorePoint, Snapshot};
 pub use state::{LogState, ReplayStop};

@@ -1,19 +1,23 @@
 //! How a collection's ops become its state.
 //!
-//! A reducer is pure, deterministic and total: it may refuse an op (the op is then reported, never skipped in
-//! silence) but does not panic. It changes the state in place and says what that cost, so that a replay can end in
-//! time.
+//! A reducer is pure, deterministic and total: it may refuse a change (the op is then reported, never skipped in
+//! silence) but does not panic, whatever the payload or the state's bytes. It changes the state in place and says what
+//! that cost, so that a replay can end in time.
+//!
+//! Where next: [`Change`], what a reducer is given; [`LogState`](super::LogState), the state of a whole log.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::op::{Op, OpKind};
+use super::change::Change;
+use super::op::OpKind;
 use super::payload::Payload;
 use crate::codec::Writer;
 
-/// Why an op cannot be applied.
+/// Why a change cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReduceError {
@@ -25,32 +29,60 @@ pub enum ReduceError {
     Unfit(&'static str),
 }
 
-/// Applies ops to the state of one entity, `None` while it does not exist.
+/// Applies changes to the state of one entity, `None` while it does not exist.
 pub trait Reducer: Debug + Send + Sync + 'static {
-    /// Applies one op.
+    /// Applies one change. A log's changes come in the log's order.
     ///
     /// # Errors
-    /// When the op cannot be understood; the state is then unchanged.
-    fn reduce(&self, state: &mut Option<Vec<u8>>, op: &Op) -> Result<(), ReduceError>;
+    /// When the change or the state cannot be understood; the state is then unchanged.
+    fn reduce(&self, state: &mut Option<Vec<u8>>, change: &Change<'_>) -> Result<(), ReduceError>;
 
-    /// About how many bytes applying `op` moved, when the state then has `state` bytes: what bounds a replay.
-    fn work(&self, state: usize, op: &Op) -> u64 {
-        (state + op.bytes().len()) as u64
+    /// About how many bytes applying `change` moved, when the state then has `state` bytes: what bounds a replay.
+    fn work(&self, state: usize, change: &Change<'_>) -> u64 {
+        (state + change.payload.bytes().len()) as u64
+    }
+
+    /// What a reader of the entity sees of a state, `None` when the entity is deleted: for most the state itself.
+    ///
+    /// # Errors
+    /// When the state is not one of this reducer.
+    fn view(&self, state: &[u8]) -> Result<Option<Bytes>, ReduceError> {
+        Ok(Some(Bytes::copy_from_slice(state)))
+    }
+
+    /// What is left to say of `older`, a change that was not uploaded yet, when the same author's `newer` one of the
+    /// same entities comes right after it: applying what is left and then `newer` equals applying both. Looks at kinds and
+    /// payloads alone; whether a precondition or a reader's interest in the history holds an op back is the caller's.
+    fn remainder(&self, older: (OpKind, &Payload), newer: (OpKind, &Payload)) -> Remainder {
+        let _ = (older, newer);
+        Remainder::Whole
     }
 }
 
-/// The state is the payload of the newest op; a delete removes it.
+/// What is left of a change once a newer one follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "all of it, some of it or none")]
+pub enum Remainder {
+    /// All of it counts.
+    Whole,
+    /// Only this.
+    Part(Payload),
+    /// The newer one says everything.
+    Nothing,
+}
+
+/// The state is the payload of the last op; a delete removes it.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Replace;
 
 impl Reducer for Replace {
-    fn reduce(&self, state: &mut Option<Vec<u8>>, op: &Op) -> Result<(), ReduceError> {
-        if op.kind() == OpKind::Delete {
+    fn reduce(&self, state: &mut Option<Vec<u8>>, change: &Change<'_>) -> Result<(), ReduceError> {
+        if change.kind == OpKind::Delete {
             *state = None;
             return Ok(());
         }
-        *state = Some(readable(op)?.to_vec());
+        *state = Some(readable(change.payload)?.to_vec());
         Ok(())
     }
 }
@@ -65,13 +97,13 @@ pub struct JsonMerge;
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 impl Reducer for JsonMerge {
-    fn reduce(&self, state: &mut Option<Vec<u8>>, op: &Op) -> Result<(), ReduceError> {
+    fn reduce(&self, state: &mut Option<Vec<u8>>, change: &Change<'_>) -> Result<(), ReduceError> {
         const UNFIT: ReduceError = ReduceError::Unfit("a JSON object");
-        if op.kind() == OpKind::Delete {
+        if change.kind == OpKind::Delete {
             *state = None;
             return Ok(());
         }
-        let new: Fields<'_> = serde_json::from_slice(readable(op)?).map_err(|_| UNFIT)?;
+        let new: Fields<'_> = serde_json::from_slice(readable(change.payload)?).map_err(|_| UNFIT)?;
         let old = state.as_deref().unwrap_or(b"{}");
         let mut fields: Fields<'_> = serde_json::from_slice(old).map_err(|_| UNFIT)?;
         fields.extend(new);
@@ -88,25 +120,25 @@ impl Reducer for JsonMerge {
 pub struct History;
 
 impl Reducer for History {
-    fn reduce(&self, state: &mut Option<Vec<u8>>, op: &Op) -> Result<(), ReduceError> {
-        if op.kind() == OpKind::Delete {
+    fn reduce(&self, state: &mut Option<Vec<u8>>, change: &Change<'_>) -> Result<(), ReduceError> {
+        if change.kind == OpKind::Delete {
             *state = None;
             return Ok(());
         }
         let mut entry = Writer::default();
-        entry.bytes(readable(op)?);
+        entry.bytes(readable(change.payload)?);
         state.get_or_insert_default().extend_from_slice(&entry.finish());
         Ok(())
     }
 
     /// It only ever adds at the end.
-    fn work(&self, _: usize, op: &Op) -> u64 {
-        op.bytes().len() as u64
+    fn work(&self, _: usize, change: &Change<'_>) -> u64 {
+        change.payload.bytes().len() as u64
     }
 }
 
-fn readable(op: &Op) -> Result<&[u8], ReduceError> {
-    match op.payload() {
+fn readable(payload: &Payload) -> Result<&[u8], ReduceError> {
+    match payload {
         Payload::Json(bytes) | Payload::Plain(bytes) => Ok(bytes),
         Payload::Sealed(_) => Err(ReduceError::Sealed),
     }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::change::Change;
 use super::op::{Collection, EntityKey, LoggedOp, Op, OpKind, Subject};
-use super::payload::Payload;
+use super::payload::{Payload, check_json};
 use super::reducer::ReduceError;
 use super::schema::Schema;
 use crate::codec::{DecodeError, Reader, Writer};
@@ -97,7 +98,35 @@ impl LogState {
     /// As [`LogState::apply`].
     pub fn apply_counted(&mut self, logged: &LoggedOp, schema: &Schema) -> Result<u64, ReplayStop> {
         let op = logged.op.read().map_err(|_| ReplayStop::Unknown(logged.seq))?;
-        if op.payload().is_sealed() {
+        self.change(logged, &op, op.payload(), schema)
+    }
+
+    /// [`LogState::apply_counted`] for a reader that holds keys: `op` is `logged.op`, read, and `payload` is what the
+    /// op's payload says once opened. The rules are the same ones; that a JSON payload is acceptable, which an author's
+    /// sealing checks of what it can read, is checked here.
+    ///
+    /// # Errors
+    /// As [`LogState::apply`].
+    pub fn apply_opened(
+        &mut self,
+        logged: &LoggedOp,
+        op: &Op,
+        payload: &Payload,
+        schema: &Schema,
+    ) -> Result<u64, ReplayStop> {
+        if let Payload::Json(text) = payload {
+            let nodes_max = match op.subject() {
+                Subject::Log => limits::FULL_STATE_JSON_NODES_MAX,
+                Subject::Entity { .. } => limits::JSON_NODES_MAX,
+            };
+            let unfit = |_| ReplayStop::Unfit { seq: logged.seq, reason: ReduceError::Unfit("acceptable JSON") };
+            check_json(text, nodes_max).map_err(unfit)?;
+        }
+        self.change(logged, op, payload, schema)
+    }
+
+    fn change(&mut self, logged: &LoggedOp, op: &Op, payload: &Payload, schema: &Schema) -> Result<u64, ReplayStop> {
+        if payload.is_sealed() {
             return Err(ReplayStop::Sealed(logged.seq));
         }
         let unknown = matches!(op.kind(), OpKind::Other(_)) || op.schema_version() > schema.version_max();
@@ -105,21 +134,23 @@ impl LogState {
             return Err(ReplayStop::Unknown(logged.seq));
         }
         match op.subject() {
-            Subject::Log => self.replace(op.payload(), logged.seq),
-            Subject::Entity { key, .. } => self.reduce(key, logged.seq, &op, schema),
+            Subject::Log => self.replace(payload, logged.seq),
+            Subject::Entity { .. } => {
+                self.reduce(op.subject(), logged.seq, &Change::opened(op, logged.accepted_at, payload), schema)
+            }
         }
     }
 
-    fn reduce(&mut self, key: &EntityKey, seq: Seq, op: &Op, schema: &Schema) -> Result<u64, ReplayStop> {
+    fn reduce(&mut self, subject: &Subject, seq: Seq, change: &Change<'_>, schema: &Schema) -> Result<u64, ReplayStop> {
+        let Subject::Entity { key, also } = subject else { return Ok(0) };
         let reducer = &schema.rules(&key.collection).reducer;
-        let Subject::Entity { also, .. } = op.subject() else { return Ok(0) };
         // Copies cost what the states cost, so they are made only where a later entity can still refuse the op.
         let (mut undo, mut work) = (Vec::new(), 0);
-        for key in op.subject().keys() {
+        for key in subject.keys() {
             let mut state = self.take(&key);
             let before = if also.is_empty() { None } else { state.clone() };
-            let reduced = reducer.reduce(&mut state, op);
-            work += reducer.work(state.as_ref().map_or(0, Vec::len), op);
+            let reduced = reducer.reduce(&mut state, change);
+            work += reducer.work(state.as_ref().map_or(0, Vec::len), change);
             self.put(key.clone(), state);
             if let Err(reason) = reduced {
                 undo.into_iter().for_each(|(key, before)| self.put_back(key, before));

@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{HeadPage, LogPage, LogSummary, PageLimit, Store, StoreError, StoreErrorKind};
-use crate::decide::{Decision, KnownOp, LogView, LogWrites, Reads, Receipt, Scope, SlotKey, Step, View, WriteSet};
+use crate::decide::{
+    Decision, Forget, KnownOp, LogView, LogWrites, Reads, Receipt, Scope, SlotKey, Step, View, WriteSet,
+};
 use crate::id::{BucketId, LogId, LogKey, OpId, RequestId};
 use crate::limits;
 use crate::oplog::{Collection, EntityKey, Gap, Head, LogBounds, LoggedOp, Snapshot};
@@ -187,6 +189,11 @@ fn write_log(stored: &mut StoredLog, writes: LogWrites) {
     for logged in writes.ops {
         stored.known.insert(logged.op.id(), KnownOp { seq: logged.seq, digest: logged.op.digest() });
         stored.ops.insert(logged.seq, logged);
+    }
+    match writes.forget {
+        Forget::Nothing => {}
+        Forget::Heads(gone) => gone.iter().for_each(|key| drop(stored.heads.remove(key))),
+        Forget::AllHeads => stored.heads.clear(),
     }
     stored.heads.extend(writes.heads);
     for (key, holder) in writes.slots {

@@ -9,8 +9,8 @@ use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{self, env, log, schema};
 use syncline::decide::{Choice, Decision, LogWrites, Reads, Scope, ScopeError, Step, View};
 use syncline::oplog::{
-    Collection, ConflictPolicy, EntityKey, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, ReduceError, Reducer,
-    RejectReason, ReplayStop, Rules, Schema, Snapshot, Verdict,
+    Change, Collection, ConflictPolicy, EntityKey, LogBounds, LogState, LoggedOp, OpKind, Payload, ReduceError,
+    Reducer, RejectReason, ReplayStop, Rules, Schema, Snapshot, Verdict,
 };
 use syncline::server::Server;
 use syncline::store::{
@@ -156,12 +156,12 @@ fn a_full_log_takes_no_more_ops() {
 struct Heavy(u64);
 
 impl Reducer for Heavy {
-    fn reduce(&self, state: &mut Option<Vec<u8>>, _: &Op) -> Result<(), ReduceError> {
+    fn reduce(&self, state: &mut Option<Vec<u8>>, _: &Change<'_>) -> Result<(), ReduceError> {
         *state = Some(Vec::new());
         Ok(())
     }
 
-    fn work(&self, _: usize, _: &Op) -> u64 {
+    fn work(&self, _: usize, _: &Change<'_>) -> u64 {
         self.0
     }
 }

@@ -14,10 +14,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use clap::Parser as _;
 use syncline::server::Server;
-use syncline_transport_http::server::{App, ServerOptions, Tokens, serve_beside};
+use syncline_transport_http::server::{App, Beside, ServerOptions, Tokens, serve_beside};
 use tokio::net::TcpListener;
 
 use config::{Config, Flags};
@@ -53,8 +52,9 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     }
     let server = Server::new(backends.store, backends.fanout, config.schema()?);
     let tokens = || Tokens::new(server.clone()).with_operator(&token, config.bucket);
-    let routes =
-        dialect.map_or_else(Router::new, |dialect| dialect.router().merge(dialect.operator_router(Arc::new(tokens()))));
+    let beside = dialect.map_or_else(Beside::default, |dialect| {
+        Beside::new(dialect.router().merge(dialect.operator_router(Arc::new(tokens())))).worded_by(dialect)
+    });
     let app = App::new(server.clone(), tokens(), ServerOptions::default());
     // Signals are caught before the ready line: whoever waits for it may send one at once.
     let stop = operate::stop_signal()?;
@@ -64,5 +64,5 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     writeln!(out, "listening on http://{}", listener.local_addr()?)?;
     out.flush()?;
     drop(out);
-    serve_beside(listener, app, routes, stop).await.context("serving ended")
+    serve_beside(listener, app, beside, stop).await.context("serving ended")
 }

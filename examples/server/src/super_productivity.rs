@@ -20,7 +20,8 @@ pub(crate) struct SpFlags {
     /// Serve Super Productivity's clients; tokens are signed with this secret of at least 32 characters.
     #[arg(long, env = "SYNCLINE_SP_TOKEN_SECRET", hide_env_values = true)]
     sp_token_secret: Option<String>,
-    /// Where people reach the server: the beginning of links in mails [default: http://LISTEN].
+    /// Where people reach the server: the beginning of links in mails [default: http://LISTEN]. Passkeys need it, with a
+    /// name and TLS: `https://NAME`, or `http://localhost:PORT` to try them.
     #[arg(long, env = "SYNCLINE_SP_PUBLIC_URL")]
     sp_public_url: Option<String>,
     /// A site whose pages may ask the server [default: the app's own]. May be repeated; naming any replaces it.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::problem::{problem, upgrade_required};
-use super::{App, body, env};
+use super::{App, Asked, Wording, body, env};
 use crate::{PROTOCOL_HEADER, REQUEST_ID_HEADER};
 
 /// Characters of a request id that is taken over from the client.
@@ -22,9 +22,16 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 
 /// A place among the requests served at once; held until the work is done, even when nobody waits for it any more.
 #[derive(Debug, Clone)]
-pub(super) struct Place(#[allow(dead_code, reason = "held, not read")] Option<Arc<OwnedSemaphorePermit>>);
+pub(crate) struct Place(#[allow(dead_code, reason = "held, not read")] Option<Arc<OwnedSemaphorePermit>>);
 
-pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+type Guarded = (App, Option<Arc<dyn Wording>>);
+
+pub(super) async fn guard(State((app, wording)): State<Guarded>, mut request: Request, next: Next) -> Response {
+    let worded = wording.map(|wording| (wording, Asked::of(&request)));
+    let refuse = move |refusal: &Refusal| {
+        let own = worded.and_then(|(wording, asked)| wording.refuse(&asked, refusal));
+        own.unwrap_or_else(|| problem(refusal))
+    };
     let id = request_id(&request);
     let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
     let limit = app.options().slow_request;
@@ -36,11 +43,11 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
             Ok(place) => {
                 request.extensions_mut().insert(place);
                 let answer = timeout(app.options().request_timeout, next.run(request)).await;
-                answer.unwrap_or_else(|_| problem(&Refusal::new(late, "the request took too long")))
+                answer.unwrap_or_else(|_| refuse(&Refusal::new(late, "the request took too long")))
             }
             Err(refusal) => {
                 body::linger(request.body_mut(), app.options()).await;
-                problem(&refusal)
+                refuse(&refusal)
             }
         };
         let (took, status) = (started.elapsed(), response.status().as_u16());
@@ -74,7 +81,9 @@ fn admit(app: &App, request: &Request) -> Result<Place, Refusal> {
             return Err(upgrade_required(version));
         }
     }
-    if request.uri().path().starts_with("/health/") {
+    // The whole word is a neighbour's, for the same askers.
+    let path = request.uri().path();
+    if path == "/health" || path.starts_with("/health/") {
         return Ok(Place(None));
     }
     match Arc::clone(&app.0.places).try_acquire_owned() {

@@ -20,11 +20,12 @@
 mod answer;
 mod ask;
 mod auth;
+mod beside;
 mod body;
 mod decode;
 pub(crate) mod env;
 mod form;
-mod limits;
+pub(crate) mod limits;
 mod openapi;
 mod options;
 pub(crate) mod problem;
@@ -53,6 +54,7 @@ use tracing::Instrument as _;
 
 pub(crate) use auth::bearer;
 pub use auth::{Authenticator, Tokens};
+pub use beside::{Asked, Beside, Wording};
 pub use options::ServerOptions;
 pub use serve::{serve, serve_beside};
 
@@ -113,11 +115,12 @@ impl App {
     /// Its routes, for whoever serves them alongside others. [`serve`] adds what a listener must: a time for heads,
     /// an end for peers that do not read, and stopping.
     pub fn router(&self) -> Router {
-        self.router_beside(Router::new())
+        self.router_beside(Beside::default())
     }
 
     /// The same beside other routes, which get all that stands around the engine's own.
-    fn router_beside(&self, routes: Router) -> Router {
+    fn router_beside(&self, beside: Beside) -> Router {
+        let (routes, wording) = beside.into_parts();
         let mut router: Router<Self> = Router::new();
         for route in Route::ALL.iter().copied() {
             let handler =
@@ -129,7 +132,7 @@ impl App {
             .method_not_allowed_fallback(async || problem(&problem::method_not_allowed()))
             .with_state(self.clone())
             .merge(routes)
-            .layer(axum::middleware::from_fn_with_state(self.clone(), limits::guard))
+            .layer(axum::middleware::from_fn_with_state((self.clone(), wording), limits::guard))
             .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN)))
     }
 

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use super::stall::Stall;
-use super::{App, Phase, reached};
+use super::{App, Beside, Phase, reached};
 
 /// How long listening pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -32,22 +32,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// None now: a connection that cannot be taken is logged and the next is awaited.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    serve_beside(listener, app, Router::new(), shutdown).await
+    serve_beside(listener, app, Beside::default(), shutdown).await
 }
 
 /// As [`serve`], with other routes beside the engine's own: a dialect's, an application's. Their requests are named,
 /// held to a place and a time, and stopped like the engine's, and carry a
-/// [`ConnectInfo`] with the peer's address. The routes have no fallback of their own.
+/// [`ConnectInfo`] with the peer's address. The routes have no fallback of their own. What is refused around them is a
+/// problem document unless they have a [`super::Wording`].
 ///
 /// # Errors
 /// As [`serve`].
 pub async fn serve_beside(
     listener: TcpListener,
     app: App,
-    routes: Router,
+    beside: impl Into<Beside>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let router = app.router_beside(routes);
+    let router = app.router_beside(beside.into());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {

@@ -10,7 +10,7 @@ use syncline::oplog::{ConflictPolicy, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore};
 use syncline_transport_http::dialect::super_productivity::{Settings, SuperProductivity};
-use syncline_transport_http::server::{App, ServerOptions, Tokens, serve_beside};
+use syncline_transport_http::server::{App, Beside, ServerOptions, Tokens, serve_beside};
 use tokio::net::TcpListener;
 
 use crate::common::{self, Answer};
@@ -20,6 +20,7 @@ const BUCKET: BucketId = BucketId::from_bytes([5; 16]);
 /// A server with the dialect beside the engine's own routes.
 pub(crate) struct Rig {
     pub(crate) addr: SocketAddr,
+    pub(crate) dialect: SuperProductivity,
 }
 
 /// Somebody signed in.
@@ -33,17 +34,30 @@ impl Rig {
         Self::with(Settings::default()).await
     }
 
+    /// As tests run: nobody is counted, accounts are free.
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::of(Settings { test_routes: true, ..settings }, ServerOptions::default()).await
+    }
+
+    /// As it runs for people: requests are counted, accounts are the operator's to make.
+    pub(crate) async fn counting(settings: Settings) -> Self {
+        Self::of(settings, ServerOptions::default()).await
+    }
+
+    pub(crate) async fn of(settings: Settings, options: ServerOptions) -> Self {
         let (store, fanout) = (Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
         let schema = Schema::new(Rules::of(ConflictPolicy::Causal));
         let server = Server::new(store.clone(), fanout.clone(), schema);
-        let settings = Settings { token_secret: "s".repeat(32), test_routes: true, ..settings };
+        let settings = Settings { token_secret: "s".repeat(32), ..settings };
         let dialect = SuperProductivity::new(store, fanout, BUCKET, settings).expect("settings that can be");
-        let app = App::new(server.clone(), Tokens::new(server), ServerOptions::default());
+        let tokens = || Tokens::new(server.clone()).with_operator(common::OPERATOR, BUCKET);
+        let routes = dialect.router().merge(dialect.operator_router(Arc::new(tokens())));
+        let app = App::new(server.clone(), tokens(), options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let addr = listener.local_addr().expect("its address");
-        tokio::spawn(serve_beside(listener, app, dialect.router(), std::future::pending()));
-        Self { addr }
+        let beside = Beside::new(routes).worded_by(dialect.clone());
+        tokio::spawn(serve_beside(listener, app, beside, std::future::pending()));
+        Self { addr, dialect }
     }
 
     pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -60,6 +74,15 @@ impl Rig {
         let body = json!({ "email": format!("{name}@example.org"), "password": "long enough" }).to_string();
         let headers = [("content-type", "application/json")];
         let answer = self.send("POST", "/api/test/create-user", &headers, body.as_bytes()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        User { rig: self, token: answer.json()["token"].as_str().expect("a token").to_owned() }
+    }
+
+    /// An account that the operator made.
+    pub(crate) async fn made(&self, name: &str) -> User<'_> {
+        let body = json!({ "email": format!("{name}@example.org") }).to_string();
+        let path = "/v1/admin/super-productivity/accounts";
+        let answer = self.send("POST", path, &[("content-type", "application/json")], body.as_bytes()).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         User { rig: self, token: answer.json()["token"].as_str().expect("a token").to_owned() }
     }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
-use syncline::call::{ErrorCode, Refusal};
+use syncline::call::{Advice, ErrorCode, Refusal};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
@@ -37,6 +37,33 @@ impl Refused {
         let error = status.canonical_reason().unwrap_or_default();
         Self::new(status, json!({ "statusCode": status.as_u16(), "code": code, "error": error, "message": message }))
     }
+
+    /// What the server says around the routes, before or instead of them.
+    pub(super) fn around(refusal: &Refusal) -> Self {
+        match refusal.code {
+            ErrorCode::Timeout | ErrorCode::OutcomeUnknown => Self::timeout(),
+            ErrorCode::HeadTooLarge => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                Self::library(status, "HPE_HEADER_OVERFLOW", "Exceeded maximum allowed HTTP header size")
+            }
+            code if code.status() < 500 && code.advice() != Advice::Retry => {
+                let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+                Self::error(status, &refusal.detail)
+            }
+            _ => Self::busy(),
+        }
+    }
+
+    /// Nobody did wrong: the same request may succeed.
+    fn busy() -> Self {
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "Server busy, please retry")
+    }
+
+    /// A request that did not come to its end in time. No status of 4xx: what a client could not upload then counts
+    /// as refused for good.
+    pub(super) fn timeout() -> Self {
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "Request timeout, please retry")
+    }
 }
 
 impl From<Refusal> for Refused {
@@ -56,11 +83,7 @@ impl From<Refusal> for Refused {
                 | ErrorCode::ShuttingDown
                 | ErrorCode::StorageFull
         );
-        if busy {
-            Self::error(StatusCode::SERVICE_UNAVAILABLE, "Server busy, please retry")
-        } else {
-            Self::error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
-        }
+        if busy { Self::busy() } else { Self::error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error") }
     }
 }
 

@@ -43,7 +43,7 @@ impl Limits {
 /// The JSON text of a request.
 pub(super) async fn read(headers: &HeaderMap, body: &mut Body, limits: Limits) -> Result<Bytes, Refused> {
     let read = timeout(ARRIVES_WITHIN, read_all(headers, body, limits)).await;
-    let read = read.unwrap_or_else(|_| Err(Refused::error(StatusCode::REQUEST_TIMEOUT, "Request body too slow")));
+    let read = read.unwrap_or_else(|_| Err(Refused::timeout()));
     if read.is_err() {
         linger(body, limits.raw).await;
     }

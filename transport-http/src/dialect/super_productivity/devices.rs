@@ -1,4 +1,4 @@
-//! Devices of an account: who uploaded when. A device's note is written at most once in a while, not per upload.
+//! Devices of an account: who was here when. A device's note is written at most once in a while, not per request.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -14,7 +14,7 @@ use super::log::{Log, collection};
 use super::names;
 use crate::server::env;
 
-/// A device counts as online for so long after it uploaded.
+/// A device counts as online for so long after it was here.
 const ONLINE_MS: u64 = 5 * 60 * 1_000;
 /// A device that was not seen for so long is gone.
 const GONE_MS: u64 = 45 * 24 * 60 * 60 * 1_000;

@@ -20,7 +20,7 @@ use super::SuperProductivity;
 use super::accounts::Account;
 use super::answer::{Refused, json_text};
 use super::log::{Log, is_numeric_gap};
-use super::{names, query, validate};
+use super::{devices, names, query, validate};
 use crate::server::env;
 
 /// Pages read for one answer at most, when much of the log is the reader's own.
@@ -78,6 +78,9 @@ pub(super) async fn read(
         }
     }
     reading.latest = at;
+    // A page that holds nothing and promises more is taken for a broken server. What was read past is the reader's own:
+    // it is told that the log ends here, and asks on from here.
+    reading.more &= !reading.ops.is_empty();
     Ok(reading)
 }
 
@@ -152,6 +155,10 @@ pub(super) async fn get(State(sp): State<SuperProductivity>, account: Account, R
 async fn answer(log: &Log<'_>, asked: &Asked) -> Result<Response, Refused> {
     let bounds = log.bounds().await?;
     let since = Seq::new(asked.since).unwrap_or(Seq::MAX);
+    // Newer clients name themselves; to them a device that only reads is there too.
+    if let (Some(client), Some(_)) = (&asked.exclude, &bounds) {
+        devices::touch(log, client, env::now()).await;
+    }
     let exclude = asked.exclude.as_deref().map(names::replica);
     let reading = match &bounds {
         Some(bounds) => read(log, bounds, start(bounds, since), asked.limit, exclude).await?,

@@ -6,11 +6,14 @@
 //! Next: `limits` counts who asks.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use syncline::call::{Advice, Refusal};
 
 use super::SuperProductivity;
+use super::answer::Refused;
+use crate::server::{Asked, Wording};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static(
@@ -37,17 +40,21 @@ const SECURITY: [(HeaderName, &str); 8] = [
 
 /// Around every request.
 pub(super) async fn guard(State(state): State<SuperProductivity>, request: Request, next: Next) -> Response {
-    let origin = request.headers().get(header::ORIGIN);
-    let allowed = origin.filter(|origin| state.settings().cors_origins.iter().any(|own| own.as_bytes() == *origin));
-    let allowed = allowed.cloned();
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
-    let headers = response.headers_mut();
+    dress(&state, origin.as_ref(), preflight, response.headers_mut());
+    response
+}
+
+/// Adds what every answer carries.
+fn dress(state: &SuperProductivity, origin: Option<&HeaderValue>, preflight: bool, headers: &mut HeaderMap) {
     // A cache must not give one site what another was allowed.
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = allowed {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    let own = &state.settings().cors_origins;
+    if let Some(origin) = origin.filter(|origin| own.iter().any(|own| own.as_bytes() == *origin)) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         if preflight {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
@@ -58,5 +65,22 @@ pub(super) async fn guard(State(state): State<SuperProductivity>, request: Reque
     for (name, value) in SECURITY {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    response
+}
+
+/// What the server refuses around the dialect's routes, as these do. A client keeps what it has not uploaded when the
+/// text says to retry: that of a state it takes for refused for good otherwise.
+impl Wording for SuperProductivity {
+    fn refuse(&self, asked: &Asked, refusal: &Refusal) -> Option<Response> {
+        let path = asked.uri.path();
+        if path != "/health" && path != "/api" && !path.starts_with("/api/") {
+            return None;
+        }
+        let mut response = Refused::around(refusal).into_response();
+        let headers = response.headers_mut();
+        if refusal.code.advice() == Advice::Retry {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        dress(self, asked.origin.as_ref(), false, headers);
+        Some(response)
+    }
 }

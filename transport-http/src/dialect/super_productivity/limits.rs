@@ -61,6 +61,15 @@ impl Limit {
             ("POST", "/api/reset-password") => ("reset-password", Self::per_quarter(10)),
             ("POST", "/api/login/magic-link") => ("magic-link", Self::per_quarter(5)),
             ("POST", "/api/login/magic-link/verify") => ("magic-link-verify", Self::per_quarter(10)),
+            ("POST", "/api/register/passkey/options") => ("passkey-register", Self::per_quarter(10)),
+            ("POST", "/api/register/passkey/verify") => ("passkey-register-verify", Self::per_quarter(10)),
+            ("POST", "/api/login/passkey/options") => ("passkey-login", Self::per_quarter(20)),
+            ("POST", "/api/login/passkey/verify") => ("passkey-login-verify", Self::per_quarter(20)),
+            ("POST", "/api/recover/passkey") => ("passkey-recover", Self::per_quarter(5)),
+            ("POST", "/api/recover/passkey/options") => ("passkey-recover-options", Self::per_quarter(10)),
+            ("POST", "/api/recover/passkey/complete") => ("passkey-recover-complete", Self::per_quarter(10)),
+            ("POST", "/api/account/passkey/options") => ("passkey-add", Self::per_quarter(10)),
+            ("POST", "/api/account/passkey/verify") => ("passkey-add-verify", Self::per_quarter(10)),
             ("POST", "/api/replace-token") => ("replace-token", Self::per_quarter(5)),
             ("DELETE", "/api/account") => ("delete-account", Self::per_quarter(3)),
             _ => ("others", Self::per_quarter(100)),
@@ -297,6 +306,18 @@ mod tests {
         assert_eq!(of("GET", "/api/sync/status"), (100, "15 minutes"));
         assert_eq!(of("POST", "/api/login"), (10, "15 minutes"));
         assert_eq!(of("DELETE", "/api/account"), (3, "15 minutes"));
+        let passkeys = [
+            ("register/passkey/options", 10),
+            ("register/passkey/verify", 10),
+            ("login/passkey/options", 20),
+            ("login/passkey/verify", 20),
+            ("recover/passkey", 5),
+            ("recover/passkey/options", 10),
+            ("recover/passkey/complete", 10),
+        ];
+        for (route, most) in passkeys {
+            assert_eq!(of("POST", &format!("/api/{route}")), (most, "15 minutes"), "{route}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod accounts;
 mod answer;
 mod body;
 mod build;
+mod commuting;
 mod devices;
 mod download;
 mod edge;
@@ -19,6 +20,7 @@ mod memory;
 mod names;
 mod notify;
 mod op;
+mod presence;
 mod query;
 mod quota;
 mod replay;
@@ -26,7 +28,9 @@ mod retention;
 mod routes;
 mod settings;
 mod snapshot;
+mod sockets;
 mod status;
+mod tether;
 mod upload;
 mod validate;
 mod verdict;
@@ -36,7 +40,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use syncline::id::BucketId;
-use syncline::oplog::{ConflictPolicy, Counters, Op, ReduceError, Reducer, Rules, Schema};
+use syncline::oplog::{Change, ConflictPolicy, Counters, ReduceError, Reducer, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{Fanout, Store};
 
@@ -96,7 +100,7 @@ impl SuperProductivity {
         router
             .merge(routes::nowhere())
             .method_not_allowed_fallback(routes::not_found)
-            .layer(from_fn(routes::run_to_end))
+            .layer(from_fn(tether::run_to_end))
             .layer(from_fn_with_state(self.clone(), limits::guard))
             .layer(from_fn_with_state(self.clone(), edge::guard))
             .with_state(self.clone())
@@ -157,7 +161,7 @@ impl SuperProductivity {
 struct Theirs;
 
 impl Reducer for Theirs {
-    fn reduce(&self, _: &mut Option<Vec<u8>>, _: &Op) -> Result<(), ReduceError> {
+    fn reduce(&self, _: &mut Option<Vec<u8>>, _: &Change<'_>) -> Result<(), ReduceError> {
         Err(ReduceError::Unfit("of a dialect that the engine replays"))
     }
 }

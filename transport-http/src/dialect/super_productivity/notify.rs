@@ -2,11 +2,12 @@
 //!
 //! What goes over the bus is a hint and may be lost: a device that hears nothing finds out by asking. Nothing of it is
 //! stored. What must hold: a socket ends when its token does, when its device opens another, and when its peer no
-//! longer answers.
+//! longer answers; a device that opens one after the other at once keeps the first, or two windows of one browser would
+//! replace each other for ever.
+//!
+//! Next: `sockets` counts who is there, `presence` is what devices tell each other.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
@@ -17,18 +18,17 @@ use serde_json::json;
 use syncline::id::{LogKey, ReplicaId};
 use syncline::seq::Seq;
 use syncline::store::{Interest, Signal};
-use tokio::sync::Notify as Bell;
 use tokio::time::{Instant, interval_at, sleep_until};
 
 use super::SuperProductivity;
-use super::accounts::Account;
+use super::accounts::{Account, AuthError};
+use super::presence::Presence;
+use super::sockets::{Entered, NoPlace, Sockets};
 use super::{names, query, validate};
 use crate::server::env;
 
-/// Sockets of one account.
-const SOCKETS_MAX: usize = 10;
-/// Bytes of a frame a device may send.
-const FRAME_BYTES_MAX: usize = 8 << 10;
+/// Bytes of a frame a device may send: presence at its largest, every character of it escaped.
+const FRAME_BYTES_MAX: usize = 64 << 10;
 /// News wait for so long, so that a burst is one message.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 const PING: Duration = Duration::from_secs(30);
@@ -37,30 +37,24 @@ const NEWS: u8 = b'n';
 const PRESENCE: u8 = b'p';
 
 mod close {
+    pub(super) const FAILED: (u16, &str) = (1011, "Internal error");
     pub(super) const BAD_PARAMETERS: (u16, &str) = (4001, "Invalid parameters");
     pub(super) const NOT_ALLOWED: (u16, &str) = (4003, "Authentication failed");
     pub(super) const TOO_MANY: (u16, &str) = (4008, "Too many connections");
+    pub(super) const TOO_FAST: (u16, &str) = (4008, "Reconnecting too fast");
     pub(super) const REPLACED: (u16, &str) = (4009, "Replaced by a newer connection");
 }
 
-/// The sockets of this process.
+/// What this process tells devices, and which of them are here.
 #[derive(Debug)]
 pub(super) struct Notifier {
     fanout: Arc<dyn syncline::store::Fanout>,
-    open: Mutex<HashMap<LogKey, Vec<Open>>>,
-    numbers: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Open {
-    number: u64,
-    client: String,
-    replaced: Arc<Bell>,
+    sockets: Arc<Sockets>,
 }
 
 impl Notifier {
     pub(super) fn new(fanout: Arc<dyn syncline::store::Fanout>) -> Self {
-        Self { fanout, open: Mutex::default(), numbers: AtomicU64::new(0) }
+        Self { fanout, sockets: Arc::default() }
     }
 
     /// Says that a device wrote up to a seq. That it cannot be said is nobody's failure.
@@ -70,51 +64,16 @@ impl Notifier {
         self.tell(log, by, payload.into()).await;
     }
 
+    async fn show(&self, log: LogKey, from: ReplicaId, presence: &Presence) {
+        self.sockets.heard(log, from, presence);
+        let mut payload = vec![PRESENCE];
+        payload.extend(serde_json::to_vec(presence).unwrap_or_default());
+        self.tell(log, from, payload.into()).await;
+    }
+
     async fn tell(&self, log: LogKey, from: ReplicaId, payload: Bytes) {
         if let Err(error) = self.fanout.publish(Signal::Ephemeral { log, from, payload }).await {
             tracing::debug!(%error, "a hint is lost");
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<LogKey, Vec<Open>>> {
-        // The list is whole whatever happened to whoever held it.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place for one more socket; the device's last one is told to go.
-    fn enter(self: &Arc<Self>, log: LogKey, client: &str) -> Option<Entered> {
-        let mut all = self.lock();
-        let open = all.entry(log).or_default();
-        if let Some(at) = open.iter().position(|other| other.client == client) {
-            open.swap_remove(at).replaced.notify_one();
-        }
-        if open.len() >= SOCKETS_MAX {
-            return None;
-        }
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let replaced = Arc::new(Bell::new());
-        open.push(Open { number, client: client.to_owned(), replaced: Arc::clone(&replaced) });
-        Some(Entered { notifier: Arc::clone(self), log, number, replaced })
-    }
-}
-
-/// A socket's place. Dropping it gives it back.
-#[derive(Debug)]
-struct Entered {
-    notifier: Arc<Notifier>,
-    log: LogKey,
-    number: u64,
-    replaced: Arc<Bell>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let mut all = self.notifier.lock();
-        if let Some(open) = all.get_mut(&self.log) {
-            open.retain(|other| other.number != self.number);
-            if open.is_empty() {
-                all.remove(&self.log);
-            }
         }
     }
 }
@@ -136,10 +95,15 @@ pub(super) async fn upgrade(
 
 async fn serve(sp: &SuperProductivity, mut socket: WebSocket, token: &str, client: &str) {
     let (code, reason) = match admit(sp, token, client).await {
-        Ok((account, entered)) => match talk(sp, &mut socket, &account, &entered, token, client).await {
-            Some(close) => close,
-            None => return,
-        },
+        Ok((account, entered)) => {
+            let ended = talk(sp, &mut socket, &account, &entered, token, client).await;
+            drop(entered);
+            gone(sp, account.log, client).await;
+            match ended {
+                Some(close) => close,
+                None => return,
+            }
+        }
         Err(close) => close,
     };
     // A peer that has left needs no goodbye.
@@ -152,9 +116,41 @@ async fn admit(sp: &SuperProductivity, token: &str, client: &str) -> Result<(Acc
     if token.is_empty() || !validate::is_client_id(client) {
         return Err(close::BAD_PARAMETERS);
     }
-    let account = sp.accounts().authenticate(token, env::now()).await.map_err(|_| close::NOT_ALLOWED)?;
-    let entered = sp.notify().enter(account.log, client).ok_or(close::TOO_MANY)?;
-    Ok((account, entered))
+    let account = sp.accounts().authenticate(token, env::now()).await.map_err(|error| match error {
+        AuthError::Failed(_) => close::FAILED,
+        AuthError::Invalid | AuthError::Missing => close::NOT_ALLOWED,
+    })?;
+    match sp.notify().sockets.enter(account.log, client, Instant::now()) {
+        Ok(entered) => Ok((account, entered)),
+        Err(NoPlace::TooMany) => Err(close::TOO_MANY),
+        Err(NoPlace::TooFast) => Err(close::TOO_FAST),
+    }
+}
+
+/// The others learn that what a device said about itself may no longer be so.
+async fn gone(sp: &SuperProductivity, log: LogKey, client: &str) {
+    let (notify, me) = (sp.notify(), names::replica(client));
+    if notify.sockets.is_here(log, client) {
+        return;
+    }
+    let mine = notify.sockets.presence(log).filter(|(from, _)| *from == me);
+    if let Some(presence) = mine.and_then(|(_, presence)| presence.with_producer(false)) {
+        notify.show(log, me, &presence).await;
+    }
+}
+
+/// Greets a device: what others are doing now, or that it is back itself.
+async fn greet(sp: &SuperProductivity, socket: &mut WebSocket, log: LogKey, client: &str) -> Option<()> {
+    say(socket, &json!({ "type": "connected", "clientId": client, "timestamp": env::now().ms() })).await?;
+    let me = names::replica(client);
+    let Some((from, presence)) = sp.notify().sockets.presence(log) else { return Some(()) };
+    if from != me {
+        return say(socket, &presence).await;
+    }
+    if let Some(back) = presence.with_producer(true) {
+        sp.notify().show(log, me, &back).await;
+    }
+    Some(())
 }
 
 /// Until the socket ends; how to close it, when it is still there.
@@ -167,8 +163,9 @@ async fn talk(
     client: &str,
 ) -> Option<Close> {
     let me = names::replica(client);
+    let sockets = &sp.notify().sockets;
     let mut signals = sp.server().fanout().subscribe(Interest::Logs(vec![account.log])).await.ok()?;
-    say(socket, &json!({ "type": "connected", "clientId": client, "timestamp": env::now().ms() })).await?;
+    greet(sp, socket, account.log, client).await?;
     let mut pings = interval_at(Instant::now() + PING, PING);
     let mut news: Option<(u64, Instant)> = None;
     let mut answered = true;
@@ -183,8 +180,10 @@ async fn talk(
                         news = Some((newest.max(seq), due));
                     }
                     Some((&PRESENCE, text)) => {
-                        let text = String::from_utf8(text.to_vec()).unwrap_or_default();
-                        socket.send(Message::Text(text.into())).await.ok()?;
+                        if let Ok(presence) = serde_json::from_slice::<Presence>(text) {
+                            sockets.heard(account.log, from, &presence);
+                            say(socket, &presence).await?;
+                        }
                     }
                     _ => {}
                 },
@@ -199,20 +198,21 @@ async fn talk(
                 if !answered {
                     return None;
                 }
-                if sp.accounts().authenticate(token, env::now()).await.is_err() {
+                if is_revoked(sp, token).await {
                     return Some(close::NOT_ALLOWED);
                 }
                 answered = false;
+                // A page in a browser does not see pings of the protocol, and hangs up when it sees nothing for 45 s.
+                say(socket, &json!({ "type": "ping", "timestamp": env::now().ms() })).await?;
                 socket.send(Message::Ping(Bytes::new())).await.ok()?;
             }
             () = entered.replaced.notified() => return Some(close::REPLACED),
             received = socket.recv() => match received?.ok()? {
                 Message::Text(text) => {
                     answered = true;
-                    if is_presence(&text) {
-                        let mut payload = vec![PRESENCE];
-                        payload.extend_from_slice(text.as_bytes());
-                        sp.notify().tell(account.log, me, payload.into()).await;
+                    let last = sockets.presence(account.log).map(|(_, presence)| presence);
+                    if let Some(presence) = Presence::of(&text, last.as_ref(), env::now()) {
+                        sp.notify().show(account.log, me, &presence).await;
                     }
                 }
                 Message::Close(_) => return None,
@@ -222,13 +222,12 @@ async fn talk(
     }
 }
 
-async fn say(socket: &mut WebSocket, message: &serde_json::Value) -> Option<()> {
-    socket.send(Message::Text(message.to_string().into())).await.ok()
+/// Whether a token holds no more. That nobody can say is no reason to end a socket for good.
+async fn is_revoked(sp: &SuperProductivity, token: &str) -> bool {
+    matches!(sp.accounts().authenticate(token, env::now()).await, Err(AuthError::Invalid | AuthError::Missing))
 }
 
-/// Presence is passed on unread; only its type is looked at.
-fn is_presence(text: &str) -> bool {
-    let fields: validate::Fields = serde_json::from_str(text).unwrap_or_default();
-    let kind: Option<String> = validate::read(&fields, "type").ok().flatten();
-    matches!(kind.as_deref(), Some("presence_state" | "presence_cmd"))
+async fn say(socket: &mut WebSocket, message: &impl serde::Serialize) -> Option<()> {
+    let text = serde_json::to_string(message).ok()?;
+    socket.send(Message::Text(text.into())).await.ok()
 }

@@ -105,23 +105,29 @@ pub(super) enum Unsealed {
 impl WireOp {
     /// The op that carries this operation. `seeds`: it may only be the first full state of its log.
     pub(super) fn seal(&self, seeds: bool) -> Result<Op, Unsealed> {
+        self.seal_after(seeds, &VectorClock::new())
+    }
+
+    /// The same, as if its author had seen this much more.
+    pub(super) fn seal_after(&self, seeds: bool, seen: &VectorClock) -> Result<Op, Unsealed> {
         let text = serde_json::to_vec(self).map_err(|error| Unsealed::Other(error.to_string()))?;
         let text = Bytes::from(text);
-        match self.draft(Payload::Json(text.clone()), seeds)?.seal() {
+        match self.draft(Payload::Json(text.clone()), seeds, seen)?.seal() {
             // Payloads have more nodes here than the engine reads of JSON, and a repeated key is theirs to repeat: then
             // the text is carried without being looked at.
             Err(DraftError::Json(JsonFault::TooManyNodes { .. } | JsonFault::Malformed(_))) => {
-                self.draft(Payload::Plain(text), seeds)?.seal().map_err(Unsealed::from)
+                self.draft(Payload::Plain(text), seeds, seen)?.seal().map_err(Unsealed::from)
             }
             sealed => sealed.map_err(Unsealed::from),
         }
     }
 
-    fn draft(&self, payload: Payload, seeds: bool) -> Result<Draft, Unsealed> {
+    fn draft(&self, payload: Payload, seeds: bool, seen: &VectorClock) -> Result<Draft, Unsealed> {
         let mut clock = VectorClock::new();
         for (client, counter) in &self.vector_clock {
             clock.set(names::replica(client), *counter).map_err(Unsealed::Clock)?;
         }
+        clock.join(seen).map_err(Unsealed::Clock)?;
         let version = self.schema_version.as_f64().unwrap_or(1.0);
         Ok(Draft {
             id: names::op(&self.id),

@@ -73,6 +73,14 @@ pub(super) async fn gate(log: &Log<'_>, account: &Account, size: usize) -> Resul
     }
 }
 
+/// Admits an upload of `size` bytes that replaces everything the account stores.
+pub(super) fn gate_of_empty(account: &Account, size: usize) -> Result<(), Refused> {
+    if u64::try_from(size).is_ok_and(|size| size <= account.quota_bytes) {
+        return Ok(());
+    }
+    Err(full(0, account.quota_bytes, &Cleanup::default()))
+}
+
 fn full(used: u64, quota: u64, cleanup: &Cleanup) -> Refused {
     let body = json!({
         "error": "Storage quota exceeded",

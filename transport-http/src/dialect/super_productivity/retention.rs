@@ -41,6 +41,8 @@ impl SuperProductivity {
     /// The store's failure; what went until then is gone.
     pub async fn clean_up(&self, now: Timestamp) -> Result<u64, Refusal> {
         let cutoff = Timestamp::from_ms(now.ms().saturating_sub(KEPT_MS)).unwrap_or_default();
+        #[cfg(feature = "passkeys")]
+        self.accounts().sweep_challenges(now).await?;
         let (mut after, mut gone) = (0, 0);
         loop {
             let accounts = self.accounts().listed(after, PAGE).await?;
@@ -131,5 +133,28 @@ mod tests {
         assert_eq!(first().await, 2);
         assert_eq!(sp.clean_up(day(1_000)).await.expect("cleaned"), 1);
         assert_eq!(first().await, 3, "the newest full state and what follows it stay");
+    }
+
+    #[tokio::test]
+    async fn a_device_is_gone_when_it_was_not_seen_for_45_days() {
+        let bucket = syncline::BucketId::from_bytes([1; 16]);
+        let settings = Settings { token_secret: "s".repeat(32), ..Settings::default() };
+        let (store, fanout) = (Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
+        let sp = SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be");
+        sp.accounts().made_for_test(day(0)).await;
+        let account = sp.accounts().listed(0, 1).await.expect("accounts").remove(0);
+        let log = Log::new(&sp, &account);
+        let op = wire(json!({"id": "1", "entityId": "1"})).seal(false).expect("an op");
+        log.push(vec![op], None).await.expect("stored");
+        for (client, seen) in [("devA", 0), ("devB", 10)] {
+            super::super::devices::touch(&log, client, day(seen)).await;
+        }
+        let seen = async |ms: u64| {
+            let devices = super::super::devices::seen(&log, Timestamp::from_ms(ms).expect("a time")).await;
+            devices.expect("devices").into_iter().map(|device| device.client_id).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(day(45).ms() - 1).await, ["devB", "devA"]);
+        assert_eq!(seen(day(45).ms()).await, ["devB"]);
+        assert_eq!(seen(day(55).ms()).await, [""; 0]);
     }
 }

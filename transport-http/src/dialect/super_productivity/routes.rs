@@ -1,14 +1,12 @@
 //! The sync routes, and an answer for routes that are not.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::http::{StatusCode, Uri};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, post};
 use serde_json::json;
-use tracing::Instrument as _;
 
 use super::SuperProductivity;
 use super::answer::Refused;
@@ -40,13 +38,4 @@ pub(super) async fn not_found(method: Method, uri: Uri) -> Response {
     let message = format!("Route {method}:{uri} not found");
     let body = json!({ "message": message, "error": "Not Found", "statusCode": 404 });
     Refused::new(StatusCode::NOT_FOUND, body).into_response()
-}
-
-/// Around every request: what has begun runs to its end even when its peer has left, so that what it commits is also
-/// told to others.
-pub(super) async fn run_to_end(request: Request, next: Next) -> Response {
-    tokio::spawn(next.run(request).in_current_span()).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request met a bug");
-        Refused::error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error").into_response()
-    })
 }

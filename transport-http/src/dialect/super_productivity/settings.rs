@@ -13,7 +13,8 @@ pub struct Settings {
     pub token_secret: String,
     /// How hard a stolen password hash is to guess.
     pub password_cost: PasswordCost,
-    /// Where people reach the server: the beginning of links in mails.
+    /// Where people reach the server: the beginning of links in mails, and the name that passkeys are made for. No
+    /// browser makes one for a number, or without TLS for any machine but its own.
     pub public_url: String,
     /// What sends mails.
     pub mailer: Arc<dyn Mailer>,

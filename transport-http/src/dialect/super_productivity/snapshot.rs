@@ -74,7 +74,10 @@ impl<'a> Asked<'a> {
         if fields.get("vectorClock").is_none_or(|raw| !raw.get().starts_with('{')) {
             return Err(Refused::invalid("vectorClock", "Expected an object"));
         }
-        Ok(Self { state, client, initial: reason == "initial", clean_slate, op_id, op_type, fields })
+        // Whoever asks for a clean slate knows that something is there; a repair mends what is there, and wipes nothing.
+        let initial = reason == "initial" && !clean_slate;
+        let clean_slate = clean_slate && op_type != OpType::Repair;
+        Ok(Self { state, client, initial, clean_slate, op_id, op_type, fields })
     }
 
     /// The operation that holds the state, checked like any other.
@@ -140,7 +143,12 @@ async fn answer(
     {
         return Ok(json_of(&Outcome::accepted(seq)));
     }
-    quota::gate(&log, account, text.len()).await?;
+    if asked.clean_slate {
+        // What is there goes away with it: a full account can be emptied like this.
+        quota::gate_of_empty(account, text.len())?;
+    } else {
+        quota::gate(&log, account, text.len()).await?;
+    }
     log.keep_names(wire.long_names().collect()).await?;
     let pushed = match log.push(vec![op.clone()], None).await {
         Ok(pushed) => pushed,

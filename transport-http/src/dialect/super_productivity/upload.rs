@@ -24,7 +24,7 @@ use super::log::Log;
 use super::op::WireOp;
 use super::validate::{self, Fields, Rejection};
 use super::verdict::{self, Outcome};
-use super::{body, devices, download, names, quota};
+use super::{body, commuting, devices, download, names, quota};
 use crate::server::env;
 
 /// Operations in one upload.
@@ -233,10 +233,13 @@ async fn push_run(
         other => other?,
     };
     let mut outcomes = Vec::with_capacity(ops.len());
-    for ((wire, op), judged) in ops.iter().zip(&pushed.verdicts) {
-        outcomes.push(verdict::outcome(log, &sp.settings().stale_code, wire, op, judged).await?);
+    let mut last = None;
+    for ((wire, op), judged) in ops.iter().zip(pushed.verdicts) {
+        let judged = commuting::judged(log, wire, judged).await?;
+        last = last.max(judged.seq());
+        outcomes.push(verdict::outcome(log, &sp.settings().stale_code, wire, op, &judged).await?);
     }
-    if let Some((wire, last)) = ops.first().zip(pushed.verdicts.iter().filter_map(|verdict| verdict.seq()).max()) {
+    if let Some((wire, last)) = ops.first().zip(last) {
         sp.notify().written(log.key, last, names::replica(&wire.0.client_id)).await;
     }
     Ok((outcomes, pushed.replayed))

@@ -21,7 +21,9 @@ const CLOCK_ENTRIES_MAX: usize = 100;
 const COUNTER_MAX: u64 = 10_000_000;
 const PAYLOAD_BYTES_MAX: usize = 20 << 20;
 const ENTITY_IDS_MAX: usize = 1_000;
-const ENTITY_TYPES: [&str; 20] = [
+/// Those of the reference server, then those that the app has learned since: to it a refused type is an edit lost for
+/// good.
+const ENTITY_TYPES: [&str; 22] = [
     "TASK",
     "PROJECT",
     "TAG",
@@ -42,6 +44,8 @@ const ENTITY_TYPES: [&str; 20] = [
     "ALL",
     "PLUGIN_USER_DATA",
     "PLUGIN_METADATA",
+    "ALL_TASKS",
+    "SECTION",
 ];
 const IMPORT_REASONS: [&str; 6] =
     ["PASSWORD_CHANGED", "FILE_IMPORT", "BACKUP_RESTORE", "FORCE_UPLOAD", "SERVER_MIGRATION", "REPAIR"];

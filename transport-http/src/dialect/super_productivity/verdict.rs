@@ -81,9 +81,14 @@ pub(super) async fn outcome(
         }),
         Verdict::Conflict { reason, head } => {
             let mut outcome = conflict(log, stale, wire, op, *reason, head.as_deref()).await?;
-            outcome.existing_clock = match head {
-                Some(head) => Some(log.clock_of(&head.clock).await?),
-                None => None,
+            outcome.existing_clock = match (reason, head) {
+                // What there was before the newest full state no longer counts; the full state does.
+                (ConflictReason::Superseded, _) => match log.bounds().await?.and_then(|bounds| bounds.full_state) {
+                    Some(mark) => Some(log.clock_of(&mark.clock).await?),
+                    None => None,
+                },
+                (_, Some(head)) => Some(log.clock_of(&head.clock).await?),
+                (_, None) => None,
             };
             Ok(outcome)
         }

@@ -151,7 +151,7 @@ async fn create(State(state): State<SuperProductivity>, headers: HeaderMap, body
     };
     let quota_bytes = quota.unwrap_or(accounts.quota_bytes);
     // The operator vouches for the address.
-    let new = NewAccount { email, password, verified: true, verify: None, quota_bytes };
+    let new = NewAccount { email, password, passkeys: Vec::new(), verified: true, verify: None, quota_bytes };
     let Some(record) = accounts.records.create(new, env::env()?).await? else {
         return Err(Refused::error(StatusCode::CONFLICT, "the address has an account already").into());
     };

@@ -76,6 +76,17 @@ impl Fields {
         }
     }
 
+    /// An object, whatever is in it.
+    #[cfg(feature = "passkeys")]
+    pub(crate) fn object(&mut self, field: &str) -> Value {
+        match self.fields.get(field) {
+            Some(object @ Value::Object(_)) => return object.clone(),
+            Some(_) => self.issue(field, "Expected object"),
+            None => self.issue(field, "Required"),
+        }
+        Value::Null
+    }
+
     /// A field that need not be there.
     pub(crate) fn has(&self, field: &str) -> bool {
         self.fields.contains_key(field)

@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Verify,
     Reset,
     Magic,
+    #[cfg(feature = "passkeys")]
+    Recover,
 }
 
 impl Purpose {
@@ -40,14 +42,18 @@ impl Purpose {
             Self::Verify => "verify",
             Self::Reset => "reset",
             Self::Magic => "magic",
+            #[cfg(feature = "passkeys")]
+            Self::Recover => "recover",
         }
     }
 
-    /// How long its secret holds: a day, an hour, a quarter of an hour.
+    /// How long its secret holds: a day, an hour, a quarter of an hour, an hour.
     const fn valid_ms(self) -> u64 {
         match self {
             Self::Verify => 24 * 60 * 60 * 1_000,
             Self::Reset => 60 * 60 * 1_000,
+            #[cfg(feature = "passkeys")]
+            Self::Recover => 60 * 60 * 1_000,
             Self::Magic => 15 * 60 * 1_000,
         }
     }

@@ -4,9 +4,8 @@
 //! revoked token is dead on every server at once; nothing that matters lives in this process; and no answer or time
 //! tells a stranger which addresses are known, except where the protocol itself says so.
 //!
-//! Passkeys are not here: the library for them brings an RSA implementation that the house forbids (see `deny.toml`).
-//!
-//! Next: [`Account`] is what handlers take; `record` is what is kept; `routes` what is answered.
+//! Next: [`Account`] is what handlers take; `record` is what is kept; `routes` what is answered; `passkey`, behind a
+//! feature of its own, what stands in for passwords.
 
 pub(crate) mod admin;
 mod delete;
@@ -17,6 +16,8 @@ mod magic;
 mod mail;
 mod mailed;
 mod page;
+#[cfg(feature = "passkeys")]
+mod passkey;
 mod password;
 mod record;
 mod register;
@@ -111,6 +112,9 @@ pub(crate) struct Accounts {
     key: Key,
     hashing: Hashing,
     mailer: Arc<dyn Mailer>,
+    /// This server as browsers know it; `None` when its public address is none that they make passkeys for.
+    #[cfg(feature = "passkeys")]
+    party: Option<passkey::Party>,
     /// Where links in mails lead, without a slash at the end.
     public_url: String,
     quota_bytes: u64,
@@ -126,6 +130,8 @@ impl Accounts {
             key: Key::new(&settings.token_secret).ok_or(SettingsError::Secret)?,
             hashing: Hashing::new(settings.password_cost).ok_or(SettingsError::PasswordCost)?,
             mailer: Arc::clone(&settings.mailer),
+            #[cfg(feature = "passkeys")]
+            party: passkey::Party::new(&settings.public_url),
             public_url: settings.public_url.trim_end_matches('/').to_owned(),
             quota_bytes: settings.quota_bytes,
         })
@@ -151,7 +157,14 @@ impl Accounts {
     #[cfg(test)]
     pub(crate) async fn made_for_test(&self, now: Timestamp) -> LogKey {
         let (email, quota_bytes) = ("a@b.c".to_owned(), 1 << 20);
-        let new = record::NewAccount { email, password: None, verified: true, verify: None, quota_bytes };
+        let new = record::NewAccount {
+            email,
+            password: None,
+            passkeys: Vec::new(),
+            verified: true,
+            verify: None,
+            quota_bytes,
+        };
         let env = syncline::time::Env { now, entropy: [3; 32] };
         let made = self.records.create(new, env).await.expect("a store that works").expect("a new address");
         self.records.log(made.id)

@@ -21,6 +21,7 @@ pub(super) fn router() -> Router<SuperProductivity> {
         .route("/verify-email", get(html))
         .route("/reset-password", get(html))
         .route("/magic-login", get(html))
+        .route("/recover-passkey", get(html))
         .route("/account.js", get(script))
 }
 

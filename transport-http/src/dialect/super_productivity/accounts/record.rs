@@ -1,10 +1,10 @@
 //! An account as it is kept: one record of the bucket's system log, found by its number or by its address.
 //!
-//! What must always hold: an address names at most one account (it is a slot, taken and given up with the record); a
-//! number is never used twice (a counter record hands them out by compare and swap); every change is a compare and swap
-//! on the record, so whatever is good for one use is used once, with any number of servers.
+//! What must always hold: an address names at most one account, and so does a passkey (both are slots, taken and given up
+//! with the record); a number is never used twice (a counter record hands them out by compare and swap); every change is
+//! a compare and swap on the record, so whatever is good for one use is used once, with any number of servers.
 //!
-//! Next: `register`, `login`, `reset` and `magic` are the changes.
+//! Next: `register`, `login`, `reset`, `magic` and `passkey` are the changes.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -45,9 +45,27 @@ pub(crate) struct AccountRecord {
     pub(crate) reset: Option<Mailed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) magic: Option<Mailed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recover: Option<Mailed>,
+    /// Kept also by a server that was built without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) passkeys: Vec<Passkey>,
     /// Set when its data is going; the record goes last, so that an interrupted deletion can be finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleting: bool,
+}
+
+/// A passkey of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Passkey {
+    /// The credential's id, base64 for URLs without padding.
+    pub(crate) id: String,
+    pub(crate) made_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) used_at: Option<Timestamp>,
+    /// Its public key and counter, as the library that verifies it writes them.
+    pub(crate) key: serde_json::Value,
 }
 
 /// What a new account starts with.
@@ -55,6 +73,7 @@ pub(crate) struct AccountRecord {
 pub(crate) struct NewAccount {
     pub(crate) email: String,
     pub(crate) password: Option<String>,
+    pub(crate) passkeys: Vec<Passkey>,
     pub(crate) verified: bool,
     pub(crate) verify: Option<Mailed>,
     pub(crate) quota_bytes: u64,
@@ -98,6 +117,19 @@ impl Records {
         found.map(|(_, record)| read(&record)).transpose()
     }
 
+    /// The account that holds a passkey.
+    #[cfg(feature = "passkeys")]
+    pub(crate) async fn by_passkey(&self, id: &str) -> Result<Option<AccountRecord>, Refusal> {
+        let found = self.server.record_in_slot(self.bucket, passkey_slot(id)).await?;
+        found.map(|(_, record)| read(&record)).transpose()
+    }
+
+    /// Where the accounts are.
+    #[cfg(feature = "passkeys")]
+    pub(crate) const fn bucket(&self) -> BucketId {
+        self.bucket
+    }
+
     /// Accounts by number, after one.
     pub(crate) async fn list(&self, after: u64, limit: usize) -> Result<Vec<AccountRecord>, Refusal> {
         let after = account_key(after)?;
@@ -124,13 +156,15 @@ impl Records {
             verify: new.verify,
             reset: None,
             magic: None,
+            recover: None,
+            passkeys: new.passkeys,
             deleting: false,
         };
         let write = RecordWrite {
             key: account_key(id)?,
             expect: Expect::Absent,
             state: Some(written(&record)?),
-            take: vec![email_slot(&record.email)],
+            take: slots(&record),
             release: Vec::new(),
         };
         match self.server.write_record(self.bucket, write, again(env, "create", 0)).await? {
@@ -152,21 +186,27 @@ impl Records {
         for race in 0..RACES_MAX {
             let Some(current) = found else { return Ok(None) };
             let mut record = read(&current)?;
+            let before = slots(&record);
             let answer = match rule(&mut record) {
                 Change::Nothing(answer) => return Ok(Some(answer)),
                 Change::Keep(answer) => answer,
+            };
+            let after = slots(&record);
+            let not_in = |those: &[SlotKey], names: &[SlotKey]| {
+                names.iter().filter(|name| !those.contains(name)).cloned().collect::<Vec<_>>()
             };
             let write = RecordWrite {
                 key: key.clone(),
                 expect: Expect::Version(current.version),
                 state: Some(written(&record)?),
-                take: Vec::new(),
-                release: Vec::new(),
+                take: not_in(&before, &after),
+                release: not_in(&after, &before),
             };
             match self.server.write_record(self.bucket, write, again(env, "change", race)).await? {
                 RecordWritten::Done(_) => return Ok(Some(answer)),
                 RecordWritten::Moved(now) => found = now,
-                RecordWritten::SlotTaken(_) => return Err(internal("a change without names met a taken one")),
+                // Whoever comes back finds out before the change.
+                RecordWritten::SlotTaken(_) => return Err(busy()),
             }
         }
         Err(busy())
@@ -184,7 +224,7 @@ impl Records {
                 expect: Expect::Version(current.version),
                 state: None,
                 take: Vec::new(),
-                release: vec![email_slot(&read(&current)?.email)],
+                release: slots(&read(&current)?),
             };
             match self.server.write_record(self.bucket, write, again(env, "remove", race)).await? {
                 RecordWritten::Done(_) => return Ok(()),
@@ -242,6 +282,18 @@ fn account_key(id: u64) -> Result<EntityKey, Refusal> {
 
 fn email_slot(email: &str) -> SlotKey {
     SlotKey([b"sp/email/", email.as_bytes()].concat().into())
+}
+
+/// A digest: ids may be long.
+fn passkey_slot(id: &str) -> SlotKey {
+    let digest = Digest::of(&[b"syncline/sp/passkey\0", id.as_bytes()]);
+    SlotKey([&b"sp/passkey/"[..], digest.as_bytes()].concat().into())
+}
+
+/// The names that are an account's own.
+fn slots(record: &AccountRecord) -> Vec<SlotKey> {
+    let passkeys = record.passkeys.iter().map(|passkey| passkey_slot(&passkey.id));
+    [email_slot(&record.email)].into_iter().chain(passkeys).collect()
 }
 
 fn read(record: &Record) -> Result<AccountRecord, Refusal> {

@@ -23,6 +23,7 @@ impl Accounts {
                 let new = NewAccount {
                     email: email.to_owned(),
                     password: Some(password),
+                    passkeys: Vec::new(),
                     verified: false,
                     verify: Some(kept),
                     quota_bytes: self.quota_bytes,
@@ -35,8 +36,9 @@ impl Accounts {
                     if record.verified || record.deleting {
                         return Change::Nothing(None);
                     }
-                    // An earlier link would confirm a password that somebody else may have chosen.
+                    // An earlier link would confirm a password or passkey that somebody else may have chosen.
                     record.password = Some(password.clone());
+                    record.passkeys.clear();
                     record.verify = Some(kept.clone());
                     Change::Keep(Some(id))
                 });
@@ -61,7 +63,7 @@ impl Accounts {
         Ok(checked.await?.unwrap_or(Returned::Unknown))
     }
 
-    fn verification_letter(&self, email: &str, token: &str) -> Letter {
+    pub(super) fn verification_letter(&self, email: &str, token: &str) -> Letter {
         Letter {
             to: email.to_owned(),
             subject: "Confirm your address".into(),

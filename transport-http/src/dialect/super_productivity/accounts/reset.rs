@@ -52,12 +52,15 @@ impl Accounts {
                 return Change::Nothing(checked);
             }
             record.password = Some(password.clone());
-            // Whoever read the mail has the address.
-            record.verified = true;
+            if !record.verified {
+                // Whoever read the mail has the address; whoever sent a passkey for it may not.
+                record.verified = true;
+                record.passkeys.clear();
+            }
             record.token_version += 1;
             record.failures = 0;
             record.locked_until = None;
-            (record.verify, record.reset, record.magic) = (None, None, None);
+            (record.verify, record.reset, record.magic, record.recover) = (None, None, None, None);
             Change::Keep(checked)
         });
         Ok(changed.await?.unwrap_or(Returned::Unknown))

@@ -24,11 +24,11 @@ use crate::server::env;
 /// Characters of a password that somebody chooses.
 const PASSWORD_CHARS_MIN: usize = 12;
 
-type Answer = Result<Response, Refused>;
+pub(super) type Answer = Result<Response, Refused>;
 
 /// The routes of this file, and the page that mails lead to.
 pub(crate) fn router() -> Router<SuperProductivity> {
-    Router::new()
+    let router = Router::new()
         .route("/api/register", post(register))
         .route("/api/verify-email", post(verify_email))
         .route("/api/login", post(login))
@@ -38,7 +38,10 @@ pub(crate) fn router() -> Router<SuperProductivity> {
         .route("/api/login/magic-link/verify", post(magic_login))
         .route("/api/replace-token", post(replace_token))
         .route("/api/account", delete(delete_account))
-        .merge(page::router())
+        .merge(page::router());
+    #[cfg(feature = "passkeys")]
+    let router = router.merge(super::passkey::router());
+    router
 }
 
 /// Any JSON object.
@@ -46,7 +49,7 @@ pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     json_text(status, body.to_string().into())
 }
 
-fn message(status: StatusCode, text: &str) -> Answer {
+pub(super) fn message(status: StatusCode, text: &str) -> Answer {
     Ok(answer(status, &json!({ "message": text })))
 }
 
@@ -54,7 +57,7 @@ fn refuse(status: StatusCode, text: &str) -> Answer {
     Err(Refused::error(status, text))
 }
 
-fn signed_in(who: &SignedIn) -> Answer {
+pub(super) fn signed_in(who: &SignedIn) -> Answer {
     let body = json!({ "token": who.token, "user": { "id": who.id, "email": who.email } });
     Ok(answer(StatusCode::OK, &body))
 }

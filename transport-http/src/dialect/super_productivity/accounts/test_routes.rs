@@ -59,7 +59,7 @@ async fn create_user(State(state): State<SuperProductivity>, headers: HeaderMap,
     } else {
         let password = Some(accounts.hashing.hash(&password).await?);
         let quota_bytes = accounts.quota_bytes;
-        let new = NewAccount { email, password, verified: true, verify: None, quota_bytes };
+        let new = NewAccount { email, password, passkeys: Vec::new(), verified: true, verify: None, quota_bytes };
         let made = accounts.records.create(new, env::env()?).await?;
         made.ok_or_else(|| Refused::error(StatusCode::CONFLICT, "Created by somebody else at the same time"))?
     };
