@@ -92,6 +92,26 @@ pub const SOCKET_FRAME_BYTES_MAX: usize = 64 << 10;
 /// Requests served at once by one process; more are refused with "busy".
 pub const REQUESTS_AT_ONCE_MAX: usize = 512;
 
+// ── A client's conversation ─────────────────────────────────────────────────────────────────────────
+
+/// A client asks for news this often even if no wake came: wakes are hints and may get lost.
+pub const CLIENT_POLL_MS: u64 = 30_000;
+/// The longest wait after a first failure; it doubles with every further one.
+pub const CLIENT_BACKOFF_MS_MIN: u64 = 1_000;
+/// The longest wait after any number of failures.
+pub const CLIENT_BACKOFF_MS_MAX: u64 = 30_000;
+/// The shortest wait before a client asks again for what an operator must mend.
+pub const CLIENT_OPERATOR_RETRY_MS_MIN: u64 = 30_000;
+/// The longest such wait.
+pub const CLIENT_OPERATOR_RETRY_MS_MAX: u64 = 300_000;
+/// What a server asks a client to wait counts for at most this: a wrong number must not silence a device.
+pub const CLIENT_RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// Pushes in a row without any effect, after which a client waits like after a failure. Halving a full batch down to one
+/// op takes ten.
+pub const CLIENT_IDLE_PUSHES_MAX: u32 = 16;
+/// Times a client begins anew after a gap without a pause; servers that contradict each other would never let it end.
+pub const CLIENT_RECOVERIES_MAX: u32 = 4;
+
 // ── The timeout ladder of seed 001: each outer one exceeds the inner ────────────────────────────────
 
 /// A store transaction.
@@ -116,6 +136,11 @@ const _: () = {
     assert!(CLIENT_REQUEST_TIMEOUT_S < CLIENT_SYNC_TIMEOUT_S);
     assert!(SLOW_REQUEST_S < STORE_TIMEOUT_S);
     assert!(POOL_WAIT_S < STORE_TIMEOUT_S);
+    // A failing server is asked no more often than a working one is polled, in the long run.
+    assert!(CLIENT_BACKOFF_MS_MIN < CLIENT_BACKOFF_MS_MAX && CLIENT_BACKOFF_MS_MAX <= CLIENT_POLL_MS);
+    assert!(CLIENT_OPERATOR_RETRY_MS_MIN < CLIENT_OPERATOR_RETRY_MS_MAX);
+    // Halving never looks like a loop.
+    assert!(BATCH_OPS_MAX.ilog2() < CLIENT_IDLE_PUSHES_MAX);
     // A batch that was accepted can be read back, and a body that carries it fits.
     assert!(FULL_STATE_BYTES_MAX < BATCH_BYTES_MAX);
     assert!(OP_PAYLOAD_BYTES_MAX < FULL_STATE_BYTES_MAX);

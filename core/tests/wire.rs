@@ -14,6 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::num::NonZeroU32;
 use syncline::access::{Access, Bearer};
 use syncline::arbitrary::{cursor, op, timestamp};
 use syncline::call::{ErrorCode, Page, PageOp, Push, Pushed, Refusal};
@@ -202,6 +203,9 @@ fn every_json_body_is_as_agreed() {
     let again = check("problem", &ProblemJson::of(&refusal)).read().expect("a known code");
     let said = |refusal: &Refusal| (refusal.code, refusal.detail.clone(), refusal.end, refusal.index);
     assert_eq!(said(&again), said(&refusal));
+    let busy = ProblemJson::of(&Refusal::new(ErrorCode::Busy, "for people").with_retry_after(1_500));
+    assert_eq!(busy.retry_after_s, Some(2), "whole seconds, never fewer than said");
+    assert_eq!(busy.read().expect("a known code").retry_after_ms, NonZeroU32::new(2_000));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Why a call was not answered: a stable code, what to do about it, and a sentence for people.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::oplog::{Gap, LogBounds};
@@ -165,6 +166,9 @@ pub struct Refusal {
     pub end: Option<Cursor>,
     /// Which op of a batch, counted from 0, when one was the problem.
     pub index: Option<usize>,
+    /// Milliseconds a caller waits at least before it asks again, when the server said so. 32 bits keep a refusal small
+    /// enough to be returned by value.
+    pub retry_after_ms: Option<NonZeroU32>,
     /// What the store met. For the server's own log; never sent.
     pub source: Option<Arc<StoreError>>,
 }
@@ -173,13 +177,20 @@ impl Refusal {
     /// A refusal with a sentence for people.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), end: None, index: None, source: None }
+        Self { code, detail: detail.into(), end: None, index: None, retry_after_ms: None, source: None }
     }
 
     /// With the op that was the problem.
     #[must_use]
     pub const fn at_op(mut self, index: usize) -> Self {
         self.index = Some(index);
+        self
+    }
+
+    /// With the time in milliseconds to wait at least: 0 is none, and more than 49 days are 49 days.
+    #[must_use]
+    pub fn with_retry_after(mut self, ms: u64) -> Self {
+        self.retry_after_ms = NonZeroU32::new(u32::try_from(ms).unwrap_or(u32::MAX));
         self
     }
 

@@ -62,6 +62,15 @@ const ELSEWHERE: &[&str] = &[
     "STORE_TIMEOUT_S",
     "POOL_WAIT_S",
     "RECEIPT_KEPT_MS",
+    // core/tests/session
+    "CLIENT_POLL_MS",
+    "CLIENT_BACKOFF_MS_MIN",
+    "CLIENT_BACKOFF_MS_MAX",
+    "CLIENT_OPERATOR_RETRY_MS_MIN",
+    "CLIENT_OPERATOR_RETRY_MS_MAX",
+    "CLIENT_RETRY_AFTER_MS_MAX",
+    "CLIENT_IDLE_PUSHES_MAX",
+    "CLIENT_RECOVERIES_MAX",
     // core/tests/server/snapshot.rs, with a thousand ops on each side
     "SNAPSHOT_STALE_OPS",
 ];

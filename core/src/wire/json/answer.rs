@@ -413,7 +413,10 @@ impl ProblemJson {
             detail: refusal.detail.clone(),
             code: name.to_owned(),
             advice: refusal.code.advice().name().to_owned(),
-            retry_after_s: (refusal.code.advice() == crate::call::Advice::Retry).then_some(1),
+            retry_after_s: match refusal.retry_after_ms {
+                Some(ms) => Some(ms.get().div_ceil(1_000)),
+                None => (refusal.code.advice() == crate::call::Advice::Retry).then_some(1),
+            },
             end: refusal.end,
             index: refusal.index,
         }
@@ -425,6 +428,7 @@ impl ProblemJson {
         let mut refusal = Refusal::new(ErrorCode::from_name(&self.code)?, self.detail);
         refusal.end = self.end;
         refusal.index = self.index;
-        Some(refusal)
+        let retry_after_ms = self.retry_after_s.map_or(0, |s| u64::from(s) * 1_000);
+        Some(refusal.with_retry_after(retry_after_ms))
     }
 }
