@@ -146,6 +146,27 @@ fn a_note_is_no_op_and_needs_its_log() {
 }
 
 #[test]
+fn a_forgotten_note_is_gone_and_a_record_is_no_note() {
+    run(async {
+        let (store, server) = server();
+        let system = syncline::LogKey { bucket: BUCKET, log: syncline::LogId::SYSTEM };
+        assert_eq!(server.forget_notes(system, vec![entity_key("sys.thing", 1)]).await.unwrap(), 0, "no log yet");
+        server.write_record(BUCKET, write(1, Expect::Any, Some("a record")), env(1)).await.unwrap();
+        for entity in [2, 3] {
+            assert!(server.note(system, entity_key("sys.thing", entity), Bytes::from_static(b"now")).await.unwrap());
+        }
+        let keys = [1, 2, 2, 9].map(|entity| entity_key("sys.thing", entity));
+        assert_eq!(server.forget_notes(system, keys.to_vec()).await.unwrap(), 1, "one of them was a note");
+        let left = server.notes(system, &keys[0].collection, None, 10).await.unwrap();
+        assert_eq!(left.iter().map(|(key, _)| key.entity.as_bytes()[0]).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(server.record(BUCKET, &keys[0]).await.unwrap().unwrap().version, Seq::FIRST);
+        assert_eq!(all_ops(&*store, system).await.len(), 1);
+        let refused = server.forget_notes(system, vec![entity_key("causal", 1)]).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Malformed);
+    });
+}
+
+#[test]
 fn nothing_is_pruned_that_no_full_state_stands_in_for() {
     run(async {
         let (store, server) = server();

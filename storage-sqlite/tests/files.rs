@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use support::*;
-use syncline::oplog::Gap;
+use syncline::decide::{Choice, LogWrites, Reads, Scope};
+use syncline::oplog::{Gap, LogBounds};
 use syncline::seq::Cursor;
-use syncline::store::{PageLimit, Store, StoreErrorKind};
+use syncline::store::{PageLimit, Store, StoreErrorKind, StoreExt};
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -117,6 +118,26 @@ fn fault_s15_a_log_that_contradicts_its_row_takes_no_writes_and_others_go_on() {
         assert_eq!(push(&store, log(1), vec![op(11)]).unwrap_err().kind(), StoreErrorKind::Corrupt, "{damage}");
         assert_eq!(push(&store, log(2), vec![op(2)]).unwrap().seq, seq(2), "{damage}");
     }
+}
+
+/// What is forgotten need not be sound: a replica whose copy was damaged takes a new one.
+#[test]
+fn a_log_that_lost_its_end_can_be_begun_anew() {
+    let (_folder, path) = folder();
+    filled(&path, 3);
+    let kept = pull_all(&open(&path), log(1));
+    Connection::open(&path).unwrap().execute("DELETE FROM op WHERE seq >= 2", []).unwrap();
+    let store = open(&path);
+    assert_eq!(store.contradictions(), [log(1)]);
+    let whole = block_on(store.bounds(log(1))).unwrap().unwrap();
+    let anew = LogBounds { first: seq(3), base: kept[1].anchor, ..whole };
+    let writes = LogWrites { ops: kept[2..].to_vec(), ..LogWrites::anew(log(1), anew) };
+    let rule = move |_: &_| Choice::Done((), Some(writes.clone().alone()));
+    block_on(store.decide(Scope::log(log(1), Reads::default()), rule)).unwrap();
+    drop(store);
+    let store = open(&path);
+    assert_eq!(store.contradictions(), []);
+    assert_eq!(pull(&store, log(1), kept[1].cursor()).unwrap(), Ok(kept[2..].to_vec()));
 }
 
 #[test]

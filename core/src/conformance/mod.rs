@@ -22,6 +22,7 @@ pub mod pages;
 pub mod prune;
 pub mod race;
 pub mod receipts;
+mod rewrite;
 pub mod snapshots;
 pub mod support;
 pub mod verdicts;

@@ -10,21 +10,23 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::author::{Author, entity_subject};
+use super::rewrite::{Rewrite, rewrite};
 use super::support::{env, schema};
 use crate::clock::VectorClock;
-use crate::decide::{self, DeleteLog, Reads, Scope, Upload, Uploaded};
+use crate::decide::{self, Choice, DeleteLog, LogWrites, Reads, Scope, Upload, Uploaded};
 use crate::id::{BucketId, LogId, LogKey, RequestId};
 use crate::oplog::{Collection, Draft, FullStateKind, LogState, Op, OpKind, Payload, Precondition, Subject};
 use crate::seq::{Cursor, Seq};
-use crate::store::{MemoryStore, PageLimit, Store, StoreExt};
+use crate::store::{MemoryStore, PageLimit, Store, StoreErrorKind, StoreExt};
 
 const RUNS: u32 = 48;
-const COLLECTIONS: [&str; 4] = ["causal", "merge", "precondition", "append"];
+pub(super) const COLLECTIONS: [&str; 4] = ["causal", "merge", "precondition", "append"];
 
 #[derive(Debug, Clone)]
 enum Command {
     Push { ops: Vec<OpPlan>, atomic: bool, request: Option<u8>, cursor: Option<u64> },
     Repeat(usize),
+    Rewrite(Rewrite),
     Delete,
 }
 
@@ -56,7 +58,12 @@ fn op_plan() -> impl Strategy<Value = OpPlan> {
 fn command() -> impl Strategy<Value = Command> {
     let push = (vec(op_plan(), 1..6), any::<bool>(), prop::option::of(0..6_u8), prop::option::of(0..12_u64))
         .prop_map(|(ops, atomic, request, cursor)| Command::Push { ops, atomic, request, cursor });
-    prop_oneof![8 => push, 2 => (0..8_usize).prop_map(Command::Repeat), 1 => Just(Command::Delete)]
+    prop_oneof![
+        8 => push,
+        2 => (0..8_usize).prop_map(Command::Repeat),
+        2 => rewrite().prop_map(Command::Rewrite),
+        1 => Just(Command::Delete),
+    ]
 }
 
 /// The executable specification decides.
@@ -113,6 +120,11 @@ async fn agree(store: &dyn Store, log: LogKey, plan: &[Command]) -> Result<(), S
                     same_answer(store, &model, &upload.clone(), at).await?;
                 }
             }
+            Command::Rewrite(rewrite) => {
+                if let Some(writes) = rewrite.writes(&model, log).await {
+                    same_outcome(store, &model, &writes).await?;
+                }
+            }
             Command::Delete => delete_both(store, &model, log).await,
         }
         same_log(store, &model, log).await.map_err(|fault| format!("step {step}: {fault}"))?;
@@ -163,6 +175,17 @@ async fn same_answer(store: &dyn Store, model: &MemoryStore, upload: &Upload, at
     if ours == expected { Ok(()) } else { Err(format!("answered {ours:?}, expected {expected:?}")) }
 }
 
+async fn put(store: &dyn Store, writes: &LogWrites) -> Option<StoreErrorKind> {
+    let (scope, writes) = (Scope::log(writes.log, Reads::default()), writes.clone());
+    let outcome = store.decide(scope, move |_| Choice::Done((), Some(writes.clone().alone()))).await;
+    outcome.err().map(|error| error.kind())
+}
+
+async fn same_outcome(store: &dyn Store, model: &MemoryStore, writes: &LogWrites) -> Result<(), String> {
+    let (ours, expected) = (put(store, writes).await, put(model, writes).await);
+    if ours == expected { Ok(()) } else { Err(format!("{writes:?} ended with {ours:?}, expected {expected:?}")) }
+}
+
 async fn delete_both(store: &dyn Store, model: &MemoryStore, log: LogKey) {
     let Some(bounds) = model.bounds(log).await.expect("bounds") else { return };
     let delete = DeleteLog { log, seen: bounds.end() };
@@ -190,6 +213,11 @@ async fn same_log(store: &dyn Store, model: &MemoryStore, log: LogKey) -> Result
         if ours != expected {
             return Err(format!("heads of {name:?} are {ours:?}, expected {expected:?}"));
         }
+    }
+    let ours = store.snapshot(log, Seq::MAX).await.map_err(|error| error.to_string())?;
+    let expected = model.snapshot(log, Seq::MAX).await.map_err(|error| error.to_string())?;
+    if ours != expected {
+        return Err(format!("the snapshot is {ours:?}, expected {expected:?}"));
     }
     Ok(())
 }

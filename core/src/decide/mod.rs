@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use admin::{DeleteLog, Deleted, create_log, delete_log, keep_snapshot, mark_damaged};
 pub use prune::{Prune, Pruned, prune};
-pub use record::{Expect, Record, RecordWrite, RecordWritten, record_of, set_note, write_record};
+pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};

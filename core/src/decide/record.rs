@@ -4,9 +4,11 @@
 //! and swap, so that any number of servers may change it. A *note* (when a device was last seen) is a head without an
 //! op: the last writer wins and nothing is kept of the one before.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
-use super::{Choice, LogWrites, Reads, SlotKey, View};
+use super::{Choice, Forget, LogWrites, Reads, SlotKey, View};
 use crate::clock::VectorClock;
 use crate::id::{BucketId, LogId, LogKey, OpId, ReplicaId};
 use crate::oplog::{
@@ -14,6 +16,9 @@ use crate::oplog::{
 };
 use crate::seq::{Origin, Seq};
 use crate::time::{Env, Hlc};
+
+/// The op of a note: none.
+const NO_OP: OpId = OpId::from_bytes([0; 16]);
 
 /// A record as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,11 +164,26 @@ pub fn set_note(log: LogKey, key: &EntityKey, state: &Bytes, view: &View) -> Cho
     };
     let head = Head {
         version: bounds.last,
-        op: OpId::from_bytes([0; 16]),
+        op: NO_OP,
         replica: ReplicaId::SERVER,
         clock: VectorClock::new(),
         state: HeadState::Live(Some(state.clone())),
     };
     let writes = LogWrites { heads: vec![(key.clone(), head)], ..LogWrites::new(log, bounds) };
     Choice::Done(true, Some(writes.alone()))
+}
+
+/// Forgets notes of a log, as if they had never been; how many there were. A head that an op made is no note and stays.
+/// Needs the heads of these keys in its reads.
+#[must_use]
+pub fn forget_notes(log: LogKey, keys: &[EntityKey], view: &View) -> Choice<usize> {
+    let seen = view.log(log);
+    let is_note = |key: &&EntityKey| seen.heads.get(*key).is_some_and(|head| head.op == NO_OP);
+    let gone: BTreeSet<EntityKey> = keys.iter().filter(is_note).cloned().collect();
+    let Some(bounds) = seen.bounds.clone().filter(|_| !gone.is_empty()) else {
+        return Choice::Done(0, None);
+    };
+    let count = gone.len();
+    let forget = Forget::Heads(gone.into_iter().collect());
+    Choice::Done(count, Some(LogWrites { forget, ..LogWrites::new(log, bounds) }.alone()))
 }

@@ -9,8 +9,10 @@ mod arbitrate;
 mod bounds;
 mod change;
 mod draft;
+mod fields;
 mod gap;
 mod head;
+mod object;
 mod op;
 mod payload;
 mod reducer;
@@ -23,6 +25,7 @@ pub use arbitrate::{ConflictPolicy, Ruling, arbitrate};
 pub use bounds::{FullStateMark, LogBounds};
 pub use change::{Change, Stamp};
 pub use draft::{Draft, DraftError};
+pub use fields::Fields;
 pub use gap::Gap;
 pub use head::{Head, HeadState};
 pub use op::{

@@ -183,7 +183,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 }
 
 /// A key as it stands in the text; only one with escapes is copied.
-struct Key<'de>(Cow<'de, str>);
+pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

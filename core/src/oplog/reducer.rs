@@ -6,13 +6,12 @@
 //!
 //! Where next: [`Change`], what a reducer is given; [`LogState`](super::LogState), the state of a whole log.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::change::Change;
+use super::object::{self, Object};
 use super::op::OpKind;
 use super::payload::Payload;
 use crate::codec::Writer;
@@ -73,7 +72,7 @@ pub enum Remainder {
 
 /// The state is the payload of the last op; a delete removes it.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_structs, reason = "a name for a rule; it has nothing to set")]
 pub struct Replace;
 
 impl Reducer for Replace {
@@ -91,32 +90,32 @@ impl Reducer for Replace {
 /// objects are replaced whole, `null` is a value like any other, and every field keeps the text its author wrote;
 /// fields stand in byte order, so equal states have equal bytes.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_structs, reason = "a name for a rule; it has nothing to set")]
 pub struct JsonMerge;
-
-type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 impl Reducer for JsonMerge {
     fn reduce(&self, state: &mut Option<Vec<u8>>, change: &Change<'_>) -> Result<(), ReduceError> {
-        const UNFIT: ReduceError = ReduceError::Unfit("a JSON object");
         if change.kind == OpKind::Delete {
             *state = None;
             return Ok(());
         }
-        let new: Fields<'_> = serde_json::from_slice(readable(change.payload)?).map_err(|_| UNFIT)?;
-        let old = state.as_deref().unwrap_or(b"{}");
-        let mut fields: Fields<'_> = serde_json::from_slice(old).map_err(|_| UNFIT)?;
-        fields.extend(new);
-        let merged = serde_json::to_vec(&fields).map_err(|_| UNFIT)?;
+        let new = Object::read(readable(change.payload)?)?;
+        let mut object = Object::read(state.as_deref().unwrap_or(b"{}"))?;
+        object.0.extend(new.0);
+        let merged = object.write()?;
         *state = Some(merged);
         Ok(())
+    }
+
+    fn remainder(&self, older: (OpKind, &Payload), newer: (OpKind, &Payload)) -> Remainder {
+        object::remainder(older, newer)
     }
 }
 
 /// The state is every payload in order, each behind its varint length: for content whose merging is its readers'
 /// business. It grows with its ops.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_structs, reason = "a name for a rule; it has nothing to set")]
 pub struct History;
 
 impl Reducer for History {

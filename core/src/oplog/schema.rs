@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::arbitrate::ConflictPolicy;
+use super::fields::Fields;
 use super::op::Collection;
 use super::reducer::{History, JsonMerge, Reducer, Replace};
 
@@ -28,6 +29,13 @@ impl Rules {
         };
         Self { policy, reducer }
     }
+
+    /// What an app that writes offline wants unless it knows better: every op is accepted, and of each field of an
+    /// entity the newest edit wins ([`Fields`]). Nobody's edit is refused for another's; what lost stays in the log.
+    #[must_use]
+    pub fn fields() -> Self {
+        Self { policy: ConflictPolicy::Merge, reducer: Arc::new(Fields) }
+    }
 }
 
 /// How strictly authors' counters are held.
@@ -42,13 +50,19 @@ pub enum Counters {
     Open,
 }
 
-/// The rules of every collection of a log.
+/// The rules of every collection of a log. The default is [`Rules::fields`] for all of them.
 #[derive(Debug, Clone)]
 pub struct Schema {
     collections: BTreeMap<Collection, Rules>,
     otherwise: Rules,
     counters: Counters,
     version_max: u32,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self::new(Rules::fields())
+    }
 }
 
 impl Schema {

@@ -78,7 +78,8 @@ impl LogState {
         self.entities.get(key).map(Vec::as_slice)
     }
 
-    /// Entities that exist, in key order.
+    /// Entities that have a state, in key order. Some reducers keep one of a deleted entity: what a reader sees is for
+    /// [`Reducer::view`](super::Reducer::view) to say.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &[u8])> {
         self.entities.iter().map(|(key, state)| (key, state.as_slice()))
     }

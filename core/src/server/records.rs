@@ -87,6 +87,20 @@ impl Server {
         self.store.decide(Scope::log(log, Reads::default()), rule).await.map_err(refuse_store)
     }
 
+    /// Forgets notes of a log; how many of them there were. What is no note stays, and what is absent is no error.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Malformed`] for a collection that is not the engine's, else the store's failure: for more than
+    /// [`DECISION_READS_MAX`](crate::limits::DECISION_READS_MAX) keys too.
+    pub async fn forget_notes(&self, log: LogKey, keys: Vec<EntityKey>) -> Result<usize, Refusal> {
+        if !keys.iter().all(|key| key.collection.is_system()) {
+            return Err(Refusal::new(ErrorCode::Malformed, "a note's collection begins with sys."));
+        }
+        let reads = Reads { heads: keys.clone(), ..Reads::default() };
+        let rule = move |view: &decide::View| decide::forget_notes(log, &keys, view);
+        self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)
+    }
+
     /// The notes of one collection of a log in id order, after one.
     ///
     /// # Errors

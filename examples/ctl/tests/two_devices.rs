@@ -1,86 +1,22 @@
 //! The real programs over a real socket: what an operator types on the first day, and what they rely on later.
-//!
-//! The server runs on a free port with its data in a temporary folder; every command is a process of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod common;
+
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::{ANYWHERE, Server, TOKEN};
 use serde_json::Value;
 
-const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
 const LONG: Duration = Duration::from_secs(60);
 
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data: &Path, listen: &str) -> Self {
-        let ctl = PathBuf::from(env!("CARGO_BIN_EXE_syncline-ctl"));
-        let program = ctl.with_file_name("syncline-server");
-        assert!(program.exists(), "{} is not built: run ./test, or cargo build -p syncline-server", program.display());
-        let mut child = Command::new(program)
-            .arg("--data")
-            .arg(data)
-            .args(["--listen", listen])
-            .env("SYNCLINE_ADMIN_TOKEN", TOKEN)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
-        let url = line.trim().strip_prefix("listening on ").expect("the server listens").to_owned();
-        Self { child, url }
-    }
-
-    fn address(&self) -> &str {
-        self.url.strip_prefix("http://").expect("an address")
-    }
-
-    fn command(&self, token: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline-ctl"));
-        command.args(arguments).env("SYNCLINE_SERVER", &self.url).env("SYNCLINE_TOKEN", token);
-        command.env_remove("SYNCLINE_BUCKET");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(TOKEN, arguments).stdin(Stdio::null()).output().expect("the command runs")
-    }
-
-    /// What a command writes that does everything it was asked for.
-    fn done(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-
-    /// The sentence a command ends with that does not.
-    fn fault(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
-        assert!(output.stdout.is_empty(), "{arguments:?} wrote data all the same");
-        String::from_utf8(output.stderr).expect("UTF-8")
-    }
-
-    fn edit(&self, log: &str, device: &str, json: &str) -> Value {
-        let edit = ["edit", log, "--device", device, "--collection", "tasks", "--name", "groceries", "--json", json];
-        serde_json::from_str(&self.done(&edit)).expect("JSON")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn edit(server: &Server, log: &str, device: &str, json: &str) -> Value {
+    let edit = ["edit", log, "--device", device, "--collection", "tasks", "--name", "groceries", "--json", json];
+    serde_json::from_str(&server.done(&edit)).expect("JSON")
 }
 
 /// Lines of a process that goes on, each waited for at most so long.
@@ -101,18 +37,18 @@ fn end_of(server: &Server, log: &str) -> Value {
 #[test]
 fn two_devices_exchange_edits_and_a_follower_sees_them_come() {
     let data = tempfile::tempdir().expect("a folder");
-    let server = Server::start(data.path(), "127.0.0.1:0");
+    let server = Server::start(data.path(), ANYWHERE, &[]);
     let log = server.done(&["log", "create"]);
     let log = log.trim();
-    assert_eq!(server.edit(log, "laptop", "{\"title\":\"buy milk\"}")["seq"], 1);
+    assert_eq!(edit(&server, log, "laptop", "{\"title\":\"buy milk\"}")["seq"], 1);
 
     let mut follower = server.command(TOKEN, &["pull", log, "--follow"]);
-    let mut follower = follower.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the follower starts");
+    let mut follower = follower.stdout(Stdio::piped()).spawn().expect("the follower starts");
     let lines = lines_of(follower.stdout.take().expect("piped"));
     assert_eq!(lines.recv_timeout(LONG).expect("what was there")["seq"], 1);
     // Half a minute later it would ask by itself: in time means that it was woken.
     for (seq, device) in [(2, "phone"), (3, "laptop"), (4, "phone")] {
-        assert_eq!(server.edit(log, device, "{\"done\":true}")["verdict"], "accepted");
+        assert_eq!(edit(&server, log, device, "{\"done\":true}")["verdict"], "accepted");
         let line = lines.recv_timeout(Duration::from_secs(20)).expect("a wake");
         assert_eq!((&line["seq"], &line["op"]["payload"]["json"]["done"]), (&seq.into(), &true.into()));
     }
@@ -125,19 +61,18 @@ fn two_devices_exchange_edits_and_a_follower_sees_them_come() {
 #[test]
 fn fault_a_killed_server_and_a_repeated_push_lose_and_double_nothing() {
     let data = tempfile::tempdir().expect("a folder");
-    let mut server = Server::start(data.path(), "127.0.0.1:0");
+    let mut server = Server::start(data.path(), ANYWHERE, &[]);
     let from = server.done(&["log", "create"]);
     for number in 1..=3 {
-        server.edit(from.trim(), "laptop", &format!("{{\"n\":{number}}}"));
+        edit(&server, from.trim(), "laptop", &format!("{{\"n\":{number}}}"));
     }
     let file = data.path().join("ops.jsonl");
     std::fs::write(&file, server.done(&["pull", from.trim()])).expect("written");
     let (to, file) = (server.done(&["log", "create"]), file.display().to_string());
     let first = server.done(&["push", to.trim(), &file]);
     let address = server.address().to_owned();
-    server.child.kill().expect("killed");
-    server.child.wait().expect("reaped");
-    server = Server::start(data.path(), &address);
+    server.kill();
+    server = Server::start(data.path(), &address, &[]);
     assert_eq!(server.done(&["push", to.trim(), &file]), first, "the first answer, remembered");
     assert_eq!(end_of(&server, to.trim())["seq"], 3);
     server.done(&["verify", to.trim()]);
@@ -146,11 +81,11 @@ fn fault_a_killed_server_and_a_repeated_push_lose_and_double_nothing() {
 #[test]
 fn a_log_survives_export_deletion_and_import_and_a_tampered_export_does_not_get_in() {
     let data = tempfile::tempdir().expect("a folder");
-    let server = Server::start(data.path(), "127.0.0.1:0");
+    let server = Server::start(data.path(), ANYWHERE, &[]);
     let log = server.done(&["log", "create"]);
     let log = log.trim();
     for (device, json) in [("laptop", "{\"title\":\"buy milk\"}"), ("phone", "{\"done\":true}")] {
-        server.edit(log, device, json);
+        edit(&server, log, device, json);
     }
     let file = data.path().join("log.jsonl").display().to_string();
     server.done(&["export", log, &file]);
@@ -178,7 +113,7 @@ fn a_log_survives_export_deletion_and_import_and_a_tampered_export_does_not_get_
 #[test]
 fn a_token_opens_what_it_is_for_until_it_is_revoked() {
     let data = tempfile::tempdir().expect("a folder");
-    let server = Server::start(data.path(), "127.0.0.1:0");
+    let server = Server::start(data.path(), ANYWHERE, &[]);
     let (own, other) = (server.done(&["log", "create"]), server.done(&["log", "create"]));
     let created = server.run(&["token", "create", "--name", "phone", "--log", own.trim(), "--expires-in", "1h"]);
     let token = String::from_utf8(created.stdout).expect("UTF-8");

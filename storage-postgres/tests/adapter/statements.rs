@@ -1,8 +1,9 @@
 //! Work is counted in statements, not in seconds: it must depend on the call and never on the log behind it.
 
 use syncline::Seq;
-use syncline::conformance::author::Author;
-use syncline::conformance::support::{log, push, requested, upload};
+use syncline::conformance::author::{Author, entity_key};
+use syncline::conformance::support::{log, push, requested, upload, write};
+use syncline::decide::Forget;
 use syncline::store::{PageLimit, Store as _};
 use syncline_storage_postgres::PostgresStore;
 
@@ -51,4 +52,20 @@ async fn a_log_is_made_with_one_statement_more() {
     let batch = ops(&mut Author::new(1), 100);
     // Queue for making it, no read of what is not there, insert its row.
     assert_eq!(counted(&store, push(&store, log(1), &batch)).await.1, PUSH + 1);
+}
+
+#[tokio::test]
+async fn forgetting_heads_takes_one_statement_more_whatever_their_number() {
+    let (store, _) = fresh().await;
+    push(&store, log(1), &ops(&mut Author::new(1), 300)).await;
+    let plain = counted(&store, write(&store, log(1), |_, _| {})).await.1;
+    for count in [1, 2, 250] {
+        let gone: Vec<_> = (0..count).map(|entity| entity_key("merge", entity)).collect();
+        let forget = write(&store, log(1), move |_, writes| writes.forget = Forget::Heads(gone.clone()));
+        assert_eq!(counted(&store, forget).await.1, plain + 1, "{count} heads");
+    }
+    let all = write(&store, log(1), |_, writes| writes.forget = Forget::AllHeads);
+    assert_eq!(counted(&store, all).await.1, plain + 1);
+    let none = write(&store, log(1), |_, writes| writes.forget = Forget::Heads(Vec::new()));
+    assert_eq!(counted(&store, none).await.1, plain);
 }

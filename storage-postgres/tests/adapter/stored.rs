@@ -3,8 +3,10 @@
 use sqlx::{Connection as _, PgConnection};
 use syncline::Seq;
 use syncline::conformance::author::Author;
-use syncline::conformance::support::{env, log, plain, push, try_upload};
-use syncline::store::{PageLimit, Store as _, StoreErrorKind};
+use syncline::conformance::support::{all_ops, bounds, env, log, plain, push, try_upload};
+use syncline::decide::{Choice, LogWrites, Reads, Scope};
+use syncline::oplog::LogBounds;
+use syncline::store::{PageLimit, Store as _, StoreErrorKind, StoreExt as _};
 
 use crate::{fresh, ops};
 
@@ -51,6 +53,21 @@ async fn fault_s15_nothing_is_put_after_a_last_op_that_is_missing_or_another() {
         assert_eq!(written.kind(), StoreErrorKind::Corrupt, "{harm}");
         push(&store, log(2), &ops(&mut Author::new(2), 1)).await;
     }
+}
+
+/// What is forgotten need not be sound: a replica whose copy was damaged takes a new one.
+#[tokio::test]
+async fn a_log_that_lost_its_end_can_be_begun_anew() {
+    let (store, url) = fresh().await;
+    push(&store, log(1), &ops(&mut Author::new(1), 3)).await;
+    let (kept, whole) = (all_ops(&store, log(1)).await, bounds(&store, log(1)).await);
+    change(&url, "DELETE FROM op WHERE seq >= 2").await;
+    let anew = LogBounds { first: kept[2].seq, base: kept[1].anchor, ..whole };
+    let writes = LogWrites { ops: kept[2..].to_vec(), ..LogWrites::anew(log(1), anew) };
+    let rule = move |_: &_| Choice::Done((), Some(writes.clone().alone()));
+    store.decide(Scope::log(log(1), Reads::default()), rule).await.unwrap();
+    let page = store.ops_after(log(1), kept[1].seq, PageLimit::default()).await.unwrap();
+    assert_eq!((page.gap(kept[1].cursor()), page.ops), (None, kept[2..].to_vec()));
 }
 
 #[tokio::test]

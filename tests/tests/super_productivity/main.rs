@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod accounts;
 mod api;
 mod bodies;
 mod client;
@@ -16,5 +17,6 @@ mod crypto;
 mod day;
 mod edges;
 mod ops;
+mod postbox;
 mod weaknesses;
 mod world;

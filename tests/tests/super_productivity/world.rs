@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use syncline_tests::rig::postgres;
-use syncline_tests::rig::server::Process;
+use syncline_tests::rig::server::{Process, TOKEN};
 
 use super::api::Api;
 
@@ -32,9 +32,19 @@ impl World {
         Self::start(Some(&format!("postgres:{}", postgres::fresh_schema_url().await)), 2, more)
     }
 
+    /// The first server, for somebody without a token.
+    pub(crate) fn front_door(&self) -> Api {
+        Api::new(&self.servers[0].url, "")
+    }
+
+    /// The first server, for its operator.
+    pub(crate) fn as_operator(&self) -> Api {
+        Api::new(&self.servers[0].url, TOKEN)
+    }
+
     /// A new account, seen through the first server.
     pub(crate) async fn account(&self, name: &str) -> Api {
-        let api = Api::new(&self.servers[0].url, "");
+        let api = self.front_door();
         let body = json!({"email": format!("{name}@example.org"), "password": "a long password"});
         let user = api.post("/api/test/create-user", &body).await;
         assert_eq!(user.status, 201, "{}", user.body);
