@@ -19,9 +19,7 @@ use crate::time::{Hlc, Timestamp};
 /// The two local logs that stand for one log of a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
-    /// The log as the server and everybody else names it.
-    pub(super) log: LogKey,
-    /// Its copy. Not under the same name, so that a server may use the same store.
+    /// The copy of the log, under the name that the server and everybody else has for it.
     pub(super) mirror: LogKey,
     /// What is kept beside it.
     pub(super) desk: LogKey,
@@ -29,12 +27,9 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn of(log: LogKey) -> Self {
-        let derived = |what: &[u8]| {
-            let mut id = [0; 16];
-            id.copy_from_slice(&Digest::of(&[b"syncline/replica/", what, b"\0", log.log.as_bytes()]).as_bytes()[..16]);
-            LogKey { bucket: log.bucket, log: LogId::from_bytes(id) }
-        };
-        Self { log, mirror: derived(b"mirror"), desk: derived(b"desk") }
+        let mut id = [0; 16];
+        id.copy_from_slice(&Digest::of(&[b"syncline/replica/desk\0", log.log.as_bytes()]).as_bytes()[..16]);
+        Self { mirror: log, desk: LogKey { bucket: log.bucket, log: LogId::from_bytes(id) } }
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Memory {
     pub(super) again: Option<Arc<Sent>>,
     pub(super) new: Option<Arc<Sent>>,
     pub(super) pending: Pending,
+    /// Writes that lost and are to be resolved before the next batch.
+    pub(super) lost: Vec<WriteNo>,
     pub(super) parked: u64,
     pub(super) conflicts: u64,
     pub(super) unread: u64,
@@ -23,7 +25,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(identity: Identity) -> Self {
-        Self { identity, again: None, new: None, pending: Pending::default(), parked: 0, conflicts: 0, unread: 0 }
+        Self { identity, again: None, new: None, pending: Pending::default(), lost: Vec::new(), parked: 0, conflicts: 0, unread: 0 }
     }
 
     pub(super) const fn sent(&self, lane: Lane) -> Option<&Arc<Sent>> {
@@ -84,6 +86,17 @@ impl Pending {
     /// The writes on one entity, oldest first.
     pub(super) fn of(&self, key: &EntityKey) -> &[WriteNo] {
         self.by_entity.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The ops that are offered again, with their entities.
+    pub(super) fn offered_again(&self) -> Vec<(WriteNo, Vec<EntityKey>)> {
+        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = BTreeMap::new();
+        for (key, numbers) in &self.by_entity {
+            for no in numbers.iter().take_while(|no| **no < WriteNo::FIRST) {
+                found.entry(*no).or_default().push(key.clone());
+            }
+        }
+        found.into_iter().collect()
     }
 
     /// Entities with writes, in no order.

@@ -16,7 +16,7 @@ use crate::oplog::{
     Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, Schema,
     Snapshot, Subject,
 };
-use crate::seq::{Anchor, Cursor, Origin, Seq};
+use crate::seq::{Cursor, Origin, Seq};
 use crate::time::Timestamp;
 
 /// What reading and reducing take.
@@ -61,7 +61,7 @@ impl Means<'_> {
     /// What an op says, readable. A sealed op without a sealer needs a key.
     pub(super) fn open(&self, op: &Op) -> Result<Payload, Unopened> {
         match (op.payload(), self.sealer) {
-            (Payload::Sealed(_), Some(sealer)) => sealer.open(self.places.log, op),
+            (Payload::Sealed(_), Some(sealer)) => sealer.open(self.places.mirror, op),
             (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }),
             (readable, _) => Ok(readable.clone()),
         }
@@ -99,7 +99,7 @@ impl<'a> MirrorWrite<'a> {
 
     /// Begins anew with the first op of a history.
     pub(super) fn from_start(means: Means<'a>, before: &'a LogView, origin: Origin, now: Timestamp) -> Self {
-        let bounds = LogBounds::new(means.places.log, origin, now);
+        let bounds = LogBounds::new(means.places.mirror, origin, now);
         Self { changed: None, ..Self::new(means, before, bounds, true) }
     }
 
@@ -111,7 +111,7 @@ impl<'a> MirrorWrite<'a> {
         state: &LogState,
         now: Timestamp,
     ) -> Option<Self> {
-        let mut bounds = LogBounds::new(means.places.log, snapshot.anchor.origin, now);
+        let mut bounds = LogBounds::new(means.places.mirror, snapshot.anchor.origin, now);
         bounds.first = snapshot.seq.next()?;
         bounds.last = snapshot.seq;
         bounds.base = snapshot.anchor;
@@ -232,23 +232,15 @@ impl<'a> MirrorWrite<'a> {
 
     /// The rows.
     pub(super) fn finish(self) -> LogWrites {
-        LogWrites {
-            erase: self.begins,
-            ops: self.ops,
-            heads: self.heads.into_iter().collect(),
-            snapshot: self.snapshot,
-            forget: if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing },
-            ..LogWrites::new(self.means.places.mirror, self.bounds)
-        }
+        let log = self.means.places.mirror;
+        let heads = self.heads.into_iter().collect();
+        let writes = if self.begins { LogWrites::anew(log, self.bounds) } else { LogWrites::new(log, self.bounds) };
+        let forget = if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing };
+        LogWrites { ops: self.ops, heads, snapshot: self.snapshot, forget, ..writes }
     }
 }
 
 /// The entities whose heads applying these ops needs.
 pub(super) fn keys_of(ops: &[PageOp]) -> BTreeSet<EntityKey> {
     ops.iter().filter_map(|op| op.op.read().ok()).flat_map(|op| op.subject().keys().collect::<Vec<_>>()).collect()
-}
-
-/// The anchor before a history's first op.
-pub(super) fn genesis(places: Places, origin: Origin) -> Anchor {
-    Anchor::genesis(places.log, origin)
 }

@@ -49,7 +49,7 @@ use search::Search;
 
 use crate::call::{Call, Page, Push, Pushed, Refusal, Reply};
 use crate::client::CallError;
-use crate::id::{LogId, OpId};
+use crate::id::LogId;
 use crate::oplog::{Gap, Snapshot};
 use crate::seq::{Cursor, Seq};
 use crate::store::PageLimit;
@@ -180,8 +180,6 @@ struct Cycle {
     drained: bool,
     /// Pushes without effect, in a row.
     idle_pushes: u32,
-    /// The op that was last refused as invalid.
-    refused: Option<OpId>,
     /// A page did not follow, and was asked for again.
     misread: bool,
     /// Times it began anew after a gap, and where that led last.

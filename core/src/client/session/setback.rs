@@ -28,11 +28,8 @@ impl Session {
             RequestIdReused, SealedHistory, UnknownHistory,
         };
         match (asked, refusal.code) {
-            (Asked::Push(push), OpInvalid | ForbiddenReplica | RequestIdReused) => {
-                // Parking another op each time is an effect; the same op again is not.
-                let op = push.ops.get(refusal.index.unwrap_or_default()).map(crate::oplog::Op::id);
-                self.count_push(op != self.cycle.refused);
-                self.cycle.refused = op;
+            (Asked::Push(_), OpInvalid | ForbiddenReplica | RequestIdReused) => {
+                self.count_push(false);
                 self.keep(Came::Refused(refusal));
             }
             (Asked::Push(_), BatchSize | BodyTooLarge) => {

@@ -1,0 +1,479 @@
+//! What came from the server, on its way into the local store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::desk::{Drawer, Lane, Sent};
+use super::entry::{Base, Entry, Fate as Queued, WriteNo};
+use super::error::ReplicaError;
+use super::events::Event;
+use super::gate::lock;
+use super::keep::{Keep, Kept as Done, Stale, What};
+use super::parked::{ParkReason, Parked};
+use super::receipt::Fate;
+use super::replica::{Inner, Replica, entries_of};
+use super::resolve::DeskChange;
+use super::session::{Came, Kept};
+use super::transport::CallError;
+use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
+use crate::limits;
+use crate::oplog::{
+    Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Payload, Precondition, Snapshot, Subject, Verdict,
+};
+use crate::seq::{Anchor, Cursor, Seq};
+use crate::store::{PageLimit, StoreExt};
+use crate::time::Timestamp;
+
+impl Replica {
+    /// Puts what came into the local store, in one transaction.
+    ///
+    /// # Errors
+    /// The store's; what cannot be read for want of a key; an answer that is none.
+    pub async fn keep(&self, came: Came) -> Result<Kept, ReplicaError> {
+        let inner = &self.inner;
+        let _pass = inner.gate.enter().await;
+        match came {
+            Came::Page(page) => inner.take(Some(page), None).await,
+            Came::Verdicts(pushed) => inner.take_verdicts(pushed).await,
+            Came::Refused(refusal) => inner.take_refusal(&refusal).await,
+            Came::TooLarge => inner.make_smaller().await,
+            Came::Restart { common, snapshot } => inner.restart(common, snapshot).await,
+        }
+    }
+
+    /// The copy's cursor at a seq; `None` where that is not kept.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn cursor_at(&self, seq: Seq) -> Result<Option<Cursor>, ReplicaError> {
+        let page = self.inner.store.ops_after(self.inner.places.mirror, seq, PageLimit::ops(1).unwrap_or_default()).await?;
+        Ok(page.anchor.map(|anchor| Cursor { seq, anchor: Some(anchor) }))
+    }
+}
+
+/// What is read changes now; odd until it is dropped.
+struct Changing<'v>(&'v AtomicU64);
+
+impl<'v> Changing<'v> {
+    fn begin(version: &'v AtomicU64) -> Self {
+        version.fetch_add(1, Ordering::AcqRel);
+        Self(version)
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Inner {
+    async fn take_verdicts(&self, pushed: Pushed) -> Result<Kept, ReplicaError> {
+        let (lane, sent) = {
+            let memory = lock(&self.memory);
+            let lane = if memory.again.is_some() { Lane::Again } else { Lane::New };
+            (lane, memory.sent(lane).cloned())
+        };
+        let sent = sent.filter(|sent| sent.items.len() == pushed.verdicts.len());
+        let sent = sent.ok_or_else(|| CallError::Protocol("an answer with another number of verdicts".into()))?;
+        self.tell_skew(pushed.accepted_at);
+        let cursor = self.cursor().await?;
+        let page = pushed.newer.map(|page| match own_ops(&sent, &pushed.verdicts, &page, cursor, pushed.accepted_at) {
+            Some(ops) => Page { ops, ..page },
+            None => page,
+        });
+        self.take(page, Some((lane, pushed.verdicts))).await
+    }
+
+    /// A page of ops, the verdicts on a batch, or both.
+    async fn take(&self, page: Option<Page>, verdicts: Option<(Lane, Vec<Verdict>)>) -> Result<Kept, ReplicaError> {
+        let cursor = self.cursor().await?;
+        let before = lock(&self.ahead).take();
+        let from = before.as_ref().map_or(cursor, |ahead| ahead.next);
+        let mut more = page.as_ref().is_none_or(|page| page.more);
+        let at_end = page.as_ref().is_some_and(|page| !page.more);
+        let (mut ops, mut next) = (Vec::new(), cursor);
+        let mut ahead = None;
+        if let Some(page) = page {
+            if let Err(gap) = page.follows(self.places.mirror, from) {
+                // The verdicts stand whatever the page is; the batch is asked for again and answered the same.
+                return Ok(Kept { cursor, more: true, gap: Some(gap) });
+            }
+            ops = before.map(|ahead| ahead.ops).unwrap_or_default();
+            ops.extend(page.ops);
+            let whole = ops.iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
+            next = page.next;
+            if whole < ops.len() {
+                if !page.more {
+                    return Ok(Kept { cursor, more: true, gap: Some(Gap::Hole) });
+                }
+                let rest = ops.split_off(whole);
+                ahead = Some(Page { ops: rest, next, end: page.end, more: true });
+                next = cursor_after(self.places.mirror, cursor, next, &ops);
+                more = true;
+            }
+        }
+        let pull_from = ahead.as_ref().map(|ahead| ahead.next);
+        let done = self.transact(What::Ops { ops, next }, verdicts, None, at_end).await?;
+        *lock(&self.ahead) = ahead;
+        if let Some(gap) = done.gap {
+            return Ok(Kept { cursor, more: true, gap: Some(gap) });
+        }
+        if let Some(stopped) = done.stopped {
+            return Err(stopped.into());
+        }
+        let end = if done.end.seq == Seq::ZERO { Cursor::START } else { done.end };
+        Ok(Kept { cursor: pull_from.unwrap_or(end), more, gap: None })
+    }
+
+    async fn transact(
+        &self,
+        what: What,
+        verdicts: Option<(Lane, Vec<Verdict>)>,
+        offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
+        at_end: bool,
+    ) -> Result<Done, ReplicaError> {
+        for _ in 0..2 {
+            let keep = self.gather(what.clone(), verdicts.clone(), offer.clone(), at_end).await?;
+            let scope = keep.scope().map_err(|_| super::replica::lost_answer(&*self.store))?;
+            let keep = Arc::new(keep);
+            let rule = Arc::clone(&keep);
+            let changing = Changing::begin(&self.version);
+            match self.store.decide(scope, move |view| rule.rule(view)).await? {
+                Ok(done) => {
+                    self.remember(&keep, &done);
+                    drop(changing);
+                    self.announce(&done);
+                    return Ok(done);
+                }
+                Err(Stale) => {
+                    drop(changing);
+                    self.reload().await?;
+                }
+            }
+        }
+        Err(ReplicaError::TakenOver)
+    }
+
+    async fn gather(
+        &self,
+        what: What,
+        verdicts: Option<(Lane, Vec<Verdict>)>,
+        offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
+        at_end: bool,
+    ) -> Result<Keep, ReplicaError> {
+        let (identity, again, new) = {
+            let memory = lock(&self.memory);
+            (memory.identity.clone(), memory.again.clone(), memory.new.clone())
+        };
+        let mut numbers: BTreeSet<WriteNo> = BTreeSet::new();
+        if let Some((lane, verdicts)) = &verdicts {
+            let sent = if *lane == Lane::Again { &again } else { &new };
+            let judged = sent.iter().flat_map(|sent| sent.items.iter().zip(verdicts));
+            numbers.extend(judged.filter(|(_, verdict)| verdict.seq().is_none()).map(|(item, _)| item.no));
+            if sent.as_ref().is_some_and(|sent| sent.atomic) && !numbers.is_empty() {
+                numbers.extend(sent.iter().flat_map(|sent| sent.items.iter().map(|item| item.no)));
+            }
+        }
+        // Writes on the same entities after those of the batch: they may have to name the version it makes.
+        for item in new.iter().flat_map(|sent| &sent.items) {
+            let Ok(op) = item.op.read() else { continue };
+            let versioned = |key: &crate::oplog::EntityKey| {
+                self.schema.rules(&key.collection).policy == crate::oplog::ConflictPolicy::Precondition
+            };
+            let memory = lock(&self.memory);
+            for key in op.subject().keys().filter(versioned) {
+                numbers.extend(memory.pending.of(&key).iter().find(|no| **no > item.no));
+            }
+        }
+        let entries = entries_of(self, numbers).await?;
+        Ok(Keep {
+            places: self.places,
+            schema: Arc::clone(&self.schema),
+            sealer: self.options.sealer.clone(),
+            env: self.env.env(),
+            identity,
+            again,
+            new,
+            what,
+            verdicts,
+            entries,
+            offer,
+            at_end,
+        })
+    }
+
+    /// Brings the memory to what the transaction left.
+    fn remember(&self, keep: &Keep, done: &Done) {
+        let mut memory = lock(&self.memory);
+        memory.identity = done.identity.clone();
+        memory.set_sent(Lane::Again, done.again.clone());
+        memory.set_sent(Lane::New, done.new.clone());
+        for (no, _, keys) in &done.settled {
+            memory.pending.remove(*no, keys.iter().cloned());
+        }
+        for (entry, _) in &done.parked {
+            memory.pending.remove(entry.no, entry.keys());
+        }
+        for conflict in &done.conflicts {
+            memory.pending.remove(conflict.no(), conflict.entry.keys());
+        }
+        if let Some((entries, _)) = &keep.offer {
+            let old: Vec<(WriteNo, Vec<crate::oplog::EntityKey>)> = memory.pending.offered_again();
+            old.into_iter().for_each(|(no, keys)| memory.pending.remove(no, keys.into_iter()));
+            entries.iter().for_each(|entry| memory.pending.add(entry));
+        }
+        memory.lost.extend(&done.lost);
+        memory.parked += done.parked.len() as u64;
+        memory.conflicts += done.conflicts.len() as u64;
+        memory.unread += done.unread.len() as u64;
+    }
+
+    fn announce(&self, done: &Done) {
+        for (no, seq, _) in &done.settled {
+            self.receipts.tell(*no, Fate::Accepted(*seq));
+        }
+        for (entry, reason) in &done.parked {
+            self.tell_parked(entry.no, reason.clone(), entry);
+        }
+        for conflict in &done.conflicts {
+            self.receipts.tell(conflict.no(), Fate::Lost);
+            self.watchers.tell(&Event::Conflict(conflict.no()));
+        }
+        match &done.changed {
+            None => self.watchers.tell(&Event::Reset),
+            Some(keys) if keys.is_empty() => {}
+            Some(keys) => self.watchers.tell(&Event::Changed(keys.clone())),
+        }
+        self.changed.ring();
+    }
+
+    fn tell_skew(&self, server: Timestamp) {
+        let now = self.env.env().now;
+        let apart = now.ms().abs_diff(server.ms());
+        let signed = i64::try_from(apart).unwrap_or(i64::MAX);
+        let skew = if now >= server { signed } else { -signed };
+        let mut conversation = lock(&self.conversation);
+        let told = conversation.skew_ms.replace(skew);
+        drop(conversation);
+        let large = |ms: i64| ms.unsigned_abs() > limits::CLOCK_DRIFT_MS_MAX;
+        if large(skew) && !told.is_some_and(large) {
+            self.watchers.tell(&Event::Skew { ms: skew });
+        }
+    }
+
+    /// The request was refused for one of its ops: that one is parked, the others are sent without it.
+    async fn take_refusal(&self, refusal: &Refusal) -> Result<Kept, ReplicaError> {
+        let reason = ParkReason::Refused { code: refusal.code.name().to_owned(), detail: refusal.detail.clone() };
+        let (lane, sent) = self.under_way();
+        let at = match (refusal.index, &sent) {
+            (Some(index), Some(sent)) => sent.items.get(index),
+            (None, Some(sent)) if sent.items.len() == 1 => sent.items.first(),
+            _ => None,
+        };
+        let parked = match at.filter(|_| refusal.code != ErrorCode::RequestIdReused) {
+            Some(item) => self.entry(item.no).await?,
+            None => None,
+        };
+        self.unsend(lane, sent.as_deref(), parked, reason, None).await
+    }
+
+    async fn make_smaller(&self) -> Result<Kept, ReplicaError> {
+        let (lane, sent) = self.under_way();
+        let ops = sent.as_ref().map_or(1, |sent| sent.items.len());
+        let whole = sent.as_ref().is_some_and(|sent| sent.atomic);
+        let first = sent.as_ref().and_then(|sent| sent.items.first()).map(|item| item.no);
+        let parked = match first.filter(|_| ops == 1 || whole) {
+            Some(no) => self.entry(no).await?,
+            None => None,
+        };
+        let detail = "something on the way takes no request of this size".to_owned();
+        let reason = ParkReason::Refused { code: ErrorCode::BodyTooLarge.name().to_owned(), detail };
+        let smaller = u32::try_from(ops / 2).unwrap_or(1).max(1);
+        self.unsend(lane, sent.as_deref(), parked, reason, Some(smaller)).await
+    }
+
+    fn under_way(&self) -> (Lane, Option<Arc<Sent>>) {
+        let memory = lock(&self.memory);
+        let lane = if memory.again.is_some() { Lane::Again } else { Lane::New };
+        (lane, memory.sent(lane).cloned())
+    }
+
+    /// Takes a batch back of which nothing was stored, and parks one write of it.
+    async fn unsend(
+        &self,
+        lane: Lane,
+        sent: Option<&Sent>,
+        parked: Option<Entry>,
+        reason: ParkReason,
+        batch_max: Option<u32>,
+    ) -> Result<Kept, ReplicaError> {
+        let mut change = DeskChange { gone: vec![lane.key()], ..DeskChange::default() };
+        let mut identity = lock(&self.memory).identity.clone();
+        identity.batch_max = batch_max.unwrap_or(identity.batch_max);
+        change.identity = Some(identity);
+        let mut all: Vec<(Entry, ParkReason)> = Vec::new();
+        if let (Some(entry), Some(sent)) = (parked, sent) {
+            let others: Vec<WriteNo> = match sent.atomic {
+                true => sent.items.iter().map(|item| item.no).filter(|no| *no != entry.no).collect(),
+                false => Vec::new(),
+            };
+            all.push((entry, reason));
+            all.extend(entries_of(self, others).await?.into_values().map(|entry| (entry, ParkReason::Batch)));
+        }
+        for (entry, reason) in &all {
+            let parked = Parked { reason: reason.clone(), entry: entry.clone() };
+            change.gone.push(Drawer::Queue.key(entry.no.get()));
+            change.puts.push((Drawer::Parked.key(entry.no.get()), parked.to_bytes()));
+        }
+        self.change_desk(change).await?;
+        {
+            let mut memory = lock(&self.memory);
+            memory.set_sent(lane, None);
+            all.iter().for_each(|(entry, _)| memory.pending.remove(entry.no, entry.keys()));
+            memory.parked += all.len() as u64;
+        }
+        for (entry, reason) in all {
+            self.tell_parked(entry.no, reason, &entry);
+        }
+        Ok(Kept { cursor: self.cursor().await?, more: false, gap: None })
+    }
+
+    /// Begins anew, with everything that only this device still has put up to be offered again.
+    async fn restart(&self, common: Seq, snapshot: Option<Box<Snapshot>>) -> Result<Kept, ReplicaError> {
+        *lock(&self.ahead) = None;
+        let offer = if common == Seq::MAX { None } else { Some(self.to_offer(common, snapshot.is_none()).await?) };
+        let what = match snapshot {
+            None => What::Renew,
+            Some(snapshot) => {
+                let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
+                    (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, &snapshot)?,
+                    (Payload::Sealed(_), None) => return Err(super::sealer::Unopened::KeyNeeded { epoch: 0 }.into()),
+                    (readable, _) => readable.clone(),
+                };
+                let state = LogState::from_bytes(payload.bytes().clone())?;
+                What::Begin { snapshot, state }
+            }
+        };
+        let done = self.transact(what, None, offer, false).await?;
+        match done.gap {
+            Some(gap) => Ok(Kept { cursor: self.cursor().await?, more: true, gap: Some(gap) }),
+            None => Ok(Kept { cursor: self.cursor().await?, more: true, gap: None }),
+        }
+    }
+
+    /// The ops after `common`, as entries of the queue, and the entries they replace.
+    async fn to_offer(&self, common: Seq, from_nothing: bool) -> Result<(Vec<Entry>, Vec<WriteNo>), ReplicaError> {
+        let bounds = self.store.bounds(self.places.mirror).await?;
+        let mut entries = Vec::new();
+        let whole = bounds.as_ref().is_none_or(|bounds| bounds.first.before() <= common);
+        if !whole && !from_nothing {
+            let why = "the server's history differs from this device's before anything this device keeps";
+            return Err(ReplicaError::Stopped(why.into()));
+        }
+        if !whole {
+            entries.extend(self.seed().await?);
+        }
+        let mut after = common.max(bounds.map_or(Seq::ZERO, |bounds| bounds.first.before()));
+        loop {
+            let page = self.store.ops_after(self.places.mirror, after, PageLimit::default()).await?;
+            let Some(last) = page.ops.last() else { break };
+            after = last.seq;
+            for logged in &page.ops {
+                entries.extend(offered(logged)?);
+            }
+        }
+        let old = self.entries_after(None, usize::MAX >> 1).await?;
+        let old: Vec<Entry> = old.into_iter().take_while(Entry::is_again).collect();
+        let numbers = old.iter().map(|entry| entry.no).collect();
+        let known: BTreeSet<crate::OpId> = entries.iter().map(|entry| entry.op.id()).collect();
+        entries.extend(old.into_iter().filter(|entry| !known.contains(&entry.op.id())));
+        number(&mut entries);
+        Ok((entries, numbers))
+    }
+
+    /// The state this device began from, as the first content of an empty log.
+    async fn seed(&self) -> Result<Option<Entry>, ReplicaError> {
+        let Some(snapshot) = self.store.snapshot(self.places.mirror, Seq::MAX).await? else { return Ok(None) };
+        let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
+            (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, &snapshot)?,
+            (readable, _) => readable.clone(),
+        };
+        let env = self.env.env();
+        let identity = lock(&self.memory).identity.clone();
+        let mut clock = snapshot.clock.clone();
+        // What the seed has seen is what the snapshot had seen; it takes no counter that another op has or will have.
+        let _ = clock.set(identity.replica, identity.counter.max(clock.get(identity.replica)));
+        let mut draft = Draft {
+            id: crate::OpId::from_bytes(env.uuid7("seed")),
+            replica: identity.replica,
+            subject: Subject::Log,
+            kind: OpKind::FullState(FullStateKind::Initial),
+            clock,
+            hlc: identity.hlc.tick(env.now),
+            schema_version: snapshot.schema_version,
+            precondition: Precondition::Absent,
+            payload,
+        };
+        if let Some(sealer) = self.options.sealer.as_deref() {
+            draft.payload = sealer.seal(self.places.mirror, &draft, &env).map_err(ReplicaError::Stopped)?;
+        }
+        let op = draft.seal()?;
+        let no = WriteNo(0);
+        Ok(Some(Entry { no, batch: None, base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
+    }
+}
+
+fn offered(logged: &LoggedOp) -> Result<Option<Entry>, ReplicaError> {
+    // What this build cannot read it cannot offer either; whoever wrote it can.
+    let Ok(op) = logged.op.read() else { return Ok(None) };
+    let rest = (WriteNo(0), logged.batch_rest);
+    Ok(Some(Entry { no: WriteNo(0), batch: Some(rest), base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
+}
+
+/// Numbers entries from 1 and finds the batches: in a batch the counts of what follows run down to 0.
+fn number(entries: &mut [Entry]) {
+    let mut first = 0;
+    for index in 0..entries.len() {
+        entries[index].no = WriteNo(index as u64 + 1);
+        let rest = entries[index].batch.map_or(0, |(_, rest)| rest);
+        if rest > 0 && index + 1 < entries.len() {
+            continue;
+        }
+        let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
+        let batch = (count > 1).then_some((WriteNo(first as u64 + 1), count));
+        entries[first..=index].iter_mut().for_each(|entry| entry.batch = batch);
+        first = index + 1;
+    }
+}
+
+/// The ops of a batch that is the only news: the server does not send them back.
+fn own_ops(
+    sent: &Sent,
+    verdicts: &[Verdict],
+    page: &Page,
+    cursor: Cursor,
+    accepted_at: Timestamp,
+) -> Option<Vec<PageOp>> {
+    if !page.ops.is_empty() || page.next.seq <= cursor.seq {
+        return None;
+    }
+    let placed = sent.items.iter().zip(verdicts).filter_map(|(item, verdict)| Some((verdict.seq()?, item)));
+    let mut placed: Vec<_> = placed.filter(|(seq, _)| *seq > cursor.seq).collect();
+    placed.sort_by_key(|(seq, _)| *seq);
+    placed.dedup_by_key(|(seq, _)| *seq);
+    let count = u32::try_from(placed.len()).unwrap_or(u32::MAX);
+    let op = |(index, (seq, item)): (u32, (Seq, &super::desk::Item))| {
+        let batch_rest = if sent.atomic { count - 1 - index } else { 0 };
+        PageOp { seq, accepted_at, batch_rest, op: item.op.clone() }
+    };
+    Some((0..count).zip(placed).map(op).collect())
+}
+
+fn cursor_after(log: crate::LogKey, from: Cursor, next: Cursor, ops: &[PageOp]) -> Cursor {
+    let Some(last) = ops.last() else { return from };
+    let start = from.anchor.or_else(|| next.anchor.map(|anchor| Anchor::genesis(log, anchor.origin)));
+    let anchor = start.map(|start| ops.iter().fold(start, |anchor, op| anchor.extend(op.op.digest())));
+    Cursor { seq: last.seq, anchor }
+}

@@ -1,0 +1,66 @@
+//! Why a replica cannot do something.
+
+use crate::codec::DecodeError;
+use crate::oplog::{CollectionError, DraftError, ReduceError};
+use crate::store::StoreError;
+
+use super::entry::WriteNo;
+use super::sealer::Unopened;
+use super::transport::CallError;
+
+/// Why a replica cannot do something. Nothing was changed, except where [`StoreError`] says that the outcome is unknown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplicaError {
+    /// The local store.
+    #[error("the local store: {0}")]
+    Store(#[from] StoreError),
+    /// The replica was opened again since, in this process or another one; this handle is of no use any more.
+    #[error("the replica was opened elsewhere since")]
+    TakenOver,
+    /// What was to be written is not allowed.
+    #[error("the write cannot be made: {0}")]
+    Draft(#[from] DraftError),
+    /// A name is not one.
+    #[error("{0}")]
+    Collection(#[from] CollectionError),
+    /// The local store holds something that does not read.
+    #[error("the local store holds what does not read: {0}")]
+    Corrupt(DraftError),
+    /// A batch takes 1 to [`limits::BATCH_OPS_MAX`](crate::limits::BATCH_OPS_MAX) writes.
+    #[error("a batch takes 1 to {max} writes, not {given}", max = crate::limits::BATCH_OPS_MAX)]
+    BatchSize {
+        /// How many were given.
+        given: usize,
+    },
+    /// The value does not become JSON, or the stored JSON not the type asked for.
+    #[error("the value does not fit: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A map is made of fields, so only an object can be put into it.
+    #[error("only a value with fields can be put into a map")]
+    NotAnObject,
+    /// The entity's state does not read in its collection.
+    #[error("the stored state does not read: {0}")]
+    Unfit(#[from] ReduceError),
+    /// A key is missing, or something was altered.
+    #[error("{0}")]
+    Unopened(#[from] Unopened),
+    /// There is no such parked write or conflict.
+    #[error("there is no write {0} among them")]
+    NoSuchWrite(WriteNo),
+    /// The history asked for is not kept here.
+    #[error("the history at seq {0} is not kept here")]
+    NotKept(crate::seq::Seq),
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The conversation stopped; an application must decide.
+    #[error("syncing stopped: {0}")]
+    Stopped(String),
+}
+
+impl From<DecodeError> for ReplicaError {
+    fn from(error: DecodeError) -> Self {
+        Self::Corrupt(error.into())
+    }
+}

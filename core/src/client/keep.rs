@@ -1,0 +1,443 @@
+//! What came from the server, put into the mirror and the desk by one pure rule in one transaction.
+//!
+//! What must hold: a write leaves the queue in the transaction in which its op enters the mirror, never before; a lost
+//! answer loses nothing, because the page that brings an op settles it as well as a verdict does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::conflict::{Conflict, Outcome};
+use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
+use super::entry::{Base, Entry, Fate, WriteNo};
+use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
+use super::parked::{ParkReason, Parked};
+use super::sealer::{Sealer, Unopened};
+use crate::call::PageOp;
+use crate::clock::VectorClock;
+use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
+use crate::id::{OpId, ReplicaId};
+use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Snapshot, Verdict};
+use crate::seq::{Cursor, Seq};
+use crate::time::Env;
+
+/// What came.
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    /// Ops that follow the mirror, whole batches only, and the cursor after them.
+    Ops { ops: Vec<PageOp>, next: Cursor },
+    /// The state to begin from, already readable.
+    Begin { snapshot: Box<Snapshot>, state: LogState },
+    /// The next page begins the mirror anew.
+    Renew,
+}
+
+/// Everything the rule knows besides what it reads.
+#[derive(Debug, Clone)]
+pub(super) struct Keep {
+    pub(super) places: Places,
+    pub(super) schema: Arc<Schema>,
+    pub(super) sealer: Option<Arc<dyn Sealer>>,
+    pub(super) env: Env,
+    pub(super) identity: Identity,
+    pub(super) again: Option<Arc<Sent>>,
+    pub(super) new: Option<Arc<Sent>>,
+    pub(super) what: What,
+    /// The verdicts on a lane's batch, one per item.
+    pub(super) verdicts: Option<(Lane, Vec<Verdict>)>,
+    /// Queue entries that verdicts or new places are about.
+    pub(super) entries: BTreeMap<WriteNo, Entry>,
+    /// Queue entries to put in place of all that were offered again so far.
+    pub(super) offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
+    /// The server has nothing more.
+    pub(super) at_end: bool,
+}
+
+/// What the transaction did.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) identity: Identity,
+    pub(super) again: Option<Sent>,
+    pub(super) new: Option<Sent>,
+    /// Writes whose ops are in the mirror, with the op's place.
+    pub(super) settled: Vec<(WriteNo, Seq, Vec<EntityKey>)>,
+    pub(super) parked: Vec<(Entry, ParkReason)>,
+    pub(super) conflicts: Vec<Conflict>,
+    /// Writes that met something newer.
+    pub(super) lost: Vec<WriteNo>,
+    pub(super) unread: Vec<(Seq, Unreadable)>,
+    /// Entities to look at again; `None` for all.
+    pub(super) changed: Option<BTreeSet<EntityKey>>,
+    pub(super) end: Cursor,
+    /// Reading stopped in front of an op for want of a key.
+    pub(super) stopped: Option<Unopened>,
+    /// What came does not fit; nothing was written.
+    pub(super) gap: Option<Gap>,
+}
+
+/// The desk is not as this process remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stale;
+
+impl Keep {
+    pub(super) fn scope(&self) -> Result<Scope, crate::decide::ScopeError> {
+        let mut heads: BTreeSet<EntityKey> = match &self.what {
+            What::Ops { ops, .. } => keys_of(ops),
+            What::Begin { .. } | What::Renew => BTreeSet::new(),
+        };
+        heads.extend(self.entries.values().flat_map(|entry| entry.keys().collect::<Vec<_>>()));
+        let ops = self.sent_items().map(|(_, item)| item.op.id()).collect();
+        let mirror = Reads { heads: heads.into_iter().collect(), ops, ..Reads::default() };
+        let desk = Reads { heads: vec![Identity::key()], ..Reads::default() };
+        Scope::logs(vec![(self.places.mirror, mirror), (self.places.desk, desk)])
+    }
+
+    fn sent_items(&self) -> impl Iterator<Item = (Lane, &Item)> {
+        let again = self.again.iter().flat_map(|sent| sent.items.iter().map(|item| (Lane::Again, item)));
+        again.chain(self.new.iter().flat_map(|sent| sent.items.iter().map(|item| (Lane::New, item))))
+    }
+
+    pub(super) fn rule(&self, view: &View) -> Choice<Result<Kept, Stale>> {
+        let desk = view.log(self.places.desk);
+        let found = desk.heads.get(&Identity::key()).and_then(|head| head.live_state().cloned());
+        let Some(desk_bounds) = desk.bounds.clone().filter(|_| found == Some(self.identity.to_bytes())) else {
+            return Choice::Done(Err(Stale), None);
+        };
+        let means = Means { places: self.places, schema: &self.schema, sealer: self.sealer.as_deref() };
+        let mut work = Work::new(self, view, means);
+        let mirror = match work.mirror() {
+            Ok(mirror) => mirror,
+            Err(gap) => return Choice::Done(Ok(work.refused(gap)), None),
+        };
+        work.settle(mirror.as_ref());
+        work.judge(mirror.as_ref());
+        work.offer();
+        let mut mirror_writes = None;
+        if let Some(mut mirror) = mirror {
+            work.kept.end = mirror.end();
+            work.kept.unread = std::mem::take(&mut mirror.unread);
+            work.kept.changed = mirror.changed.take();
+            mirror_writes = Some(mirror.finish());
+        }
+        for (seq, why) in work.kept.unread.clone() {
+            work.put(Drawer::Unread.key(seq.get()), bytes::Bytes::copy_from_slice(&[why.code()]));
+        }
+        let desk_writes = work.desk_writes(self.places, desk_bounds);
+        let mut logs: Vec<LogWrites> = mirror_writes.into_iter().chain([desk_writes]).collect();
+        logs.sort_by_key(|writes| writes.log);
+        Choice::Done(Ok(work.kept), Some(Box::new(WriteSet { logs })))
+    }
+}
+
+/// The rule while it works.
+struct Work<'a> {
+    keep: &'a Keep,
+    view: &'a View,
+    means: Means<'a>,
+    kept: Kept,
+    puts: BTreeMap<EntityKey, bytes::Bytes>,
+    gone: BTreeSet<EntityKey>,
+}
+
+impl<'a> Work<'a> {
+    fn new(keep: &'a Keep, view: &'a View, means: Means<'a>) -> Self {
+        let end = view.log(keep.places.mirror).bounds.as_ref().map_or(Cursor::START, crate::oplog::LogBounds::end);
+        let kept = Kept {
+            identity: keep.identity.clone(),
+            again: keep.again.as_deref().cloned(),
+            new: keep.new.as_deref().cloned(),
+            settled: Vec::new(),
+            parked: Vec::new(),
+            conflicts: Vec::new(),
+            lost: Vec::new(),
+            unread: Vec::new(),
+            changed: Some(BTreeSet::new()),
+            end,
+            stopped: None,
+            gap: None,
+        };
+        Self { keep, view, means, kept, puts: BTreeMap::new(), gone: BTreeSet::new() }
+    }
+
+    fn refused(mut self, gap: Gap) -> Kept {
+        self.kept.gap = Some(gap);
+        self.kept
+    }
+
+    fn put(&mut self, key: EntityKey, bytes: bytes::Bytes) {
+        self.gone.remove(&key);
+        self.puts.insert(key, bytes);
+    }
+
+    fn forget(&mut self, key: EntityKey) {
+        self.puts.remove(&key);
+        self.gone.insert(key);
+    }
+
+    /// The mirror with what came; `None` when nothing of it changes.
+    fn mirror(&mut self) -> Result<Option<MirrorWrite<'a>>, Gap> {
+        let before = self.view.log(self.keep.places.mirror);
+        let now = self.keep.env.now;
+        self.kept.identity.contact = now;
+        self.kept.identity.synced |= self.keep.at_end;
+        match &self.keep.what {
+            What::Renew => {
+                self.kept.identity.renew = true;
+                Ok(None)
+            }
+            What::Begin { snapshot, state } => {
+                self.kept.identity.renew = false;
+                if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
+                    self.rename();
+                }
+                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state, now).map(Some).ok_or(Gap::Hole)
+            }
+            What::Ops { ops, next } if ops.is_empty() => {
+                let ends_there = self.kept.end == *next || self.kept.end.seq == Seq::ZERO;
+                if ends_there || self.kept.identity.renew { Ok(None) } else { Err(Gap::Diverged) }
+            }
+            What::Ops { ops, next } => {
+                let origin = next.anchor.ok_or(Gap::Diverged)?.origin;
+                let anew = self.kept.identity.renew || self.kept.end.seq == Seq::ZERO;
+                let mut mirror = match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
+                    Some(mirror) => mirror,
+                    None => MirrorWrite::from_start(self.means, before, origin, now),
+                };
+                self.kept.identity.renew = false;
+                for op in ops {
+                    if let Err(needed) = mirror.apply(op) {
+                        self.kept.stopped = Some(needed);
+                        break;
+                    }
+                    self.hear(op);
+                }
+                if self.kept.stopped.is_none() && mirror.end() != *next {
+                    return Err(Gap::Diverged);
+                }
+                Ok(Some(mirror))
+            }
+        }
+    }
+
+    /// What an op of the log tells about this replica: how late it is, and whether somebody else writes in its name.
+    fn hear(&mut self, op: &PageOp) {
+        let Ok(read) = op.op.read() else { return };
+        let identity = &mut self.kept.identity;
+        // A clock that runs ahead is believed as far as the server's, so that it cannot drag everybody along.
+        identity.hlc = identity.hlc.max(read.hlc().capped(op.accepted_at));
+        let ours = read.replica() == identity.replica && read.counter() > identity.counter;
+        if ours && !self.keep.sent_items().any(|(_, item)| item.op.id() == read.id()) {
+            self.rename();
+        }
+    }
+
+    /// This replica's name is used by another copy of it: from now on it has a name of its own.
+    fn rename(&mut self) {
+        self.kept.identity.replica = ReplicaId::from_bytes(self.keep.env.bytes16("replica"));
+        self.kept.identity.counter = 0;
+    }
+
+    /// Gives the ops of sent batches the places in which they were found in the log.
+    fn settle(&mut self, mirror: Option<&MirrorWrite<'a>>) {
+        let mut found: BTreeMap<OpId, Seq> = BTreeMap::new();
+        let goes_on = matches!(self.keep.what, What::Ops { .. }) && !self.keep.identity.renew;
+        if goes_on {
+            let known = &self.view.log(self.keep.places.mirror).ops;
+            found.extend(known.iter().map(|(id, known)| (*id, known.seq)));
+        } else {
+            // Places in a history that the server no longer has say nothing.
+            let sent = [&mut self.kept.again, &mut self.kept.new];
+            sent.into_iter().flatten().flat_map(|sent| &mut sent.items).for_each(|item| item.seq = None);
+        }
+        if let (What::Ops { ops, .. }, Some(mirror)) = (&self.keep.what, mirror) {
+            let last = mirror.end().seq;
+            found.extend(ops.iter().filter(|op| op.seq <= last).map(|op| (op.op.id(), op.seq)));
+        }
+        for sent in [&mut self.kept.again, &mut self.kept.new].into_iter().flatten() {
+            for item in &mut sent.items {
+                item.seq = item.seq.or_else(|| found.get(&item.op.id()).copied());
+            }
+        }
+    }
+
+    /// Takes the verdicts, then everything that is in the mirror by now off the queue.
+    fn judge(&mut self, mirror: Option<&MirrorWrite<'a>>) {
+        let last = mirror.map_or(self.kept.end, MirrorWrite::end).seq;
+        if let Some((lane, verdicts)) = &self.keep.verdicts {
+            let sent = match lane {
+                Lane::Again => self.kept.again.take(),
+                Lane::New => self.kept.new.take(),
+            };
+            if let Some(mut sent) = sent {
+                let items = std::mem::take(&mut sent.items);
+                let atomic = sent.atomic;
+                let mut left = Vec::new();
+                for (item, verdict) in items.into_iter().zip(verdicts) {
+                    left.extend(self.verdict(*lane, item, verdict, mirror));
+                }
+                if atomic && self.kept.parked.iter().any(|(entry, _)| entry.batch.is_some()) {
+                    self.park_batch();
+                }
+                sent.items = left;
+                match lane {
+                    Lane::Again => self.kept.again = Some(sent),
+                    Lane::New => self.kept.new = Some(sent),
+                }
+            }
+        }
+        for lane in [Lane::Again, Lane::New] {
+            self.finish(lane, last);
+        }
+    }
+
+    /// What a verdict does to one item; the item back when the op is in the log.
+    fn verdict(&mut self, lane: Lane, mut item: Item, verdict: &Verdict, mirror: Option<&MirrorWrite<'a>>) -> Option<Item> {
+        if let Some(seq) = verdict.seq().or(item.seq) {
+            item.seq = Some(seq);
+            return Some(item);
+        }
+        let entry = self.keep.entries.get(&item.no)?;
+        match (lane, verdict) {
+            (Lane::Again, Verdict::Conflict { reason, .. }) => self.not_again(entry, *reason),
+            (Lane::Again, _) => self.not_again(entry, crate::oplog::ConflictReason::Concurrent),
+            (Lane::New, Verdict::Conflict { reason, head }) => {
+                let fate = Fate::Lost { reason: *reason, head: head.clone() };
+                self.put(Drawer::Queue.key(item.no.get()), Entry { fate, ..entry.clone() }.to_bytes());
+                self.kept.lost.push(item.no);
+            }
+            (Lane::New, Verdict::Rejected { reason }) => self.rejected(entry, &item, *reason, mirror),
+            (Lane::New, _) => {}
+        }
+        None
+    }
+
+    fn rejected(&mut self, entry: &Entry, item: &Item, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) {
+        match reason {
+            RejectReason::CounterReused { .. } => {
+                // Once for the whole batch; the entries wait and are sent under the new name.
+                if self.kept.identity.replica == self.keep.identity.replica {
+                    self.rename();
+                }
+            }
+            RejectReason::CounterGap { expected } => {
+                if self.kept.identity.replica == self.keep.identity.replica {
+                    self.kept.identity.counter = expected.saturating_sub(1).min(self.kept.identity.counter);
+                }
+            }
+            RejectReason::UnknownReplica | RejectReason::ClockAhead => {
+                let known = mirror.map(|mirror| mirror.clock().clone());
+                let known = known.or_else(|| self.mirror_clock()).unwrap_or_default();
+                match trimmed(entry, &known) {
+                    Ok(entry) => self.put(Drawer::Queue.key(item.no.get()), entry.to_bytes()),
+                    Err(error) => self.park(entry.clone(), ParkReason::Unsendable(error.to_string())),
+                }
+            }
+            RejectReason::BatchAborted => {}
+            other => self.park(entry.clone(), ParkReason::Rejected(other)),
+        }
+    }
+
+    fn mirror_clock(&self) -> Option<VectorClock> {
+        self.view.log(self.keep.places.mirror).bounds.as_ref().map(|bounds| bounds.clock.clone())
+    }
+
+    fn park(&mut self, entry: Entry, reason: ParkReason) {
+        let parked = Parked { reason: reason.clone(), entry: entry.clone() };
+        self.forget(Drawer::Queue.key(entry.no.get()));
+        self.put(Drawer::Parked.key(entry.no.get()), parked.to_bytes());
+        self.kept.parked.push((entry, reason));
+    }
+
+    /// A batch applies whole or not at all, so one that cannot go keeps the others here.
+    fn park_batch(&mut self) {
+        let entries: Vec<Entry> = self.keep.entries.values().cloned().collect();
+        for entry in entries.into_iter().filter(|entry| entry.batch.is_some()) {
+            if !self.kept.parked.iter().any(|(parked, _)| parked.no == entry.no) {
+                self.park(entry, ParkReason::Batch);
+            }
+        }
+    }
+
+    fn not_again(&mut self, entry: &Entry, reason: crate::oplog::ConflictReason) {
+        let conflict = Conflict { reason, outcome: Outcome::NotTakenAgain, theirs: None, entry: entry.clone() };
+        self.forget(Drawer::Queue.key(entry.no.get()));
+        self.put(Drawer::Conflicts.key(entry.no.get()), conflict.to_bytes());
+        self.kept.conflicts.push(conflict);
+    }
+
+    /// Takes what the mirror shows off the queue. A batch that was not answered yet is kept whole, so that the same
+    /// request can be asked again, unless all of it is there.
+    fn finish(&mut self, lane: Lane, last: Seq) {
+        let sent = match lane {
+            Lane::Again => &mut self.kept.again,
+            Lane::New => &mut self.kept.new,
+        };
+        let Some(mut batch) = sent.take() else { return };
+        let shown: Vec<Item> = batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
+        for item in &shown {
+            let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
+            let Some(seq) = item.seq else { continue };
+            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(|no| (*no, seq, keys.clone())));
+        }
+        if batch.is_settled() {
+            batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));
+            for item in &shown {
+                for no in item.covers.iter().chain([&item.no]) {
+                    self.forget(Drawer::Queue.key(no.get()));
+                }
+                self.base_of_next(item);
+            }
+        }
+        if batch.items.is_empty() {
+            self.forget(lane.key());
+        } else {
+            self.put(lane.key(), batch.to_bytes());
+            let kept = match lane {
+                Lane::Again => &mut self.kept.again,
+                Lane::New => &mut self.kept.new,
+            };
+            *kept = Some(batch);
+        }
+    }
+
+    /// A later write of ours on the same entity builds on the version this one has made.
+    fn base_of_next(&mut self, item: &Item) {
+        let Some(seq) = item.seq else { return };
+        let next = self.keep.entries.values().find(|entry| entry.base == Base::After(item.no));
+        let Some(next) = next else { return };
+        let precondition = crate::oplog::Precondition::Version(seq);
+        if let Ok(op) = (Draft { precondition, ..next.op.draft().clone() }).seal() {
+            let entry = Entry { base: Base::Stated, op, ..next.clone() };
+            self.put(Drawer::Queue.key(next.no.get()), entry.to_bytes());
+        }
+    }
+
+    /// Ops the server lost take the place of those that were offered again before.
+    fn offer(&mut self) {
+        let Some((entries, old)) = &self.keep.offer else { return };
+        old.iter().for_each(|no| self.forget(Drawer::Queue.key(no.get())));
+        for entry in entries {
+            self.put(Drawer::Queue.key(entry.no.get()), entry.to_bytes());
+        }
+        self.kept.again = None;
+        self.forget(Lane::Again.key());
+    }
+
+    fn desk_writes(&mut self, places: Places, bounds: crate::oplog::LogBounds) -> LogWrites {
+        self.puts.insert(Identity::key(), self.kept.identity.to_bytes());
+        let heads = std::mem::take(&mut self.puts).into_iter().map(|(key, bytes)| (key, note(bytes))).collect();
+        let gone: Vec<EntityKey> = std::mem::take(&mut self.gone).into_iter().collect();
+        let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
+        LogWrites { heads, forget, ..LogWrites::new(places.desk, bounds) }
+    }
+}
+
+/// The write with a clock that claims no more than `known`.
+fn trimmed(entry: &Entry, known: &VectorClock) -> Result<Entry, crate::oplog::DraftError> {
+    let mut clock = VectorClock::new();
+    for (replica, counter) in entry.op.clock().iter() {
+        // Smaller than an entry that was within the limits.
+        let _ = clock.set(replica, counter.min(known.get(replica)));
+    }
+    let op = Draft { clock, ..entry.op.draft().clone() }.seal()?;
+    Ok(Entry { op, ..entry.clone() })
+}

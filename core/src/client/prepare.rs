@@ -1,0 +1,291 @@
+//! The next batch: from the queue into a durable record of what is about to be sent.
+//!
+//! Counters are given out here and nowhere else, in the transaction that makes the batch durable: what was sent under a
+//! counter is sent again byte for byte until it is decided, and no two ops ever share one. Edits that later ones overwrite
+//! are not sent; each field keeps the time at which it was last written.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use super::desk::{Drawer, Identity, Item, Lane, Sent, note};
+use super::entry::{Base, Entry, WriteNo};
+use super::error::ReplicaError;
+use super::gate::lock;
+use super::parked::{ParkReason, Parked};
+use super::receipt::Fate;
+use super::replica::{Inner, Replica, lost_answer};
+use crate::call::Push;
+use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
+use crate::id::RequestId;
+use crate::limits;
+use crate::oplog::{Draft, EntityKey, Head, OpKind, Payload, Remainder};
+use crate::seq::Cursor;
+use crate::store::StoreExt;
+use crate::time::Env;
+
+/// Newer writes on the same entity that an older one is compared with.
+const OVERWRITES_LOOKED_AT: usize = 16;
+
+/// A batch in the making.
+#[derive(Debug)]
+struct Made {
+    identity: Identity,
+    sent: Sent,
+    parked: Vec<Parked>,
+}
+
+/// A write that goes into a batch, with the earlier ones it makes needless.
+#[derive(Debug)]
+struct Chosen {
+    entry: Entry,
+    /// What of it is still worth sending.
+    payload: Option<Payload>,
+    covers: Vec<WriteNo>,
+}
+
+impl Replica {
+    /// Makes the next batch of what waits, durably, or gives the one that was made and never answered.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn prepare(&self) -> Result<Option<Push>, ReplicaError> {
+        let inner = &self.inner;
+        let _pass = inner.gate.enter().await;
+        inner.resolve_lost().await?;
+        let cursor = inner.cursor().await?;
+        for lane in [Lane::Again, Lane::New] {
+            let sent = lock(&inner.memory).sent(lane).cloned();
+            if let Some(sent) = sent {
+                return Ok(Some(inner.push_of(&sent, cursor)?));
+            }
+            let (entries, atomic) = inner.run_of(lane).await?;
+            if entries.is_empty() {
+                continue;
+            }
+            if let Some(sent) = inner.make(lane, entries, atomic).await? {
+                return Ok(Some(inner.push_of(&sent, cursor)?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Inner {
+    /// Where the copy ends, in the history that the server has.
+    pub(super) async fn cursor(&self) -> Result<Cursor, ReplicaError> {
+        if lock(&self.memory).identity.renew {
+            return Ok(Cursor::START);
+        }
+        let bounds = self.store.bounds(self.places.mirror).await?;
+        Ok(bounds.filter(|bounds| bounds.tip != bounds.base || bounds.first.get() > 1).map_or(Cursor::START, |b| b.end()))
+    }
+
+    fn push_of(&self, sent: &Sent, cursor: Cursor) -> Result<Push, ReplicaError> {
+        let ops = sent.items.iter().map(|item| item.op.read()).collect::<Result<Vec<_>, _>>();
+        Ok(Push {
+            log: self.places.mirror.log,
+            request: Some(sent.request),
+            cursor: Some(cursor),
+            atomic: sent.atomic,
+            ops: ops.map_err(ReplicaError::Corrupt)?,
+        })
+    }
+
+    /// The writes at the front of a lane that may go together.
+    async fn run_of(&self, lane: Lane) -> Result<(Vec<Entry>, bool), ReplicaError> {
+        let max = usize::try_from(lock(&self.memory).identity.batch_max).unwrap_or(usize::MAX).max(1);
+        let mut after = match lane {
+            Lane::Again => None,
+            Lane::New => Some(WriteNo(WriteNo::FIRST.0 - 1)),
+        };
+        let (mut run, mut bytes): (Vec<Entry>, usize) = (Vec::new(), 0);
+        let mut held: Vec<WriteNo> = Vec::new();
+        'reading: loop {
+            let page = self.entries_after(after, limits::BATCH_OPS_MAX).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.no);
+            for entry in page {
+                let other_lane = lane == Lane::Again && !entry.is_again();
+                let size = entry.op.bytes().len() + SEALING_BYTES;
+                // A batch and a full state go alone, and are never cut.
+                let part = match (run.first().map(|first| first.batch), entry.batch) {
+                    (None, _) | (Some(None), None) => true,
+                    (Some(first), batch) => first == batch,
+                };
+                let alone = entry.op.full_state().is_some() && !run.is_empty();
+                let whole = entry.batch.is_some();
+                if other_lane || !part || alone || (!whole && (run.len() >= max || bytes + size > limits::BATCH_BYTES_MAX)) {
+                    break 'reading;
+                }
+                // It names the version that an earlier write will make, so it goes after that one was answered.
+                if matches!(entry.base, Base::After(no) if run.iter().any(|earlier| earlier.no == no) || held.contains(&no)) {
+                    held.push(entry.no);
+                    continue;
+                }
+                bytes += size;
+                let full = entry.op.full_state().is_some();
+                run.push(entry);
+                if full {
+                    break 'reading;
+                }
+            }
+        }
+        let atomic = run.first().is_some_and(|first| first.batch.is_some_and(|(_, count)| count > 1));
+        Ok((run, atomic))
+    }
+
+    async fn make(&self, lane: Lane, entries: Vec<Entry>, atomic: bool) -> Result<Option<Sent>, ReplicaError> {
+        let env = self.env.env();
+        let identity = lock(&self.memory).identity.clone();
+        let chosen = if lane == Lane::New && !atomic { self.still_worth(entries) } else { whole(entries) };
+        let made = self.seal(&identity, chosen, atomic, lane, &env);
+        let written = self.keep_made(lane, &identity, &made).await?;
+        if !written {
+            self.reload().await?;
+            return Err(ReplicaError::Stopped("the desk was changed by somebody else; try again".into()));
+        }
+        let Made { identity, sent, parked } = made;
+        let mut memory = lock(&self.memory);
+        memory.identity = identity;
+        memory.set_sent(lane, (!sent.items.is_empty()).then(|| sent.clone()));
+        for parked in &parked {
+            memory.pending.remove(parked.no(), parked.entry.keys());
+            memory.parked += 1;
+        }
+        drop(memory);
+        self.version.fetch_add(2, Ordering::AcqRel);
+        for parked in parked {
+            self.tell_parked(parked.no(), parked.reason, &parked.entry);
+        }
+        Ok((!sent.items.is_empty()).then_some(sent))
+    }
+
+    pub(super) fn tell_parked(&self, no: WriteNo, reason: ParkReason, entry: &Entry) {
+        self.receipts.tell(no, Fate::Parked(reason.clone()));
+        self.watchers.tell(&super::events::Event::Parked(no, reason));
+        self.watchers.tell(&super::events::Event::Changed(entry.keys().collect()));
+        self.changed.ring();
+    }
+
+    async fn keep_made(&self, lane: Lane, before: &Identity, made: &Made) -> Result<bool, ReplicaError> {
+        let places = self.places;
+        let mut heads = vec![(Identity::key(), note(made.identity.to_bytes()))];
+        if !made.sent.items.is_empty() {
+            heads.push((lane.key(), note(made.sent.to_bytes())));
+        }
+        heads.extend(made.parked.iter().map(|parked| (Drawer::Parked.key(parked.no().get()), note(parked.to_bytes()))));
+        let gone: Vec<EntityKey> = made.parked.iter().map(|parked| Drawer::Queue.key(parked.no().get())).collect();
+        let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
+        let before = before.to_bytes();
+        let reads = Reads { heads: vec![Identity::key()], ..Reads::default() };
+        let rule = move |view: &View| {
+            let desk = view.log(places.desk);
+            let found = desk.heads.get(&Identity::key()).and_then(Head::live_state);
+            let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(&before)) else {
+                return Choice::Done(false, None);
+            };
+            let writes = LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
+            Choice::Done(true, Some(writes.alone()))
+        };
+        Ok(self.store.decide(Scope::log(places.desk, reads), rule).await?)
+    }
+
+    /// Leaves out what later writes of the same run overwrite.
+    fn still_worth(&self, entries: Vec<Entry>) -> Vec<Chosen> {
+        let mut newer: HashMap<EntityKey, Vec<usize>> = HashMap::new();
+        let mut chosen: Vec<Chosen> = whole(entries);
+        for index in (0..chosen.len()).rev() {
+            let entry = &chosen[index].entry;
+            let Some(key) = entry.keys().next() else { continue };
+            let reducer = &self.schema.rules(&key.collection).reducer;
+            let (mut payload, mut heir) = (entry.op.payload().clone(), None);
+            for later in newer.get(&key).into_iter().flatten().rev().take(OVERWRITES_LOOKED_AT) {
+                let later_entry = &chosen[*later].entry;
+                let left = reducer
+                    .remainder((entry.op.kind(), &payload), (later_entry.op.kind(), later_entry.op.payload()));
+                match left {
+                    Remainder::Whole => {}
+                    Remainder::Part(part) => payload = part,
+                    Remainder::Nothing => {
+                        heir = Some(*later);
+                        break;
+                    }
+                }
+            }
+            match heir {
+                Some(heir) => {
+                    let mut covered = std::mem::take(&mut chosen[index].covers);
+                    covered.push(chosen[index].entry.no);
+                    chosen[heir].covers.extend(covered);
+                    chosen[index].payload = None;
+                }
+                None => {
+                    chosen[index].payload = Some(payload);
+                    newer.entry(key).or_default().push(index);
+                }
+            }
+        }
+        chosen.retain(|chosen| chosen.payload.is_some());
+        chosen
+    }
+
+    fn seal(&self, identity: &Identity, chosen: Vec<Chosen>, atomic: bool, lane: Lane, env: &Env) -> Made {
+        let mut identity = identity.clone();
+        let (mut items, mut parked) = (Vec::with_capacity(chosen.len()), Vec::new());
+        let all: Vec<Entry> = if atomic { chosen.iter().map(|chosen| chosen.entry.clone()).collect() } else { Vec::new() };
+        for Chosen { entry, payload, covers } in chosen {
+            if lane == Lane::Again {
+                items.push(Item { no: entry.no, covers, seq: None, op: entry.op.raw().clone() });
+                continue;
+            }
+            match self.seal_one(&identity, &entry, payload, env) {
+                Ok(op) => {
+                    identity.counter += 1;
+                    items.push(Item { no: entry.no, covers, seq: None, op });
+                }
+                Err(why) => parked.push(Parked { reason: ParkReason::Unsendable(why), entry }),
+            }
+        }
+        if atomic && !parked.is_empty() {
+            // All or nothing: what could have gone stays with what could not.
+            let known: Vec<WriteNo> = parked.iter().map(Parked::no).collect();
+            let others = all.into_iter().filter(|entry| !known.contains(&entry.no));
+            parked.extend(others.map(|entry| Parked { reason: ParkReason::Batch, entry }));
+            items.clear();
+        }
+        let request = RequestId::from_bytes(env.bytes16("request"));
+        Made { identity, sent: Sent { request, atomic, items }, parked }
+    }
+
+    fn seal_one(
+        &self,
+        identity: &Identity,
+        entry: &Entry,
+        payload: Option<Payload>,
+        env: &Env,
+    ) -> Result<crate::oplog::OpBytes, String> {
+        let mut clock = entry.op.clock().clone();
+        clock.set(identity.replica, identity.counter + 1).map_err(|error| error.to_string())?;
+        let draft = entry.op.draft().clone();
+        let payload = payload.unwrap_or_else(|| draft.payload.clone());
+        let mut draft = Draft { replica: identity.replica, clock, payload, ..draft };
+        let bare = draft.kind == OpKind::Delete && draft.payload.bytes().is_empty();
+        if let Some(sealer) = self.options.sealer.as_deref().filter(|_| !bare) {
+            draft.payload = sealer.seal(self.places.mirror, &draft, env)?;
+        }
+        Ok(draft.seal().map_err(|error| error.to_string())?.raw().clone())
+    }
+
+    /// A scope over both local logs.
+    pub(super) fn scope(&self, mirror: Reads, desk: Reads) -> Result<Scope, ReplicaError> {
+        let scope = Scope::logs(vec![(self.places.mirror, mirror), (self.places.desk, desk)]);
+        Ok(scope.map_err(|_| lost_answer(&*self.store))?)
+    }
+}
+
+fn whole(entries: Vec<Entry>) -> Vec<Chosen> {
+    entries.into_iter().map(|entry| Chosen { payload: Some(entry.op.payload().clone()), entry, covers: Vec::new() }).collect()
+}
+
+/// What sealing adds to a payload, at most, besides padding.
+const SEALING_BYTES: usize = 256;

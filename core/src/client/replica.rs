@@ -1,0 +1,325 @@
+//! The replica: one log on one device, readable and writable whether there is a network or not.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::desk::{Drawer, Identity, Lane, Places, Sent, note, number};
+use super::entry::{Entry, Fate, WriteNo};
+use super::error::ReplicaError;
+use super::gate::{Bell, Gate, lock};
+use super::memory::{Memory, Receipts};
+use super::mirror::Means;
+use super::sealer::Sealer;
+use super::seen::Everyone;
+use crate::call::Page;
+use crate::decide::{Choice, LogWrites, Reads, Scope, View};
+use crate::id::{LogKey, ReplicaId};
+use crate::limits;
+use crate::oplog::{Change, EntityKey, Head, LogBounds, Schema};
+use crate::seq::{Origin, Seq};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreExt};
+use crate::time::{EnvSource, Hlc, Timestamp};
+
+/// How a replica is opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReplicaOptions {
+    /// The rules of its collections. They should be the server's; by default the newest edit of each field wins.
+    pub schema: Schema,
+    /// Encrypts payloads; none are encrypted without.
+    pub sealer: Option<Arc<dyn Sealer>>,
+    /// The schema version its ops say they have.
+    pub schema_version: u32,
+    /// Whether the application is asked before a log's content comes onto a device that has none yet.
+    pub confirm_first: bool,
+}
+
+impl Default for ReplicaOptions {
+    fn default() -> Self {
+        Self { schema: Schema::default(), sealer: None, schema_version: 1, confirm_first: false }
+    }
+}
+
+/// A copy of one log on this device. Clones are handles to the same one.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What all handles share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) places: Places,
+    pub(super) options: ReplicaOptions,
+    pub(super) schema: Arc<Schema>,
+    pub(super) env: Arc<dyn EnvSource>,
+    /// Whoever changes the desk holds it.
+    pub(super) gate: Gate,
+    pub(super) memory: Mutex<Memory>,
+    pub(super) receipts: Receipts,
+    /// Odd while what is read may be half old, half new.
+    pub(super) version: AtomicU64,
+    /// Rings when something was written here.
+    pub(super) edited: Bell,
+    /// Rings when what is read may have changed.
+    pub(super) changed: Bell,
+    pub(super) everyone: Arc<Everyone>,
+    /// Ops that came and cannot be applied before the rest of their batch.
+    pub(super) ahead: Mutex<Option<Page>>,
+    pub(super) watchers: super::events::Watchers,
+    pub(super) conversation: Mutex<super::status::Conversation>,
+}
+
+impl Replica {
+    /// Opens the replica of `log` that is kept in `store`, or begins one: durable from now on, no server needed. Of two
+    /// that open the same one, the later has it, and the earlier can no longer write.
+    ///
+    /// # Errors
+    /// The store's, or that what it keeps does not read.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        log: LogKey,
+        env: Arc<dyn EnvSource>,
+        options: ReplicaOptions,
+    ) -> Result<Self, ReplicaError> {
+        let places = Places::of(log);
+        let lease = env.env().bytes16("lease");
+        let memory = load(&store, places, &*env, lease).await?;
+        let inner = Inner {
+            store,
+            places,
+            schema: Arc::new(options.schema.clone()),
+            options,
+            env,
+            gate: Gate::default(),
+            memory: Mutex::new(memory),
+            receipts: Receipts::default(),
+            version: AtomicU64::new(0),
+            edited: Bell::default(),
+            changed: Bell::default(),
+            everyone: Arc::default(),
+            ahead: Mutex::default(),
+            watchers: super::events::Watchers::default(),
+            conversation: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> LogKey {
+        self.inner.places.mirror
+    }
+
+    /// The name under which this device writes. It changes when another copy of the device turns up.
+    #[must_use]
+    pub fn id(&self) -> ReplicaId {
+        lock(&self.inner.memory).identity.replica
+    }
+
+    /// The copy's bounds; `None` before the first contact with a server.
+    pub(super) async fn bounds(&self) -> Result<Option<LogBounds>, ReplicaError> {
+        Ok(self.inner.store.bounds(self.inner.places.mirror).await?)
+    }
+}
+
+impl Inner {
+    pub(super) fn means(&self) -> Means<'_> {
+        Means { places: self.places, schema: &self.schema, sealer: self.options.sealer.as_deref() }
+    }
+
+    /// One queued write.
+    pub(super) async fn entry(&self, no: WriteNo) -> Result<Option<Entry>, ReplicaError> {
+        let head = self.store.head(self.places.desk, &Drawer::Queue.key(no.get())).await?;
+        let bytes = head.as_ref().and_then(Head::live_state).cloned();
+        bytes.map(|bytes| Entry::from_bytes(no, bytes)).transpose().map_err(ReplicaError::Corrupt)
+    }
+
+    /// Queued writes after one, in order.
+    pub(super) async fn entries_after(&self, after: Option<WriteNo>, limit: usize) -> Result<Vec<Entry>, ReplicaError> {
+        let queue = Drawer::Queue.collection();
+        let after = after.map(|no| Drawer::Queue.key(no.get()));
+        let page = self.store.heads(self.places.desk, &queue, after.as_ref(), limit).await?;
+        let entries = page.heads.into_iter().filter_map(|(key, head)| {
+            let bytes = head.live_state()?.clone();
+            Some(Entry::from_bytes(WriteNo(number(&key)), bytes).map_err(ReplicaError::Corrupt))
+        });
+        entries.collect()
+    }
+
+    /// The state of an entity as this device sees it: the log's, with what was written here and is not in it yet.
+    pub(super) async fn visible(&self, key: &EntityKey) -> Result<Visible, ReplicaError> {
+        for _ in 0..READS_WITHOUT_GATE {
+            let version = self.version.load(Ordering::Acquire);
+            if version % 2 == 0 {
+                let visible = self.look(key).await?;
+                if self.version.load(Ordering::Acquire) == version {
+                    return Ok(visible);
+                }
+            }
+        }
+        let _pass = self.gate.enter().await;
+        self.look(key).await
+    }
+
+    async fn look(&self, key: &EntityKey) -> Result<Visible, ReplicaError> {
+        let (numbers, renew) = {
+            let memory = lock(&self.memory);
+            (memory.pending.of(key).to_vec(), memory.identity.renew)
+        };
+        let head = self.store.head(self.places.mirror, key).await?;
+        let mut entries = Vec::with_capacity(numbers.len());
+        for no in &numbers {
+            // Between the two reads it may have come into the log; then the version has changed and both are read again.
+            entries.extend(self.entry(*no).await?);
+        }
+        // While the mirror shows the history that is offered again, it has those ops already.
+        entries.retain(|entry| !(renew && entry.is_again()));
+        Ok(self.show(key, head, &entries))
+    }
+
+    pub(super) fn show(&self, key: &EntityKey, head: Option<Head>, entries: &[Entry]) -> Visible {
+        let mut state = head.as_ref().and_then(Head::live_state).map(|state| state.to_vec());
+        let reducer = &self.schema.rules(&key.collection).reducer;
+        for entry in entries {
+            // An op offered again may be sealed; without its key it shows when it is back in the log.
+            let Ok(payload) = self.means().open(&entry.op) else { continue };
+            // What does not apply here is refused by the reducer before anything changes.
+            let _ = reducer.reduce(&mut state, &Change::opened(&entry.op, Timestamp::MAX, &payload));
+        }
+        Visible { state, version: head.map(|head| head.version), pending: entries.last().map(|entry| entry.no) }
+    }
+
+    /// Reads the desk again, after a write of which nobody knows how it ended.
+    pub(super) async fn reload(&self) -> Result<(), ReplicaError> {
+        let lease = lock(&self.memory).identity.lease;
+        let found = read_identity(&self.store, self.places).await?;
+        if found.is_none_or(|identity| identity.lease != lease) {
+            return Err(ReplicaError::TakenOver);
+        }
+        let memory = load(&self.store, self.places, &*self.env, lease).await?;
+        *lock(&self.memory) = memory;
+        Ok(())
+    }
+}
+
+/// Reads that are tried before one waits for whoever changes things.
+const READS_WITHOUT_GATE: usize = 4;
+
+/// An entity as this device sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Visible {
+    pub(super) state: Option<Vec<u8>>,
+    /// The version in the log.
+    pub(super) version: Option<Seq>,
+    /// The newest write that is not in the log yet.
+    pub(super) pending: Option<WriteNo>,
+}
+
+async fn read_identity(store: &Arc<dyn Store>, places: Places) -> Result<Option<Identity>, ReplicaError> {
+    let head = store.head(places.desk, &Identity::key()).await?;
+    let bytes = head.as_ref().and_then(Head::live_state).cloned();
+    Ok(bytes.map(Identity::from_bytes).transpose()?)
+}
+
+/// Takes the desk over and reads it.
+async fn load(
+    store: &Arc<dyn Store>,
+    places: Places,
+    env: &dyn EnvSource,
+    lease: [u8; 16],
+) -> Result<Memory, ReplicaError> {
+    let env = env.env();
+    let fresh = Identity {
+        lease,
+        replica: ReplicaId::from_bytes(env.bytes16("replica")),
+        counter: 0,
+        hlc: Hlc::default(),
+        next: WriteNo::FIRST,
+        synced: false,
+        renew: false,
+        batch_max: u32::try_from(limits::BATCH_OPS_MAX).unwrap_or(u32::MAX),
+        contact: Timestamp::default(),
+    };
+    let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
+    let take = move |view: &View| {
+        let desk = view.log(places.desk);
+        let bytes = |key: &EntityKey| desk.heads.get(key).and_then(Head::live_state).cloned();
+        let identity = match bytes(&Identity::key()).map(Identity::from_bytes).transpose() {
+            Ok(found) => Identity { lease, ..found.unwrap_or_else(|| fresh.clone()) },
+            Err(error) => return Choice::Done(Err(error), None),
+        };
+        let sent = |lane: Lane| bytes(&lane.key()).map(Sent::from_bytes).transpose();
+        let sent = match (sent(Lane::Again), sent(Lane::New)) {
+            (Ok(again), Ok(new)) => (again, new),
+            (Err(error), _) | (_, Err(error)) => return Choice::Done(Err(error), None),
+        };
+        let bounds = desk.bounds.clone();
+        let bounds = bounds.unwrap_or_else(|| LogBounds::new(places.desk, Origin(env.bytes16("desk")), env.now));
+        let heads = vec![(Identity::key(), note(identity.to_bytes()))];
+        let writes = LogWrites { heads, ..LogWrites::new(places.desk, bounds) };
+        Choice::Done(Ok((identity, sent)), Some(writes.alone()))
+    };
+    let (identity, (again, new)) = store.decide(Scope::log(places.desk, reads), take).await??;
+    let mut memory = Memory::new(identity);
+    memory.set_sent(Lane::Again, again);
+    memory.set_sent(Lane::New, new);
+    fill(store, places, &mut memory).await?;
+    Ok(memory)
+}
+
+async fn fill(store: &Arc<dyn Store>, places: Places, memory: &mut Memory) -> Result<(), ReplicaError> {
+    let mut after = None;
+    loop {
+        let page = store.heads(places.desk, &Drawer::Queue.collection(), after.as_ref(), limits::LIST_ITEMS_MAX).await?;
+        for (key, head) in &page.heads {
+            let Some(bytes) = head.live_state() else { continue };
+            let entry = Entry::from_bytes(WriteNo(number(key)), bytes.clone()).map_err(ReplicaError::Corrupt)?;
+            if matches!(entry.fate, Fate::Lost { .. }) {
+                memory.lost.push(entry.no);
+            }
+            memory.pending.add(&entry);
+        }
+        after = page.heads.last().map(|(key, _)| key.clone());
+        if !page.more {
+            break;
+        }
+    }
+    memory.parked = count(store, places, Drawer::Parked).await?;
+    memory.conflicts = count(store, places, Drawer::Conflicts).await?;
+    memory.unread = count(store, places, Drawer::Unread).await?;
+    Ok(())
+}
+
+async fn count(store: &Arc<dyn Store>, places: Places, drawer: Drawer) -> Result<u64, StoreError> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = store.heads(places.desk, &drawer.collection(), after.as_ref(), limits::LIST_ITEMS_MAX).await?;
+        count += page.heads.len() as u64;
+        after = page.heads.last().map(|(key, _)| key.clone());
+        if !page.more {
+            return Ok(count);
+        }
+    }
+}
+
+/// Every queued write with one of these numbers that is still there.
+pub(super) async fn entries_of(
+    inner: &Inner,
+    numbers: impl IntoIterator<Item = WriteNo>,
+) -> Result<BTreeMap<WriteNo, Entry>, ReplicaError> {
+    let mut entries = BTreeMap::new();
+    for no in numbers {
+        if let Some(entry) = inner.entry(no).await? {
+            entries.insert(no, entry);
+        }
+    }
+    Ok(entries)
+}
+
+/// The store ran a decision and says it did not.
+pub(super) fn lost_answer(store: &dyn Store) -> StoreError {
+    StoreError::new(StoreErrorKind::Fault, store.name(), "transact")
+}
