@@ -91,8 +91,8 @@ mod tests {
     use syncline::store::{MemoryFanout, MemoryStore};
     use syncline::time::Env;
 
-    use super::super::Settings;
     use super::super::op::tests::wire;
+    use super::super::{Settings, devices};
     use super::*;
 
     const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -101,23 +101,27 @@ mod tests {
         Timestamp::from_ms(1_700_000_000_000 + number * DAY_MS).expect("a time")
     }
 
-    #[tokio::test]
-    async fn old_operations_go_only_as_far_as_a_full_state_stands_in() {
-        let bucket = syncline::BucketId::from_bytes([1; 16]);
+    fn dialect() -> SuperProductivity {
         let settings = Settings { token_secret: "s".repeat(32), ..Settings::default() };
         let (store, fanout) = (Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
-        let sp = SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be");
+        let bucket = syncline::BucketId::from_bytes([1; 16]);
+        SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be")
+    }
+
+    #[tokio::test]
+    async fn old_operations_go_only_as_far_as_a_full_state_stands_in() {
+        let sp = dialect();
         let key = sp.accounts().made_for_test(day(0)).await;
         let write = async |id: &str, kind: &str, at: u64| {
             let op = wire(json!({"id": id, "opType": kind, "entityId": id, "vectorClock": {"devA": at + 1}}));
             let op = op.seal(false).expect("an op");
             let push = Push { log: key.log, request: None, cursor: None, atomic: false, ops: vec![op] };
             let env = Env { now: day(at), entropy: [7; 32] };
-            sp.server().handle(&Caller::operator(bucket), Call::Push(push), env).await.expect("stored");
+            sp.server().handle(&Caller::operator(sp.bucket()), Call::Push(push), env).await.expect("stored");
         };
         let first = async || match sp
             .server()
-            .handle(&Caller::operator(bucket), Call::Status(key.log), Env { now: day(0), entropy: [7; 32] })
+            .handle(&Caller::operator(sp.bucket()), Call::Status(key.log), Env { now: day(0), entropy: [7; 32] })
             .await
         {
             Ok(syncline::call::Reply::Log { bounds, .. }) => bounds.first.get(),
@@ -137,20 +141,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_is_gone_when_it_was_not_seen_for_45_days() {
-        let bucket = syncline::BucketId::from_bytes([1; 16]);
-        let settings = Settings { token_secret: "s".repeat(32), ..Settings::default() };
-        let (store, fanout) = (Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
-        let sp = SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be");
+        let sp = dialect();
         sp.accounts().made_for_test(day(0)).await;
         let account = sp.accounts().listed(0, 1).await.expect("accounts").remove(0);
         let log = Log::new(&sp, &account);
         let op = wire(json!({"id": "1", "entityId": "1"})).seal(false).expect("an op");
         log.push(vec![op], None).await.expect("stored");
         for (client, seen) in [("devA", 0), ("devB", 10)] {
-            super::super::devices::touch(&log, client, day(seen)).await;
+            devices::touch(&log, client, day(seen)).await;
         }
         let seen = async |ms: u64| {
-            let devices = super::super::devices::seen(&log, Timestamp::from_ms(ms).expect("a time")).await;
+            let devices = devices::seen(&log, Timestamp::from_ms(ms).expect("a time")).await;
             devices.expect("devices").into_iter().map(|device| device.client_id).collect::<Vec<_>>()
         };
         assert_eq!(seen(day(45).ms() - 1).await, ["devB", "devA"]);
