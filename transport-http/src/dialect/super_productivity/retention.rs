@@ -1,4 +1,5 @@
-//! The daily clean-up: operations that a full state stands in for go when they are 45 days old.
+//! The daily clean-up: operations that a full state stands in for go when they are 45 days old, devices when they were
+//! not seen for as long.
 //!
 //! What must hold: the newest full state and everything after it stay, whatever their age, so a device that comes new
 //! gets everything; numbers are never given out again. An account without a full state keeps all it has.
@@ -10,8 +11,8 @@ use syncline::seq::Seq;
 use syncline::time::Timestamp;
 use tokio::time::sleep;
 
-use super::SuperProductivity;
 use super::log::Log;
+use super::{SuperProductivity, devices};
 use crate::server::env;
 
 /// How long operations are kept that nobody needs any more.
@@ -49,7 +50,9 @@ impl SuperProductivity {
             let Some(last) = accounts.last() else { return Ok(gone) };
             after = last.id;
             for account in &accounts {
-                gone += clean_up_one(&Log::new(self, account), cutoff).await?;
+                let log = Log::new(self, account);
+                gone += clean_up_one(&log, cutoff).await?;
+                devices::forget_gone(&log, now).await?;
             }
         }
     }
@@ -91,8 +94,8 @@ mod tests {
     use syncline::store::{MemoryFanout, MemoryStore};
     use syncline::time::Env;
 
+    use super::super::Settings;
     use super::super::op::tests::wire;
-    use super::super::{Settings, devices};
     use super::*;
 
     const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -157,5 +160,10 @@ mod tests {
         assert_eq!(seen(day(45).ms() - 1).await, ["devB", "devA"]);
         assert_eq!(seen(day(45).ms()).await, ["devB"]);
         assert_eq!(seen(day(55).ms()).await, [""; 0]);
+        // Seen as of the first day, only what is not kept any more is missing.
+        for (cleaned, kept) in [(day(45).ms() - 1, vec!["devB", "devA"]), (day(45).ms(), vec!["devB"])] {
+            sp.clean_up(Timestamp::from_ms(cleaned).expect("a time")).await.expect("cleaned");
+            assert_eq!(seen(day(0).ms()).await, kept);
+        }
     }
 }
