@@ -4,13 +4,14 @@
 //! floor, the least that anybody's code has to do for the same effect, in turns in one run; the answer is a ratio.
 //! What must hold: nothing here passes or fails by the clock, and with [`SMOKE`] every question still runs, small.
 //!
-//! Next: [`measure`] takes turns, [`table`] prints, [`ops`] writes the ops, [`floor`] has the bare loops; the
-//! questions are in `benches/benches`, the figures in `benches/README.md`.
+//! Next: [`measure`] takes turns, [`table`] prints, [`ops`] writes the ops, [`floor`] has the bare loops,
+//! [`super_productivity`] a foreign client's load; the questions are in `benches/benches`, the figures in `benches/README.md`.
 
 pub mod floor;
 pub mod measure;
 pub mod ops;
 pub mod servers;
+pub mod super_productivity;
 pub mod table;
 
 /// The variable that makes every question small, to see that it runs.

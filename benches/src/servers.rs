@@ -16,6 +16,8 @@ pub struct Server {
     pub url: String,
     /// Counts this process and the cluster.
     pub meter: Meter,
+    /// The process whose children the cluster is.
+    pub postmaster: u32,
     _cluster: Cluster,
 }
 
@@ -39,5 +41,5 @@ fn start() -> anyhow::Result<Server> {
     let file = cluster.socket_folder().join("data/postmaster.pid");
     let text = fs::read_to_string(&file).context("the cluster's process id")?;
     let postmaster = text.lines().next().unwrap_or_default().parse().context("the cluster's process id")?;
-    Ok(Server { url: cluster.url(), meter: Meter::with_cluster(postmaster), _cluster: cluster })
+    Ok(Server { url: cluster.url(), meter: Meter::with_cluster(postmaster), postmaster, _cluster: cluster })
 }

@@ -19,6 +19,16 @@ pub fn begin(title: &str) {
     println!("\n{title}\n\n| question | ours | floor | ratio (least–most), by CPU | aim |\n|---|---|---|---|---|");
 }
 
+/// Prints the title and a head of one's own.
+pub fn begin_with(title: &str, head: &[&str]) {
+    println!("\n{title}\n\n| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
+}
+
+/// Prints a row of such a table.
+pub fn cells(cells: &[&str]) {
+    println!("| {} |", cells.join(" | "));
+}
+
 /// Prints a row about the cost of one `unit`.
 pub fn row(question: &str, unit: &str, compared: &Compared, aim: Aim) {
     let wall = |inverse: bool| {

@@ -19,13 +19,11 @@ const LISTEN: &str = "127.0.0.1:7110";
 const DATA: &str = "./data";
 /// The operator's bucket when nothing is said.
 const BUCKET: &str = "00000000-0000-7000-8000-000000000001";
-/// The collections when none are named: one per policy.
-const COLLECTIONS: [(&str, Policy); 4] = [
-    ("tasks", Policy::Causal),
-    ("notes", Policy::Merge),
-    ("files", Policy::Precondition),
-    ("messages", Policy::Append),
-];
+/// The policy of collections that are not named.
+const OTHERWISE: Policy = Policy::Fields;
+/// The collections when none are named: those whose content asks for another policy than the newest edit of each field.
+const COLLECTIONS: [(&str, Policy); 3] =
+    [("notes", Policy::Merge), ("files", Policy::Precondition), ("messages", Policy::Append)];
 
 /// A sync server over HTTP.
 #[derive(Debug, Parser)]
@@ -49,11 +47,12 @@ pub(crate) struct Flags {
     /// The operator's bucket [default: 00000000-0000-7000-8000-000000000001].
     #[arg(long, env = "SYNCLINE_BUCKET")]
     bucket: Option<BucketId>,
-    /// A collection and its conflict policy: name=causal, merge, precondition or append. May be repeated; naming any
+    /// A collection and its conflict policy: name=fields (the newest edit of each field wins), causal (an edit must have
+    /// seen what it changes), merge (every payload is kept), precondition or append. May be repeated; naming any
     /// replaces the built-in ones.
     #[arg(long = "collection", env = "SYNCLINE_COLLECTIONS", value_delimiter = ',', value_parser = pair)]
     collections: Option<Vec<(String, Policy)>>,
-    /// The policy of every other collection [default: causal].
+    /// The policy of every other collection [default: fields].
     #[arg(long, env = "SYNCLINE_OTHERWISE", value_enum)]
     otherwise: Option<Policy>,
     /// What to log, as in `info` or `syncline_transport_http=debug` [default: info].
@@ -86,11 +85,12 @@ struct File {
     super_productivity: SpConfig,
 }
 
-/// How conflicts in a collection are decided.
+/// How conflicts in a collection are decided and its ops become state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-#[allow(clippy::exhaustive_enums, reason = "one per policy")]
+#[allow(clippy::exhaustive_enums, reason = "what a collection may follow")]
 pub(crate) enum Policy {
+    Fields,
     Causal,
     Merge,
     Precondition,
@@ -142,7 +142,7 @@ impl Config {
             data,
             admin_token: flags.admin_token.or(file.admin_token),
             bucket: pick(flags.bucket, file.bucket, BUCKET)?,
-            otherwise: flags.otherwise.or(file.otherwise).unwrap_or(Policy::Causal),
+            otherwise: flags.otherwise.or(file.otherwise).unwrap_or(OTHERWISE),
             log: flags.log.or(file.log).unwrap_or_else(|| "info".into()),
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             collections: collections
@@ -176,12 +176,13 @@ impl Config {
 
 impl Policy {
     fn rules(self) -> Rules {
-        Rules::of(match self {
-            Self::Causal => ConflictPolicy::Causal,
-            Self::Merge => ConflictPolicy::Merge,
-            Self::Precondition => ConflictPolicy::Precondition,
-            Self::Append => ConflictPolicy::Append,
-        })
+        match self {
+            Self::Fields => Rules::fields(),
+            Self::Causal => Rules::of(ConflictPolicy::Causal),
+            Self::Merge => Rules::of(ConflictPolicy::Merge),
+            Self::Precondition => Rules::of(ConflictPolicy::Precondition),
+            Self::Append => Rules::of(ConflictPolicy::Append),
+        }
     }
 }
 

@@ -31,7 +31,12 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path) -> Self {
-        let mut command = command(&["--listen", "127.0.0.1:0", "--data", folder.to_str().unwrap()]);
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, more: &[&str]) -> Self {
+        let arguments = ["--listen", "127.0.0.1:0", "--data", folder.to_str().unwrap()];
+        let mut command = command(&[&arguments, more].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -89,6 +94,32 @@ fn one_command_serves_keeps_its_data_and_stops_when_asked() {
     assert!(!server.stop("-INT").contains(&token), "and not again");
 }
 
+/// Two devices that had not seen each other edit one thing.
+#[test]
+fn both_of_two_offline_edits_count_unless_their_collection_is_causal() {
+    let edit = |replica: u8| {
+        format!(
+            r#"{{"ops":[{{"id":"00000000-0000-7000-8000-000000000b0{replica}","replica":"00000000-0000-7000-8000-000000000c0{replica}","kind":"update","collection":"tasks","entity":"00000000-0000-7000-8000-000000000d01","clock":{{"00000000-0000-7000-8000-000000000c0{replica}":1}},"hlc":{{"ms":1700000000000}},"schema_version":1,"payload":{{"json":{{"title":"milk"}}}}}}]}}"#
+        )
+    };
+    let table: [(&[&str], &str); 3] = [
+        (&[], r#""verdict":"accepted","seq":2"#),
+        (&["--otherwise", "causal"], "CONCURRENT"),
+        (&["--collection", "tasks=causal"], "CONCURRENT"),
+    ];
+    for (arguments, second) in table {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Running::start_with(folder.path(), arguments);
+        let token = std::fs::read_to_string(folder.path().join("admin-token")).unwrap().trim().to_owned();
+        let log = "/v1/logs/00000000-0000-7000-8000-0000000000aa";
+        assert!(server.ask("PUT", log, &token, "").starts_with("HTTP/1.1 201 "));
+        let push = |replica| server.ask("POST", &format!("{log}/ops"), &token, &edit(replica));
+        let answers = [push(1), push(2)];
+        assert!(answers[0].contains(r#""verdict":"accepted","seq":1"#), "{answers:?}");
+        assert!(answers[1].contains(second), "{arguments:?}: {answers:?}");
+    }
+}
+
 #[test]
 fn flags_go_before_environment_before_file_before_defaults_and_no_secret_is_printed() {
     let folder = tempfile::tempdir().unwrap();
@@ -114,6 +145,8 @@ fn flags_go_before_environment_before_file_before_defaults_and_no_secret_is_prin
         assert!(printed.contains(line), "{line} in {printed}");
     }
     assert!(!printed.contains(STRONG));
+    let printed = String::from_utf8(run(&["--print-config"]).stdout).unwrap();
+    assert!(printed.contains("otherwise = \"fields\"") && printed.contains("notes = \"merge\""), "{printed}");
     let printed = run(&["--print-config", "--store", "postgres://user:pass@host/db?password=word"]).stdout;
     let printed = String::from_utf8(printed).unwrap();
     assert!(printed.contains("user") && !printed.contains("pass@") && !printed.contains("word"), "{printed}");

@@ -16,6 +16,7 @@ mod crowd;
 mod crypto;
 mod day;
 mod edges;
+mod news;
 mod ops;
 mod postbox;
 mod weaknesses;

@@ -48,9 +48,8 @@ pub(super) async fn read(body: &mut Body, headers: &HeaderMap, options: &ServerO
     }
 }
 
-/// Reads on for a while from a body that nobody wants any more: at most as much again as a body may have.
-pub(super) async fn linger(body: &mut Body, options: &ServerOptions) {
-    let most = options.body_bytes_max;
+/// Reads on for a while from a body that nobody wants any more: at most twice what a body may have.
+pub(crate) async fn linger(body: &mut Body, most: usize) {
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if body.is_end_stream() || declared > most.saturating_mul(2) {
         return;

@@ -46,7 +46,7 @@ pub(super) async fn guard(State((app, wording)): State<Guarded>, mut request: Re
                 answer.unwrap_or_else(|_| refuse(&Refusal::new(late, "the request took too long")))
             }
             Err(refusal) => {
-                body::linger(request.body_mut(), app.options()).await;
+                body::linger(request.body_mut(), app.options().body_bytes_max).await;
                 refuse(&refusal)
             }
         };

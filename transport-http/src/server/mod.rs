@@ -21,7 +21,7 @@ mod answer;
 mod ask;
 mod auth;
 mod beside;
-mod body;
+pub(crate) mod body;
 mod decode;
 pub(crate) mod env;
 mod form;
@@ -173,7 +173,7 @@ async fn dispatch(app: App, route: Route, params: Params, request: Request) -> R
         Ok(response) => response,
         Err(refusal) => {
             if refusal.code != ErrorCode::BodyTooSlow {
-                body::linger(&mut body, app.options()).await;
+                body::linger(&mut body, app.options().body_bytes_max).await;
             }
             problem(&refusal)
         }

@@ -9,6 +9,8 @@ use crate::rig::{Rig, op};
 const SITE: &str = "https://app.example.org";
 const OTHER: &str = "http://localhost:4200";
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 async fn rig() -> Rig {
     let cors_origins = vec![SITE.to_owned(), OTHER.to_owned()];
     Rig::counting(Settings { cors_origins, ..Settings::default() }).await
@@ -113,7 +115,7 @@ async fn every_answer_to_a_site_reads_and_is_guarded_refusals_too() {
     let upload = json!({"ops": [op("1", "devA", "t1", json!({"devA": 1}))], "clientId": "devA"}).to_string();
     let seed = json!({"state": {}, "clientId": "devA", "reason": "initial", "vectorClock": {"devA": 2}}).to_string();
     let long = "x".repeat(20 << 10);
-    let rows: [(&str, &str, u16, &[(&str, &str)], &[u8]); 16] = [
+    let rows: [(&str, &str, u16, Headers<'_>, &[u8]); 16] = [
         ("POST", "/api/sync/ops", 200, &[], upload.as_bytes()),
         ("POST", "/api/sync/ops", 400, &[], b"{"),
         ("POST", "/api/sync/ops", 401, &[("authorization", "Bearer x")], b"{}"),

@@ -98,17 +98,25 @@ async fn devices_that_listen_hear_of_others_and_not_of_themselves() {
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((&said["type"], &said["latestSeq"]), (&json!("new_ops"), &json!(1)));
     // What devA hears first is devB's presence: of its own upload it heard nothing.
-    b.send(Message::Text(r#"{"type":"presence_state","x":1}"#.into())).await.expect("sent");
+    b.send(Message::Text(r#"{"type":"presence_state","payload":"x"}"#.into())).await.expect("sent");
     let said = a.next().await.expect("presence").expect("presence").into_text().expect("text");
-    assert_eq!(said.as_str(), r#"{"type":"presence_state","x":1}"#);
-    let mut newer = dial("devB", &user.token).await;
-    newer.next().await.expect("connected").expect("connected");
-    let closed = async |mut socket: tokio_tungstenite::WebSocketStream<_>| loop {
-        if let Message::Close(Some(frame)) = socket.next().await.expect("a close").expect("a close") {
-            break u16::from(frame.code);
-        }
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["type"], &said["payload"]), (&json!("presence_state"), &json!("x")));
+    let closed = async |mut socket: tokio_tungstenite::WebSocketStream<_>| {
+        let close = async {
+            loop {
+                if let Message::Close(Some(frame)) = socket.next().await.expect("a close").expect("a close") {
+                    break u16::from(frame.code);
+                }
+            }
+        };
+        tokio::time::timeout(crate::common::PATIENCE, close).await.expect("it is closed")
     };
-    assert_eq!(closed(b).await, 4009);
+    // A device that comes back so soon keeps the socket it has.
+    assert_eq!(closed(dial("devB", &user.token).await).await, 4008);
+    a.send(Message::Text(r#"{"type":"presence_cmd","payload":"y"}"#.into())).await.expect("sent");
+    let said = b.next().await.expect("a command").expect("a command").into_text().expect("text");
+    assert!(said.contains("presence_cmd"), "{said}");
     assert_eq!(closed(dial("devC", "nonsense").await).await, 4003);
     assert_eq!(closed(dial("", &user.token).await).await, 4001);
 }

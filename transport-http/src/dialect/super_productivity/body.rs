@@ -16,9 +16,8 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::answer::Refused;
+use crate::server::body::linger;
 
-/// How long a refused body is still read, so that a peer that is still writing sees the refusal.
-const LINGER: Duration = Duration::from_secs(2);
 /// How long a body may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
 
@@ -130,18 +129,4 @@ pub(super) fn malformed(headers: &HeaderMap) -> Refused {
     } else {
         Refused::error(StatusCode::BAD_REQUEST, "Invalid JSON")
     }
-}
-
-async fn linger(body: &mut Body, most: usize) {
-    let drain = async {
-        let mut seen = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            seen += frame.data_ref().map_or(0, Bytes::len);
-            if seen > most.saturating_mul(2) {
-                return;
-            }
-        }
-    };
-    // Whether it ended in time does not matter: the refusal is sent either way.
-    let _ = timeout(LINGER, drain).await;
 }

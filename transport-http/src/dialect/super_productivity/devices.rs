@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use syncline::call::Refusal;
+use syncline::limits;
 use syncline::oplog::EntityKey;
 use syncline::time::Timestamp;
 
@@ -41,14 +42,32 @@ pub(super) async fn list(State(sp): State<SuperProductivity>, account: Account) 
     }
 }
 
+/// Every device that was ever noted, and was not forgotten since.
+async fn noted(log: &Log<'_>) -> Result<impl Iterator<Item = (EntityKey, Device)> + use<>, Refusal> {
+    let notes = log.all_notes(&collection("sys.sp.device")?).await?;
+    Ok(notes.into_iter().filter_map(|(key, state)| Some((key, serde_json::from_slice::<Device>(&state).ok()?))))
+}
+
+const fn is_gone(device: &Device, now: Timestamp) -> bool {
+    now.ms().saturating_sub(device.last_seen_at) >= GONE_MS
+}
+
 /// Devices that are not gone, the one seen last first.
 pub(super) async fn seen(log: &Log<'_>, now: Timestamp) -> Result<Vec<Device>, Refusal> {
-    let notes = log.all_notes(&collection("sys.sp.device")?).await?;
-    let read = |(_, state): (EntityKey, bytes::Bytes)| serde_json::from_slice::<Device>(&state).ok();
-    let mut devices: Vec<Device> = notes.into_iter().filter_map(read).collect();
-    devices.retain(|device| now.ms().saturating_sub(device.last_seen_at) < GONE_MS);
+    let mut devices: Vec<Device> = noted(log).await?.map(|(_, device)| device).collect();
+    devices.retain(|device| !is_gone(device, now));
     devices.sort_by_key(|device| std::cmp::Reverse(device.last_seen_at));
     Ok(devices)
+}
+
+/// Forgets devices that are gone. One that comes back at this moment is noted again a little later.
+pub(super) async fn forget_gone(log: &Log<'_>, now: Timestamp) -> Result<(), Refusal> {
+    let gone: Vec<EntityKey> =
+        noted(log).await?.filter(|(_, device)| is_gone(device, now)).map(|(key, _)| key).collect();
+    for some in gone.chunks(limits::LIST_ITEMS_MAX) {
+        log.server().forget_notes(log.key, some.to_vec()).await?;
+    }
+    Ok(())
 }
 
 /// How many of them are online.

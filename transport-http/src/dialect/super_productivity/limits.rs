@@ -54,6 +54,8 @@ impl Limit {
         match (method.as_str(), route) {
             ("POST", "/api/sync/ops") => ("upload", Self::per_minute(100)),
             ("GET", "/api/sync/ops") => ("download", Self::per_minute(200)),
+            // Of newer clients, which come back after every loss of the network.
+            ("GET", "/api/sync/ws") => ("news", Self::per_minute(120)),
             ("POST", "/api/register") => ("register", Self::per_quarter(5)),
             ("POST", "/api/verify-email") => ("verify-email", Self::per_quarter(20)),
             ("POST", "/api/login") => ("login", Self::per_quarter(10)),

@@ -35,6 +35,7 @@ const PING: Duration = Duration::from_secs(30);
 /// First byte of what goes over the bus.
 const NEWS: u8 = b'n';
 const PRESENCE: u8 = b'p';
+const REVOKED: u8 = b'r';
 
 mod close {
     pub(super) const FAILED: (u16, &str) = (1011, "Internal error");
@@ -62,6 +63,11 @@ impl Notifier {
         let mut payload = vec![NEWS];
         payload.extend_from_slice(seq.to_string().as_bytes());
         self.tell(log, by, payload.into()).await;
+    }
+
+    /// Says that tokens of an account were revoked: its sockets look at theirs now and not at the next ping.
+    pub(super) async fn revoked(&self, log: LogKey) {
+        self.tell(log, ReplicaId::SERVER, Bytes::from_static(&[REVOKED])).await;
     }
 
     async fn show(&self, log: LogKey, from: ReplicaId, presence: &Presence) {
@@ -185,6 +191,7 @@ async fn talk(
                             say(socket, &presence).await?;
                         }
                     }
+                    Some((&REVOKED, _)) if is_revoked(sp, token).await => return Some(close::NOT_ALLOWED),
                     _ => {}
                 },
                 _ => {}
@@ -215,7 +222,11 @@ async fn talk(
                         sp.notify().show(account.log, me, &presence).await;
                     }
                 }
-                Message::Close(_) => return None,
+                Message::Close(_) => {
+                    // The answer goes out with the next look; without it the device takes its goodbye for a broken line.
+                    let _ = socket.recv().await;
+                    return None;
+                }
                 _ => answered = true,
             },
         }

@@ -1,4 +1,5 @@
-//! The daily clean-up: operations that a full state stands in for go when they are 45 days old.
+//! The daily clean-up: operations that a full state stands in for go when they are 45 days old, devices when they were
+//! not seen for as long.
 //!
 //! What must hold: the newest full state and everything after it stay, whatever their age, so a device that comes new
 //! gets everything; numbers are never given out again. An account without a full state keeps all it has.
@@ -10,8 +11,8 @@ use syncline::seq::Seq;
 use syncline::time::Timestamp;
 use tokio::time::sleep;
 
-use super::SuperProductivity;
 use super::log::Log;
+use super::{SuperProductivity, devices};
 use crate::server::env;
 
 /// How long operations are kept that nobody needs any more.
@@ -49,7 +50,9 @@ impl SuperProductivity {
             let Some(last) = accounts.last() else { return Ok(gone) };
             after = last.id;
             for account in &accounts {
-                gone += clean_up_one(&Log::new(self, account), cutoff).await?;
+                let log = Log::new(self, account);
+                gone += clean_up_one(&log, cutoff).await?;
+                devices::forget_gone(&log, now).await?;
             }
         }
     }
@@ -101,23 +104,27 @@ mod tests {
         Timestamp::from_ms(1_700_000_000_000 + number * DAY_MS).expect("a time")
     }
 
-    #[tokio::test]
-    async fn old_operations_go_only_as_far_as_a_full_state_stands_in() {
-        let bucket = syncline::BucketId::from_bytes([1; 16]);
+    fn dialect() -> SuperProductivity {
         let settings = Settings { token_secret: "s".repeat(32), ..Settings::default() };
         let (store, fanout) = (Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
-        let sp = SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be");
+        let bucket = syncline::BucketId::from_bytes([1; 16]);
+        SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be")
+    }
+
+    #[tokio::test]
+    async fn old_operations_go_only_as_far_as_a_full_state_stands_in() {
+        let sp = dialect();
         let key = sp.accounts().made_for_test(day(0)).await;
         let write = async |id: &str, kind: &str, at: u64| {
             let op = wire(json!({"id": id, "opType": kind, "entityId": id, "vectorClock": {"devA": at + 1}}));
             let op = op.seal(false).expect("an op");
             let push = Push { log: key.log, request: None, cursor: None, atomic: false, ops: vec![op] };
             let env = Env { now: day(at), entropy: [7; 32] };
-            sp.server().handle(&Caller::operator(bucket), Call::Push(push), env).await.expect("stored");
+            sp.server().handle(&Caller::operator(sp.bucket()), Call::Push(push), env).await.expect("stored");
         };
         let first = async || match sp
             .server()
-            .handle(&Caller::operator(bucket), Call::Status(key.log), Env { now: day(0), entropy: [7; 32] })
+            .handle(&Caller::operator(sp.bucket()), Call::Status(key.log), Env { now: day(0), entropy: [7; 32] })
             .await
         {
             Ok(syncline::call::Reply::Log { bounds, .. }) => bounds.first.get(),
@@ -137,24 +144,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_is_gone_when_it_was_not_seen_for_45_days() {
-        let bucket = syncline::BucketId::from_bytes([1; 16]);
-        let settings = Settings { token_secret: "s".repeat(32), ..Settings::default() };
-        let (store, fanout) = (Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
-        let sp = SuperProductivity::new(store, fanout, bucket, settings).expect("settings that can be");
+        let sp = dialect();
         sp.accounts().made_for_test(day(0)).await;
         let account = sp.accounts().listed(0, 1).await.expect("accounts").remove(0);
         let log = Log::new(&sp, &account);
         let op = wire(json!({"id": "1", "entityId": "1"})).seal(false).expect("an op");
         log.push(vec![op], None).await.expect("stored");
         for (client, seen) in [("devA", 0), ("devB", 10)] {
-            super::super::devices::touch(&log, client, day(seen)).await;
+            devices::touch(&log, client, day(seen)).await;
         }
         let seen = async |ms: u64| {
-            let devices = super::super::devices::seen(&log, Timestamp::from_ms(ms).expect("a time")).await;
+            let devices = devices::seen(&log, Timestamp::from_ms(ms).expect("a time")).await;
             devices.expect("devices").into_iter().map(|device| device.client_id).collect::<Vec<_>>()
         };
         assert_eq!(seen(day(45).ms() - 1).await, ["devB", "devA"]);
         assert_eq!(seen(day(45).ms()).await, ["devB"]);
         assert_eq!(seen(day(55).ms()).await, [""; 0]);
+        // Seen as of the first day, only what is not kept any more is missing.
+        for (cleaned, kept) in [(day(45).ms() - 1, vec!["devB", "devA"]), (day(45).ms(), vec!["devB"])] {
+            sp.clean_up(Timestamp::from_ms(cleaned).expect("a time")).await.expect("cleaned");
+            assert_eq!(seen(day(0).ms()).await, kept);
+        }
     }
 }

@@ -145,13 +145,17 @@ async fn magic_login(State(state): State<SuperProductivity>, headers: HeaderMap,
 
 async fn replace_token(State(state): State<SuperProductivity>, account: Account) -> Answer {
     match state.accounts().replace_token(account.id, env::env()?).await? {
-        Some(who) => signed_in(&who),
+        Some(who) => {
+            state.notify().revoked(account.log).await;
+            signed_in(&who)
+        }
         None => refuse(StatusCode::UNAUTHORIZED, "Invalid token"),
     }
 }
 
 async fn delete_account(State(state): State<SuperProductivity>, account: Account) -> Answer {
     state.accounts().delete(account.id, env::env()?).await?;
+    state.notify().revoked(account.log).await;
     state.forget(account.id);
     Ok(answer(StatusCode::OK, &json!({ "success": true })))
 }
