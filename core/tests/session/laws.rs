@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use syncline::call::{Call, ErrorCode, Page, Push, Pushed, Refusal, Reply};
 use syncline::client::{
-    Came, CallError, Input, Kept, Output, Phase, Session, SessionOptions, backoff_ms, operator_retry_ms,
+    CallError, Came, Input, Kept, Output, Phase, Session, SessionOptions, backoff_ms, operator_retry_ms,
 };
 use syncline::conformance::author::Author;
 use syncline::conformance::support::{env, log};
@@ -142,26 +142,32 @@ proptest! {
                 Input::Confirmed(yes) if answered => confirmed |= *yes,
                 _ => {}
             }
-            // Only an answer that there is no more, or no log, ends a first download.
-            ended |= match &input {
-                Input::Replied(Reply::Pulled(page)) => answered && !page.more,
-                Input::Kept(kept) => answered && !kept.more,
-                Input::Failed(CallError::Refused(refusal)) => answered && refusal.code == ErrorCode::LogNotFound,
-                _ => false,
-            };
             let happened = !matches!(
                 input, Input::Online | Input::Offline | Input::Edited | Input::Wake(_) | Input::Tick
             );
+            // Only the end of the pages, or no log at all, ends a first download.
+            let end = match (&input, &before) {
+                (Input::Replied(Reply::Pulled(page)), _) => answered && !page.more,
+                (Input::Kept(kept), Output::Keep(Came::Page(_))) => !kept.more && kept.gap.is_none(),
+                (Input::Failed(CallError::Refused(refusal)), Output::Call(Call::Pull { .. })) => {
+                    refusal.code == ErrorCode::LogNotFound
+                }
+                _ => false,
+            };
             session.handle(input, env);
             let said = session.poll();
+            // A page that is still to be kept, or asked about, has ended nothing yet.
+            ended |= end && !matches!(said, Output::Keep(_) | Output::Confirm { .. });
             prop_assert_eq!(format!("{:?}", said), format!("{:?}", session.poll()), "the same until answered");
             if happened && !answered {
                 prop_assert_eq!(format!("{:?}", said), format!("{:?}", before), "an answer to nothing changes nothing");
             }
             match &said {
                 Output::Call(Call::Push(_)) => prop_assert!(ended, "uploaded before the download was over"),
-                Output::Keep(Came::Restart { snapshot: Some(_), .. }) => prop_assert!(confirmed, "kept unasked"),
-                Output::Keep(Came::Page(page)) => prop_assert!(confirmed || page.end == Seq::ZERO, "kept unasked"),
+                Output::Keep(Came::Restart { snapshot: Some(_), .. }) => prop_assert!(confirmed || ended, "kept unasked"),
+                Output::Keep(Came::Page(page)) => {
+                    prop_assert!(confirmed || ended || page.end == Seq::ZERO, "kept unasked");
+                }
                 Output::Wait(None) => {
                     prop_assert!(matches!(session.phase(), Phase::Offline | Phase::Halted(_)), "waits for ever");
                 }
@@ -232,7 +238,7 @@ proptest! {
         let end = if small { end % 60 + 1 } else { (end & Seq::MAX.get()).max(1) };
         // Common up to `parted`, which is neither history's end for both.
         let parted = parted % local.min(end.saturating_add(1));
-        let (kept, horizon) = (kept % (local + 1), horizon % (end + 1));
+        let (kept, horizon) = (kept % (local + 1), horizon % (local.min(end) + 1));
         let server_end = if end <= parted { at(end, 'a') } else { at(end, 'b') };
         let theirs = |place: Cursor| place.seq.get() <= end && place == if place.seq.get() <= parted {
             at(place.seq.get(), 'a')
@@ -250,7 +256,7 @@ proptest! {
             Input::Failed(CallError::Refused(refusal))
         };
         let here = at(local, 'a');
-        prop_assume!(!theirs(here) && gap(here) != ErrorCode::GapPruned);
+        prop_assert!(!theirs(here) && gap(here) != ErrorCode::GapPruned, "the server cannot go on from here");
         let mut session = Session::new(options(false, false), here);
         session.handle(Input::Online, env(0));
         session.handle(Input::Prepared(None), env(0));

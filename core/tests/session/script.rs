@@ -22,7 +22,7 @@
 use std::io::Error;
 
 use syncline::call::{Call, ErrorCode, Page, PageOp, Push, Pushed, Refusal, Reply};
-use syncline::client::{Came, CallError, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
+use syncline::client::{CallError, Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
 use syncline::conformance::author::Author;
 use syncline::conformance::support::{env, log};
 use syncline::oplog::{ConflictReason, Gap, Op, OpKind, Payload, RejectReason, Snapshot, Verdict};
@@ -297,7 +297,8 @@ fn keep(came: &Came) -> String {
         Came::Page(came) => page(came),
         Came::Restart { common, snapshot } => {
             let common = if *common == Seq::MAX { "all".to_owned() } else { format!("{common}") };
-            let from = snapshot.as_ref().map_or("the start".to_owned(), |at| format!("snapshot {}", place(at.cursor())));
+            let from =
+                snapshot.as_ref().map_or("the start".to_owned(), |at| format!("snapshot {}", place(at.cursor())));
             format!("{from}, common {common}")
         }
         other => panic!("nothing a server sends: {other:?}"),

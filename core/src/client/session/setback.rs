@@ -36,6 +36,10 @@ impl Session {
                 self.count_push(false);
                 self.keep(Came::TooLarge);
             }
+            // Nor has it what was in common a moment ago.
+            (Asked::Snapshot(Wanted::Parted(_)), LogNotFound) => {
+                self.fetched(Wanted::Parted(Seq::ZERO), None, env);
+            }
             // No snapshot can be had: reading from the start is what is left.
             (Asked::Snapshot(wanted), LogNotFound | GapPruned | ReplayTooLarge | SealedHistory | UnknownHistory) => {
                 self.fetched(wanted, None, env);
