@@ -88,7 +88,30 @@ ids! {
     TokenId;
 }
 
+impl EntityId {
+    /// The entity that a name stands for, on every device: a version 8 UUID (RFC 9562, 5.8) of the first 16 bytes of
+    /// `SHA-256("syncline/entity/v1" ‖ 0 ‖ name)`.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(uuid8(b"syncline/entity/v1\0", name))
+    }
+}
+
+fn uuid8(what: &[u8], name: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&crate::digest::Digest::of(&[what, name.as_bytes()]).as_bytes()[..16]);
+    bytes[6] = 0x80 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    bytes
+}
+
 impl LogId {
+    /// The log that a name stands for: as [`EntityId::named`], with `log` for `entity`.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(uuid8(b"syncline/log/v1\0", name))
+    }
+
     /// The bucket's own log of system entities (tokens now; devices, grants and audit later).
     pub const SYSTEM: Self = Self([0; 16]);
 }

@@ -60,6 +60,13 @@ pub const SNAPSHOT_STALE_OPS: u64 = 1_000;
 /// Characters of a token's name.
 pub const TOKEN_NAME_CHARS_MAX: usize = 100;
 
+// ── A replica ───────────────────────────────────────────────────────────────────────────────────────
+
+/// Changed entities and other events held for a listener that does not listen; then it is told to read anew.
+pub const EVENTS_HELD_MAX: usize = 10_000;
+/// Ended conflicts kept on record, the newest.
+pub const CONFLICTS_KEPT_MAX: usize = 1_000;
+
 // ── Transactions ────────────────────────────────────────────────────────────────────────────────────
 
 /// Logs one transaction may lock.

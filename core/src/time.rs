@@ -138,5 +138,11 @@ impl Env {
     }
 }
 
+/// Where whoever drives a replica gets its [`Env`]s: the system's clock and randomness, or a test's.
+pub trait EnvSource: fmt::Debug + Send + Sync + 'static {
+    /// The world now, with fresh randomness.
+    fn env(&self) -> Env;
+}
+
 /// The total order of two authored events, for last writer wins: (hlc, replica, op id). Exact ties are the same op.
 pub type AuthoredOrder = (Hlc, ReplicaId, crate::id::OpId);

@@ -114,7 +114,12 @@ fn verdicts() -> Vec<Verdict> {
 }
 
 fn pushed() -> Pushed {
-    Pushed { verdicts: verdicts(), replayed: true, newer: Some(Page { ops: Vec::new(), ..page() }) }
+    Pushed {
+        verdicts: verdicts(),
+        replayed: true,
+        accepted_at: ACCEPTED_AT,
+        newer: Some(Page { ops: Vec::new(), ..page() }),
+    }
 }
 
 fn snapshot(payload: Payload) -> Snapshot {
@@ -152,6 +157,8 @@ fn points() -> Vec<RestorePoint> {
     };
     kinds.map(point).into()
 }
+
+const ACCEPTED_AT: Timestamp = Timestamp::from_ms(1_700_000_000_000).unwrap();
 
 /// The body as golden text; reading it and writing it again changes nothing.
 fn check<T: Serialize + DeserializeOwned>(name: &str, body: &T) -> T {
@@ -304,7 +311,7 @@ proptest! {
             PageOp { seq: position.seq, accepted_at: *accepted_at, batch_rest: *batch_rest, op: op.raw().clone() }
         };
         let page = Page { ops: ops.iter().map(page_op).collect(), next: position, end: position.seq, more };
-        let pushed = Pushed { verdicts: verdicts(), replayed: atomic, newer: Some(page) };
+        let pushed = Pushed { verdicts: verdicts(), replayed: atomic, accepted_at: ACCEPTED_AT, newer: Some(page) };
         let text = serde_json::to_string(&PushedJson::of(&pushed).expect("writes")).expect("writes");
         let from_json = serde_json::from_str::<PushedJson>(&text).expect("reads").read();
         prop_assert_eq!(&from_json, &Ok(pushed.clone()));

@@ -127,6 +127,8 @@ pub struct Pushed {
     pub verdicts: Vec<Verdict>,
     /// A remembered answer to a repeated request.
     pub replayed: bool,
+    /// The server's time: when the ops that this call accepted were accepted, and a hint for a clock that is off.
+    pub accepted_at: Timestamp,
     /// What is new since the author's cursor; absent when no cursor was given or a gap showed. Its own ops come along
     /// when others wrote in between. When nobody did, there are no ops and `next` is the end after its own: the author
     /// extends its anchor with the digests of its accepted ops and finds the same.

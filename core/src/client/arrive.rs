@@ -47,7 +47,8 @@ impl Replica {
     /// # Errors
     /// The store's.
     pub async fn cursor_at(&self, seq: Seq) -> Result<Option<Cursor>, ReplicaError> {
-        let page = self.inner.store.ops_after(self.inner.places.mirror, seq, PageLimit::ops(1).unwrap_or_default()).await?;
+        let page =
+            self.inner.store.ops_after(self.inner.places.mirror, seq, PageLimit::ops(1).unwrap_or_default()).await?;
         Ok(page.anchor.map(|anchor| Cursor { seq, anchor: Some(anchor) }))
     }
 }

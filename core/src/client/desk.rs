@@ -197,7 +197,8 @@ pub(super) struct Item {
 impl Sent {
     /// Version byte 1, request, atomic, items: write, covered writes, seq or 0, op.
     pub(super) fn to_bytes(&self) -> Bytes {
-        let mut out = Writer::with_capacity(64 + self.items.iter().map(|item| item.op.bytes().len() + 16).sum::<usize>());
+        let mut out =
+            Writer::with_capacity(64 + self.items.iter().map(|item| item.op.bytes().len() + 16).sum::<usize>());
         out.u8(1);
         out.fixed(self.request.as_bytes());
         out.u8(u8::from(self.atomic));

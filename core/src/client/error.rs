@@ -18,6 +18,12 @@ pub enum ReplicaError {
     /// The replica was opened again since, in this process or another one; this handle is of no use any more.
     #[error("the replica was opened elsewhere since")]
     TakenOver,
+    /// The store keeps this log for a server, or for another program. A replica needs a store of its own.
+    #[error("the store holds this log, but not as a replica's copy")]
+    NotAReplica,
+    /// The local history no longer goes on from there; begin again from the start.
+    #[error("the history does not go on from there: {0:?}")]
+    Gap(crate::oplog::Gap),
     /// What was to be written is not allowed.
     #[error("the write cannot be made: {0}")]
     Draft(#[from] DraftError),

@@ -106,3 +106,29 @@ impl Events {
         lock(&self.inbox.events).pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(index: usize) -> Event {
+        let entity = crate::EntityId::named(&index.to_string());
+        Event::Changed([EntityKey { collection: crate::oplog::Collection::system("sys.test"), entity }].into())
+    }
+
+    #[test]
+    fn a_listener_that_does_not_listen_holds_so_much_and_then_reads_anew() {
+        for (count, held) in
+            [(limits::EVENTS_HELD_MAX - 1, true), (limits::EVENTS_HELD_MAX, true), (limits::EVENTS_HELD_MAX + 1, false)]
+        {
+            let watchers = Watchers::default();
+            let mut events = watchers.listen();
+            (0..count).for_each(|index| watchers.tell(&changed(index)));
+            match events.try_next() {
+                Some(Event::Changed(keys)) if held => assert_eq!(keys.len(), count),
+                Some(Event::Reset) => assert!(!held),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

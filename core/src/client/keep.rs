@@ -189,7 +189,9 @@ impl<'a> Work<'a> {
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
-                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state, now).map(Some).ok_or(Gap::Hole)
+                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state, now)
+                    .map(Some)
+                    .ok_or(Gap::Hole)
             }
             What::Ops { ops, next } if ops.is_empty() => {
                 let ends_there = self.kept.end == *next || self.kept.end.seq == Seq::ZERO;
@@ -290,7 +292,13 @@ impl<'a> Work<'a> {
     }
 
     /// What a verdict does to one item; the item back when the op is in the log.
-    fn verdict(&mut self, lane: Lane, mut item: Item, verdict: &Verdict, mirror: Option<&MirrorWrite<'a>>) -> Option<Item> {
+    fn verdict(
+        &mut self,
+        lane: Lane,
+        mut item: Item,
+        verdict: &Verdict,
+        mirror: Option<&MirrorWrite<'a>>,
+    ) -> Option<Item> {
         if let Some(seq) = verdict.seq().or(item.seq) {
             item.seq = Some(seq);
             return Some(item);
@@ -372,7 +380,8 @@ impl<'a> Work<'a> {
             Lane::New => &mut self.kept.new,
         };
         let Some(mut batch) = sent.take() else { return };
-        let shown: Vec<Item> = batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
+        let shown: Vec<Item> =
+            batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };

@@ -25,7 +25,16 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(identity: Identity) -> Self {
-        Self { identity, again: None, new: None, pending: Pending::default(), lost: Vec::new(), parked: 0, conflicts: 0, unread: 0 }
+        Self {
+            identity,
+            again: None,
+            new: None,
+            pending: Pending::default(),
+            lost: Vec::new(),
+            parked: 0,
+            conflicts: 0,
+            unread: 0,
+        }
     }
 
     pub(super) const fn sent(&self, lane: Lane) -> Option<&Arc<Sent>> {

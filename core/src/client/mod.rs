@@ -1,24 +1,54 @@
 //! The client's side: a replica that writes locally at once, and the conversation that brings it and a server together.
+//!
+//! Six things to know: a [`Replica`] is one log on one device; a [`Map`] is an entity in it; a [`Receipt`] says how far a
+//! write has come; [`Replica::sync_once`] brings replica and server together over a [`Transport`]; [`Event`]s and
+//! [`Status`] tell what happens and whether everything is safe; what was refused or lost is kept as [`Parked`] writes and
+//! [`Conflict`]s.
+//!
+//! What must hold: a write that returned survives whatever the local store survives; it ends in the log, or parked, or in
+//! a conflict record, never nowhere; cursor and content move in one transaction; a counter is durable before it is used.
+//!
+//! Next: `write` (local writes), `prepare` (what is sent), `keep` (what comes), `resolve` (what lost), [`Session`] (who
+//! says what when), `desk` (what is kept beside the log).
 
+mod arrive;
 mod backoff;
+mod changes;
 mod conflict;
 mod desk;
 mod entry;
 mod error;
 mod events;
 mod gate;
+mod handle;
 mod keep;
 mod memory;
 mod mirror;
 mod parked;
+mod prepare;
 mod receipt;
 mod replica;
+mod resolve;
 mod sealer;
-mod seen;
 mod session;
-mod write;
+mod status;
+mod sync;
 mod transport;
+mod write;
 
 pub use backoff::{backoff_ms, operator_retry_ms};
+pub use changes::{Change, Changes, Step};
+pub use conflict::{Choose, Conflict, Outcome};
+pub use entry::WriteNo;
+pub use error::ReplicaError;
+pub use events::{Event, Events};
+pub use handle::{Entities, Map};
+pub use mirror::Unreadable;
+pub use parked::{ParkReason, Parked};
+pub use receipt::{Fate, NotReached, Receipt, Tier};
+pub use replica::{Confirm, Replica, ReplicaOptions};
+pub use sealer::{Sealer, Unopened};
 pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
+pub use status::Status;
 pub use transport::{CallError, Transport};
+pub use write::Write;

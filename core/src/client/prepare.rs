@@ -13,7 +13,7 @@ use super::error::ReplicaError;
 use super::gate::lock;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
-use super::replica::{Inner, Replica, lost_answer};
+use super::replica::{Inner, Replica};
 use crate::call::Push;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::id::RequestId;
@@ -77,7 +77,9 @@ impl Inner {
             return Ok(Cursor::START);
         }
         let bounds = self.store.bounds(self.places.mirror).await?;
-        Ok(bounds.filter(|bounds| bounds.tip != bounds.base || bounds.first.get() > 1).map_or(Cursor::START, |b| b.end()))
+        Ok(bounds
+            .filter(|bounds| bounds.tip != bounds.base || bounds.first.get() > 1)
+            .map_or(Cursor::START, |b| b.end()))
     }
 
     fn push_of(&self, sent: &Sent, cursor: Cursor) -> Result<Push, ReplicaError> {
@@ -114,11 +116,16 @@ impl Inner {
                 };
                 let alone = entry.op.full_state().is_some() && !run.is_empty();
                 let whole = entry.batch.is_some();
-                if other_lane || !part || alone || (!whole && (run.len() >= max || bytes + size > limits::BATCH_BYTES_MAX)) {
+                if other_lane
+                    || !part
+                    || alone
+                    || (!whole && (run.len() >= max || bytes + size > limits::BATCH_BYTES_MAX))
+                {
                     break 'reading;
                 }
                 // It names the version that an earlier write will make, so it goes after that one was answered.
-                if matches!(entry.base, Base::After(no) if run.iter().any(|earlier| earlier.no == no) || held.contains(&no)) {
+                if matches!(entry.base, Base::After(no) if run.iter().any(|earlier| earlier.no == no) || held.contains(&no))
+                {
                     held.push(entry.no);
                     continue;
                 }
@@ -184,7 +191,8 @@ impl Inner {
             let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(&before)) else {
                 return Choice::Done(false, None);
             };
-            let writes = LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
+            let writes =
+                LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
             Choice::Done(true, Some(writes.alone()))
         };
         Ok(self.store.decide(Scope::log(places.desk, reads), rule).await?)
@@ -201,8 +209,8 @@ impl Inner {
             let (mut payload, mut heir) = (entry.op.payload().clone(), None);
             for later in newer.get(&key).into_iter().flatten().rev().take(OVERWRITES_LOOKED_AT) {
                 let later_entry = &chosen[*later].entry;
-                let left = reducer
-                    .remainder((entry.op.kind(), &payload), (later_entry.op.kind(), later_entry.op.payload()));
+                let left =
+                    reducer.remainder((entry.op.kind(), &payload), (later_entry.op.kind(), later_entry.op.payload()));
                 match left {
                     Remainder::Whole => {}
                     Remainder::Part(part) => payload = part,
@@ -232,7 +240,8 @@ impl Inner {
     fn seal(&self, identity: &Identity, chosen: Vec<Chosen>, atomic: bool, lane: Lane, env: &Env) -> Made {
         let mut identity = identity.clone();
         let (mut items, mut parked) = (Vec::with_capacity(chosen.len()), Vec::new());
-        let all: Vec<Entry> = if atomic { chosen.iter().map(|chosen| chosen.entry.clone()).collect() } else { Vec::new() };
+        let all: Vec<Entry> =
+            if atomic { chosen.iter().map(|chosen| chosen.entry.clone()).collect() } else { Vec::new() };
         for Chosen { entry, payload, covers } in chosen {
             if lane == Lane::Again {
                 items.push(Item { no: entry.no, covers, seq: None, op: entry.op.raw().clone() });
@@ -275,16 +284,13 @@ impl Inner {
         }
         Ok(draft.seal().map_err(|error| error.to_string())?.raw().clone())
     }
-
-    /// A scope over both local logs.
-    pub(super) fn scope(&self, mirror: Reads, desk: Reads) -> Result<Scope, ReplicaError> {
-        let scope = Scope::logs(vec![(self.places.mirror, mirror), (self.places.desk, desk)]);
-        Ok(scope.map_err(|_| lost_answer(&*self.store))?)
-    }
 }
 
 fn whole(entries: Vec<Entry>) -> Vec<Chosen> {
-    entries.into_iter().map(|entry| Chosen { payload: Some(entry.op.payload().clone()), entry, covers: Vec::new() }).collect()
+    entries
+        .into_iter()
+        .map(|entry| Chosen { payload: Some(entry.op.payload().clone()), entry, covers: Vec::new() })
+        .collect()
 }
 
 /// What sealing adds to a payload, at most, besides padding.

@@ -9,14 +9,12 @@ use crate::seq::Seq;
 
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "the places a write can be safe in")]
+#[non_exhaustive]
 pub enum Tier {
     /// On this device's disk.
     Local,
     /// In the server's log, durably.
     Server,
-    /// Seen by every device that is known to the log.
-    EveryDevice,
 }
 
 /// What became of a write.
@@ -54,7 +52,6 @@ impl Watched {
 pub struct Receipt {
     pub(super) no: WriteNo,
     pub(super) watched: Arc<Watched>,
-    pub(super) seen: Arc<super::seen::Everyone>,
 }
 
 /// A write will not get where somebody waits for it.
@@ -100,9 +97,6 @@ impl Receipt {
                 fate => return Err(NotReached { no: self.no, fate }),
             }
         };
-        if tier == Tier::EveryDevice {
-            self.seen.reached(seq).await;
-        }
         Ok(Some(seq))
     }
 }

@@ -11,7 +11,6 @@ use super::gate::{Bell, Gate, lock};
 use super::memory::{Memory, Receipts};
 use super::mirror::Means;
 use super::sealer::Sealer;
-use super::seen::Everyone;
 use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
@@ -31,14 +30,20 @@ pub struct ReplicaOptions {
     pub sealer: Option<Arc<dyn Sealer>>,
     /// The schema version its ops say they have.
     pub schema_version: u32,
-    /// Whether the application is asked before a log's content comes onto a device that has none yet.
-    pub confirm_first: bool,
+    /// Asked before a log's content comes onto a device that has none yet.
+    pub confirm: Option<Arc<dyn Confirm>>,
 }
 
 impl Default for ReplicaOptions {
     fn default() -> Self {
-        Self { schema: Schema::default(), sealer: None, schema_version: 1, confirm_first: false }
+        Self { schema: Schema::default(), sealer: None, schema_version: 1, confirm: None }
     }
+}
+
+/// An application's say in a first download.
+pub trait Confirm: std::fmt::Debug + Send + Sync + 'static {
+    /// Whether the log, which ends at this seq, may come onto this device.
+    fn confirm(&self, end: Seq) -> bool;
 }
 
 /// A copy of one log on this device. Clones are handles to the same one.
@@ -65,7 +70,6 @@ pub(super) struct Inner {
     pub(super) edited: Bell,
     /// Rings when what is read may have changed.
     pub(super) changed: Bell,
-    pub(super) everyone: Arc<Everyone>,
     /// Ops that came and cannot be applied before the rest of their batch.
     pub(super) ahead: Mutex<Option<Page>>,
     pub(super) watchers: super::events::Watchers,
@@ -99,7 +103,6 @@ impl Replica {
             version: AtomicU64::new(0),
             edited: Bell::default(),
             changed: Bell::default(),
-            everyone: Arc::default(),
             ahead: Mutex::default(),
             watchers: super::events::Watchers::default(),
             conversation: Mutex::default(),
@@ -117,11 +120,6 @@ impl Replica {
     #[must_use]
     pub fn id(&self) -> ReplicaId {
         lock(&self.inner.memory).identity.replica
-    }
-
-    /// The copy's bounds; `None` before the first contact with a server.
-    pub(super) async fn bounds(&self) -> Result<Option<LogBounds>, ReplicaError> {
-        Ok(self.inner.store.bounds(self.inner.places.mirror).await?)
     }
 }
 
@@ -150,7 +148,7 @@ impl Inner {
     }
 
     /// The state of an entity as this device sees it: the log's, with what was written here and is not in it yet.
-    pub(super) async fn visible(&self, key: &EntityKey) -> Result<Visible, ReplicaError> {
+    pub(super) async fn visible(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         for _ in 0..READS_WITHOUT_GATE {
             let version = self.version.load(Ordering::Acquire);
             if version % 2 == 0 {
@@ -164,7 +162,7 @@ impl Inner {
         self.look(key).await
     }
 
-    async fn look(&self, key: &EntityKey) -> Result<Visible, ReplicaError> {
+    async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         let (numbers, renew) = {
             let memory = lock(&self.memory);
             (memory.pending.of(key).to_vec(), memory.identity.renew)
@@ -177,11 +175,11 @@ impl Inner {
         }
         // While the mirror shows the history that is offered again, it has those ops already.
         entries.retain(|entry| !(renew && entry.is_again()));
-        Ok(self.show(key, head, &entries))
+        Ok(self.show(key, head.as_ref(), &entries))
     }
 
-    pub(super) fn show(&self, key: &EntityKey, head: Option<Head>, entries: &[Entry]) -> Visible {
-        let mut state = head.as_ref().and_then(Head::live_state).map(|state| state.to_vec());
+    pub(super) fn show(&self, key: &EntityKey, head: Option<&Head>, entries: &[Entry]) -> Option<Vec<u8>> {
+        let mut state = head.and_then(Head::live_state).map(|state| state.to_vec());
         let reducer = &self.schema.rules(&key.collection).reducer;
         for entry in entries {
             // An op offered again may be sealed; without its key it shows when it is back in the log.
@@ -189,7 +187,7 @@ impl Inner {
             // What does not apply here is refused by the reducer before anything changes.
             let _ = reducer.reduce(&mut state, &Change::opened(&entry.op, Timestamp::MAX, &payload));
         }
-        Visible { state, version: head.map(|head| head.version), pending: entries.last().map(|entry| entry.no) }
+        state
     }
 
     /// Reads the desk again, after a write of which nobody knows how it ended.
@@ -207,16 +205,6 @@ impl Inner {
 
 /// Reads that are tried before one waits for whoever changes things.
 const READS_WITHOUT_GATE: usize = 4;
-
-/// An entity as this device sees it.
-#[derive(Debug, Clone)]
-pub(super) struct Visible {
-    pub(super) state: Option<Vec<u8>>,
-    /// The version in the log.
-    pub(super) version: Option<Seq>,
-    /// The newest write that is not in the log yet.
-    pub(super) pending: Option<WriteNo>,
-}
 
 async fn read_identity(store: &Arc<dyn Store>, places: Places) -> Result<Option<Identity>, ReplicaError> {
     let head = store.head(places.desk, &Identity::key()).await?;
@@ -249,20 +237,25 @@ async fn load(
         let bytes = |key: &EntityKey| desk.heads.get(key).and_then(Head::live_state).cloned();
         let identity = match bytes(&Identity::key()).map(Identity::from_bytes).transpose() {
             Ok(found) => Identity { lease, ..found.unwrap_or_else(|| fresh.clone()) },
-            Err(error) => return Choice::Done(Err(error), None),
+            Err(error) => return Choice::Done(Err(error.into()), None),
         };
         let sent = |lane: Lane| bytes(&lane.key()).map(Sent::from_bytes).transpose();
         let sent = match (sent(Lane::Again), sent(Lane::New)) {
             (Ok(again), Ok(new)) => (again, new),
-            (Err(error), _) | (_, Err(error)) => return Choice::Done(Err(error), None),
+            (Err(error), _) | (_, Err(error)) => return Choice::Done(Err(error.into()), None),
         };
         let bounds = desk.bounds.clone();
+        if bounds.is_none() && view.log(places.mirror).bounds.is_some() {
+            return Choice::Done(Err(ReplicaError::NotAReplica), None);
+        }
         let bounds = bounds.unwrap_or_else(|| LogBounds::new(places.desk, Origin(env.bytes16("desk")), env.now));
         let heads = vec![(Identity::key(), note(identity.to_bytes()))];
         let writes = LogWrites { heads, ..LogWrites::new(places.desk, bounds) };
         Choice::Done(Ok((identity, sent)), Some(writes.alone()))
     };
-    let (identity, (again, new)) = store.decide(Scope::log(places.desk, reads), take).await??;
+    let scope = Scope::logs(vec![(places.mirror, Reads::default()), (places.desk, reads)]);
+    let scope = scope.map_err(|_| lost_answer(&**store))?;
+    let (identity, (again, new)) = store.decide(scope, take).await??;
     let mut memory = Memory::new(identity);
     memory.set_sent(Lane::Again, again);
     memory.set_sent(Lane::New, new);
@@ -273,7 +266,8 @@ async fn load(
 async fn fill(store: &Arc<dyn Store>, places: Places, memory: &mut Memory) -> Result<(), ReplicaError> {
     let mut after = None;
     loop {
-        let page = store.heads(places.desk, &Drawer::Queue.collection(), after.as_ref(), limits::LIST_ITEMS_MAX).await?;
+        let page =
+            store.heads(places.desk, &Drawer::Queue.collection(), after.as_ref(), limits::LIST_ITEMS_MAX).await?;
         for (key, head) in &page.heads {
             let Some(bytes) = head.live_state() else { continue };
             let entry = Entry::from_bytes(WriteNo(number(key)), bytes.clone()).map_err(ReplicaError::Corrupt)?;

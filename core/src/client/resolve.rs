@@ -10,6 +10,7 @@ use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
+use super::mirror::Unreadable;
 use super::parked::Parked;
 use super::receipt::{Fate, Receipt};
 use super::replica::{Inner, Replica};
@@ -37,6 +38,18 @@ impl Replica {
         let found = self.inner.drawer(Drawer::Parked).await?;
         let read = found.into_iter().map(|(no, bytes)| Parked::from_bytes(no, bytes));
         read.collect::<Result<_, _>>().map_err(ReplicaError::Corrupt)
+    }
+
+    /// Ops of the log that have no effect here, with the reason.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn unread(&self) -> Result<Vec<(Seq, Unreadable)>, ReplicaError> {
+        let found = self.inner.drawer(Drawer::Unread).await?;
+        let read = found.into_iter().filter_map(|(no, bytes)| {
+            Some((Seq::new(no.get())?, Unreadable::from_code(bytes.first().copied().unwrap_or_default())))
+        });
+        Ok(read.collect())
     }
 
     /// Conflicts, open and ended, oldest first; the newest [`limits::CONFLICTS_KEPT_MAX`] of those that ended.
@@ -110,7 +123,8 @@ impl Replica {
     pub async fn resolve(&self, no: WriteNo, choose: Choose) -> Result<Option<Receipt>, ReplicaError> {
         let pass = self.inner.gate.enter().await;
         let conflicts = self.conflicts().await?;
-        let conflict = conflicts.into_iter().find(|conflict| conflict.no() == no).ok_or(ReplicaError::NoSuchWrite(no))?;
+        let conflict =
+            conflicts.into_iter().find(|conflict| conflict.no() == no).ok_or(ReplicaError::NoSuchWrite(no))?;
         let mut change = DeskChange { gone: vec![Drawer::Conflicts.key(no.get())], ..DeskChange::default() };
         let mut entry = None;
         let payload = match choose {
@@ -153,9 +167,10 @@ impl Inner {
             let collection = drawer.collection();
             let page = self.store.heads(self.places.desk, &collection, after.as_ref(), limits::LIST_ITEMS_MAX).await?;
             after = page.heads.last().map(|(key, _)| key.clone());
-            let notes = page.heads.iter().filter_map(|(key, head)| {
-                Some((WriteNo(super::desk::number(key)), head.live_state()?.clone()))
-            });
+            let notes = page
+                .heads
+                .iter()
+                .filter_map(|(key, head)| Some((WriteNo(super::desk::number(key)), head.live_state()?.clone())));
             found.extend(notes);
             if !page.more {
                 return Ok(found);
@@ -200,7 +215,8 @@ impl Inner {
             let Some(entry) = self.entry(*no).await? else { continue };
             let Queued::Lost { reason, .. } = entry.fate.clone() else { continue };
             let theirs = self.theirs(&entry).await?;
-            let policy = entry.keys().next().map_or(ConflictPolicy::Append, |key| self.schema.rules(&key.collection).policy);
+            let policy =
+                entry.keys().next().map_or(ConflictPolicy::Append, |key| self.schema.rules(&key.collection).policy);
             let ruling = rule(policy, &entry, reason, theirs.as_ref());
             let key = Drawer::Queue.key(no.get());
             if ruling == Ruling::Again {
@@ -218,7 +234,7 @@ impl Inner {
             change.puts.push((Drawer::Conflicts.key(no.get()), conflict.to_bytes()));
             ended.push(conflict);
         }
-        self.forget_old_conflicts(&mut change).await?;
+        self.forget_old_conflicts(&mut change, ended.len()).await?;
         self.change_desk(change).await?;
         {
             let mut memory = lock(&self.memory);
@@ -239,7 +255,9 @@ impl Inner {
             };
             self.receipts.tell(entry.no, head.map_or(Fate::Lost, |head| Fate::Accepted(head.version)));
         }
-        self.moved(same.iter().chain(ended.iter().map(|c| &c.entry)).flat_map(|entry| entry.keys().collect::<Vec<_>>()));
+        self.moved(
+            same.iter().chain(ended.iter().map(|c| &c.entry)).flat_map(|entry| entry.keys().collect::<Vec<_>>()),
+        );
         Ok(())
     }
 
@@ -256,8 +274,8 @@ impl Inner {
     }
 
     /// Ended conflicts are kept for a while, not for ever.
-    async fn forget_old_conflicts(&self, change: &mut DeskChange) -> Result<(), ReplicaError> {
-        let kept = lock(&self.memory).conflicts;
+    async fn forget_old_conflicts(&self, change: &mut DeskChange, new: usize) -> Result<(), ReplicaError> {
+        let kept = lock(&self.memory).conflicts + new as u64;
         let over = kept.saturating_sub(limits::CONFLICTS_KEPT_MAX as u64);
         if over == 0 {
             return Ok(());
@@ -268,7 +286,9 @@ impl Inner {
             (conflict.outcome != Outcome::Open).then_some(no)
         });
         let gone: Vec<WriteNo> = ended.take(usize::try_from(over).unwrap_or(usize::MAX)).collect();
-        lock(&self.memory).conflicts -= gone.len() as u64;
+        let mut memory = lock(&self.memory);
+        memory.conflicts = memory.conflicts.saturating_sub(gone.len() as u64);
+        drop(memory);
         change.gone.extend(gone.iter().map(|no| Drawer::Conflicts.key(no.get())));
         Ok(())
     }
@@ -292,7 +312,8 @@ impl Inner {
             let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(&expected)) else {
                 return Choice::Done(false, None);
             };
-            let writes = LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
+            let writes =
+                LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
             Choice::Done(true, Some(writes.alone()))
         };
         if !self.store.decide(Scope::log(places.desk, reads), rule).await? {

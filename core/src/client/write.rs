@@ -1,6 +1,5 @@
 //! Writing: durable on this device before it returns, in one transaction, with or without a server.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::desk::{Drawer, Identity, note};
@@ -94,14 +93,15 @@ impl Inner {
         }
         self.version.fetch_add(2, Ordering::AcqRel);
         drop(pass);
-        self.watchers.tell(&Event::Changed(entries.iter().flat_map(|entry| entry.keys().collect::<Vec<_>>()).collect()));
+        self.watchers
+            .tell(&Event::Changed(entries.iter().flat_map(|entry| entry.keys().collect::<Vec<_>>()).collect()));
         self.changed.ring();
         self.edited.ring();
         Ok(receipts)
     }
 
     pub(super) fn receipt(&self, no: WriteNo) -> Receipt {
-        Receipt { no, watched: self.receipts.watch(no), seen: Arc::clone(&self.everyone) }
+        Receipt { no, watched: self.receipts.watch(no) }
     }
 
     async fn try_write(&self, writes: &[Write], atomic: bool) -> Result<Written, ReplicaError> {
@@ -186,7 +186,9 @@ impl Inner {
 /// The precondition that says: what this device shows.
 fn shown(head: Option<&Head>) -> Precondition {
     match head {
-        Some(Head { state: HeadState::Live(_), version, .. }) if *version > Seq::ZERO => Precondition::Version(*version),
+        Some(Head { state: HeadState::Live(_), version, .. }) if *version > Seq::ZERO => {
+            Precondition::Version(*version)
+        }
         _ => Precondition::Absent,
     }
 }

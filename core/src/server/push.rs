@@ -38,11 +38,11 @@ impl Server {
         }
         let newer = match cursor {
             // The author had everything before its own ops: there is nothing to read back.
-            Some(cursor) if cursor == before && !replayed => Some(only_own(after)),
+            Some(cursor) if !replayed && stands_at(cursor, before) => Some(only_own(after)),
             Some(cursor) => self.pull(log, cursor, PageLimit::default()).await.ok(),
             None => None,
         };
-        Ok(Reply::Pushed(Pushed { verdicts, replayed, newer }))
+        Ok(Reply::Pushed(Pushed { verdicts, replayed, accepted_at: env.now, newer }))
     }
 
     pub(super) async fn upload(&self, input: Upload, env: Env) -> Result<Uploaded, Refusal> {
@@ -55,6 +55,11 @@ impl Server {
     pub(super) async fn wake(&self, log: LogKey, end: Cursor) {
         let _ = self.fanout.publish(Signal::Wake { log, seq: end.seq }).await;
     }
+}
+
+/// Whoever has nothing stands at the start of every log, also without its anchor.
+fn stands_at(cursor: Cursor, end: Cursor) -> bool {
+    cursor == end || (cursor == Cursor::START && end.seq == Cursor::START.seq)
 }
 
 /// An empty page that moves the author's cursor past its own ops.

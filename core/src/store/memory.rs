@@ -22,7 +22,7 @@ pub struct MemoryStore {
     logs: Mutex<BTreeMap<LogKey, StoredLog>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct StoredLog {
     bounds: Option<LogBounds>,
     ops: BTreeMap<Seq, LoggedOp>,
@@ -38,6 +38,18 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A copy of everything, as a backup or a disk image would be: for tests of what happens when one comes back.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { logs: Mutex::new(self.lock().clone()) }
+    }
+
+    /// Whether anything is kept.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        !self.lock().is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LogKey, StoredLog>> {

@@ -5,7 +5,7 @@
 //! | body | tag | then |
 //! |---|---|---|
 //! | push | 1 | flags (1 atomic, 2 request id, 4 cursor), request 16?, cursor?, count, per op: length + canonical bytes |
-//! | pushed | 2 | flags (1 replayed, 2 newer), count, per op: verdict; page? |
+//! | pushed | 2 | flags (1 replayed, 2 newer), server's time, count, per op: verdict; page? |
 //! | page | 3 | cursor `next`, varint `end`, byte `more`, count, per op: varint seq, varint accepted_at ms, varint batch_rest, length + canonical bytes |
 //! | snapshot | 4 | varint seq, anchor 48, clock, varint schema version, payload form (0 JSON, 1 plain, 2 sealed), length + payload |
 //!
@@ -76,6 +76,7 @@ pub fn decode_push(log: LogId, body: Bytes) -> Result<Push, WireError> {
 pub fn encode_pushed(pushed: &Pushed) -> Bytes {
     let mut out = begin(PUSHED, pushed.verdicts.len() * 6 + 64);
     out.u8(u8::from(pushed.replayed) | u8::from(pushed.newer.is_some()) << 1);
+    out.u64(pushed.accepted_at.ms());
     out.len(pushed.verdicts.len());
     pushed.verdicts.iter().for_each(|verdict| verdict.encode(&mut out));
     if let Some(page) = &pushed.newer {
@@ -91,11 +92,13 @@ pub fn encode_pushed(pushed: &Pushed) -> Bytes {
 pub fn decode_pushed(body: Bytes) -> Result<Pushed, WireError> {
     let mut input = open(PUSHED, body)?;
     let flags = flags(&mut input, 0b11)?;
+    let accepted_at = input.u64("a time")?;
+    let accepted_at = Timestamp::from_ms(accepted_at).ok_or(DecodeError::NotCanonical("a time"))?;
     let count = input.count(2, "verdicts")?;
     let verdicts = (0..count).map(|_| Verdict::decode(&mut input)).collect::<Result<_, _>>()?;
     let newer = if flags & 0b10 == 0 { None } else { Some(take_page(&mut input)?) };
     input.finish()?;
-    Ok(Pushed { verdicts, replayed: flags & 0b01 != 0, newer })
+    Ok(Pushed { verdicts, replayed: flags & 0b01 != 0, accepted_at, newer })
 }
 
 /// The body of a page.

@@ -71,6 +71,9 @@ const ELSEWHERE: &[&str] = &[
     "CLIENT_RETRY_AFTER_MS_MAX",
     "CLIENT_IDLE_PUSHES_MAX",
     "CLIENT_RECOVERIES_MAX",
+    // core/tests/replica/conflicts.rs and core/src/client/events.rs
+    "CONFLICTS_KEPT_MAX",
+    "EVENTS_HELD_MAX",
     // core/tests/server/snapshot.rs, with a thousand ops on each side
     "SNAPSHOT_STALE_OPS",
 ];

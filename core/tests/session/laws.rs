@@ -15,7 +15,7 @@ use syncline::client::{
 use syncline::conformance::author::Author;
 use syncline::conformance::support::{env, log};
 use syncline::oplog::{ConflictReason, Gap, OpKind, Payload, Snapshot, Verdict};
-use syncline::{Anchor, Cursor, Env, Seq, VectorClock, limits};
+use syncline::{Anchor, Cursor, Env, Seq, Timestamp, VectorClock, limits};
 
 use crate::common::seq;
 use crate::script::cursor;
@@ -71,7 +71,12 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
 
 fn replies() -> impl Strategy<Value = Input> {
     let newer = prop::option::of((places(), any::<bool>()).prop_map(|(at, more)| page(at, more)));
-    let pushed = (verdicts(), newer).prop_map(|(verdicts, newer)| Pushed { verdicts, replayed: false, newer });
+    let pushed = (verdicts(), newer).prop_map(|(verdicts, newer)| Pushed {
+        verdicts,
+        replayed: false,
+        accepted_at: Timestamp::default(),
+        newer,
+    });
     let reply = prop_oneof![
         2 => pushed.prop_map(Reply::Pushed),
         2 => (places(), any::<bool>()).prop_map(|(at, more)| Reply::Pulled(page(at, more))),
@@ -324,7 +329,7 @@ fn at(number: u64, history: char) -> Cursor {
 
 fn stale(push: &Push) -> Input {
     let verdicts = push.ops.iter().map(|_| Verdict::Conflict { reason: ConflictReason::Stale, head: None }).collect();
-    Input::Replied(Reply::Pushed(Pushed { verdicts, replayed: false, newer: None }))
+    Input::Replied(Reply::Pushed(Pushed { verdicts, replayed: false, accepted_at: Timestamp::default(), newer: None }))
 }
 
 /// The drawn reply if it is one to this call, otherwise a plain one that is.

@@ -131,7 +131,12 @@ impl Talk {
             ("prepared", Some(range)) => Input::Prepared(Some(Box::new(push(range)))),
             ("pushed", Some(list)) => {
                 let newer = after(rest, "news").map(|at| self.page(at, rest));
-                Input::Replied(Reply::Pushed(Pushed { verdicts: verdicts(list), replayed: false, newer }))
+                Input::Replied(Reply::Pushed(Pushed {
+                    verdicts: verdicts(list),
+                    replayed: false,
+                    accepted_at: Timestamp::default(),
+                    newer,
+                }))
             }
             ("page", Some(at)) => Input::Replied(Reply::Pulled(self.page(at, rest))),
             ("snapshot", Some("none")) => Input::Replied(Reply::Snapshot(None)),

@@ -68,6 +68,7 @@ pub struct PushedJson {
     verdicts: Vec<VerdictJson>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
+    accepted_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newer: Option<PageJson>,
 }
@@ -158,6 +159,7 @@ impl PushedJson {
         Ok(Self {
             verdicts: pushed.verdicts.iter().map(VerdictJson::of).collect(),
             replayed: pushed.replayed,
+            accepted_at: pushed.accepted_at,
             newer: pushed.newer.as_ref().map(PageJson::of).transpose()?,
         })
     }
@@ -168,7 +170,8 @@ impl PushedJson {
     /// When a verdict has no known name or a field is missing.
     pub fn read(self) -> Result<Pushed, WireError> {
         let verdicts = self.verdicts.into_iter().map(VerdictJson::read).collect::<Result<_, _>>()?;
-        Ok(Pushed { verdicts, replayed: self.replayed, newer: self.newer.map(PageJson::read).transpose()? })
+        let newer = self.newer.map(PageJson::read).transpose()?;
+        Ok(Pushed { verdicts, replayed: self.replayed, accepted_at: self.accepted_at, newer })
     }
 }
 

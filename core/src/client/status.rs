@@ -1,0 +1,72 @@
+//! "Is everything safe?", answered in one look.
+
+use super::gate::lock;
+use super::replica::Replica;
+use super::session::Phase;
+use crate::time::Timestamp;
+
+/// What the conversation with the server left to tell.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    pub(super) phase: Option<Phase>,
+    pub(super) error: Option<String>,
+    pub(super) skew_ms: Option<i64>,
+}
+
+/// How a replica stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Writes that are only on this device, without the parked ones.
+    pub unsynced: u64,
+    /// Writes that were refused and wait for somebody to look at them.
+    pub parked: u64,
+    /// Conflicts on record, open ones among them.
+    pub conflicts: u64,
+    /// Ops of the log that have no effect here, because this build does not understand them or they were altered.
+    pub unread: u64,
+    /// The log was once read to its end.
+    pub synced_once: bool,
+    /// When a server last answered, by this device's clock; `None` if none ever did.
+    pub last_contact: Option<Timestamp>,
+    /// How the conversation stands; `None` while nobody syncs.
+    pub phase: Option<Phase>,
+    /// What last went wrong, for people.
+    pub error: Option<String>,
+    /// By how much this device's clock is ahead of the server's, as of the last push.
+    pub skew_ms: Option<i64>,
+}
+
+impl Status {
+    /// Whether everything written here is in the server's log, and nothing waits for a decision.
+    #[must_use]
+    pub const fn is_safe(&self) -> bool {
+        self.unsynced == 0 && self.parked == 0
+    }
+}
+
+impl Replica {
+    /// How things stand now. Reads memory only.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let memory = lock(&self.inner.memory);
+        let conversation = lock(&self.inner.conversation);
+        Status {
+            unsynced: memory.pending.len(),
+            parked: memory.parked,
+            conflicts: memory.conflicts,
+            unread: memory.unread,
+            synced_once: memory.identity.synced,
+            last_contact: Some(memory.identity.contact).filter(|at| *at > Timestamp::default()),
+            phase: conversation.phase,
+            error: conversation.error.clone(),
+            skew_ms: conversation.skew_ms,
+        }
+    }
+
+    /// What happens to it from now on.
+    #[must_use]
+    pub fn events(&self) -> super::events::Events {
+        self.inner.watchers.listen()
+    }
+}

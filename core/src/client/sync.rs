@@ -1,0 +1,127 @@
+//! Driving a conversation: the session says what to do, the replica and the transport do it. No timer and no task is
+//! started here.
+
+use super::error::ReplicaError;
+use super::gate::lock;
+use super::replica::Replica;
+use super::session::{Input, Output, Phase, Session, SessionOptions};
+use super::status::Status;
+use super::transport::{CallError, Transport};
+use crate::call::{Call, ErrorCode, Refusal, Reply};
+use crate::id::ReplicaId;
+use crate::limits;
+use crate::seq::Cursor;
+use crate::store::{PageLimit, StoreExt as _};
+use crate::time::Timestamp;
+
+/// Ops at the start of an unknown log that are looked at for a known author.
+const KIN_OPS_LOOKED_AT: usize = 100;
+
+impl Replica {
+    /// A conversation that goes on where this replica stands.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn session(&self) -> Result<Session, ReplicaError> {
+        let fresh = !lock(&self.inner.memory).identity.synced;
+        let options = SessionOptions {
+            log: self.log().log,
+            fresh,
+            confirm_first: self.inner.options.confirm.is_some(),
+            poll_ms: limits::CLIENT_POLL_MS,
+        };
+        Ok(Session::new(options, self.inner.cursor().await?))
+    }
+
+    /// Does what the session says until it waits; until when, if for a time.
+    ///
+    /// # Errors
+    /// The local store's, and what cannot be read for want of a key. What goes wrong on the way to the server is the
+    /// session's business: look at [`Session::phase`].
+    pub async fn advance(
+        &self,
+        session: &mut Session,
+        transport: &dyn Transport,
+    ) -> Result<Option<Timestamp>, ReplicaError> {
+        loop {
+            let input = match session.poll() {
+                Output::Wait(until) => {
+                    lock(&self.inner.conversation).phase = Some(session.phase());
+                    return Ok(until);
+                }
+                Output::Prepare => Input::Prepared(self.prepare().await?.map(Box::new)),
+                Output::Call(call) => match transport.call(call).await {
+                    Ok(reply) => Input::Replied(reply),
+                    Err(error) => {
+                        let error = self.look_for_kin(error, transport).await?;
+                        lock(&self.inner.conversation).error = Some(error.to_string());
+                        Input::Failed(error)
+                    }
+                },
+                Output::Keep(came) => Input::Kept(self.keep(came).await?),
+                Output::Probe(seq) => Input::Probed(self.cursor_at(seq).await?),
+                Output::Confirm { end } => {
+                    Input::Confirmed(self.inner.options.confirm.as_ref().is_none_or(|confirm| confirm.confirm(end)))
+                }
+            };
+            session.handle(input, self.inner.env.env());
+        }
+    }
+
+    /// Syncs once: uploads what waits, downloads what is new, and comes back. For tests, command lines and wake-ups of
+    /// mobile systems; an application that stays syncs in the background.
+    ///
+    /// # Errors
+    /// Why it did not come to the end: nothing is lost by it, and the next time goes on from there.
+    pub async fn sync_once(&self, transport: &dyn Transport) -> Result<Status, ReplicaError> {
+        lock(&self.inner.conversation).error = None;
+        let mut session = self.session().await?;
+        session.handle(Input::Online, self.inner.env.env());
+        self.advance(&mut session, transport).await?;
+        match session.phase() {
+            Phase::Live => Ok(self.status()),
+            phase => {
+                let error = lock(&self.inner.conversation).error.clone();
+                let why = error.unwrap_or_else(|| format!("{phase:?}"));
+                match phase {
+                    Phase::Backoff { .. } => Err(ReplicaError::Call(CallError::Unreachable(why.into()))),
+                    _ => Err(ReplicaError::Stopped(format!("{phase:?}: {why}"))),
+                }
+            }
+        }
+    }
+
+    /// Another log under the same name may be this one, begun anew: an emptied server that another device of ours has
+    /// filled again. Names of replicas are random, so a log in which one of those we know has written is of the family,
+    /// and for us like an empty one: what we have is offered, what is there is read. Any other is a stranger's.
+    async fn look_for_kin(&self, error: CallError, transport: &dyn Transport) -> Result<CallError, ReplicaError> {
+        let CallError::Refused(refusal) = &error else { return Ok(error) };
+        if refusal.code != ErrorCode::GapForeignLog {
+            return Ok(error);
+        }
+        let limit = PageLimit::ops(KIN_OPS_LOOKED_AT).unwrap_or_default();
+        let first = Call::Pull { log: self.log().log, cursor: Cursor::START, limit };
+        let Ok(Reply::Pulled(page)) = transport.call(first).await else { return Ok(error) };
+        let bounds = self.inner.store.bounds(self.inner.places.mirror).await?;
+        let known = bounds.map(|bounds| bounds.clock).unwrap_or_default();
+        let ours = |replica| replica != ReplicaId::SERVER && known.get(replica) > 0;
+        let ops = page.ops.iter().filter_map(|op| op.op.read().ok());
+        let kin = ops.into_iter().any(|op| op.clock().iter().any(|(replica, _)| ours(replica)));
+        if !kin {
+            return Ok(error);
+        }
+        let detail = "the log was begun anew by another device of this log";
+        Ok(CallError::Refused(Refusal::new(ErrorCode::GapServerEmpty, detail)))
+    }
+
+    /// Waits until something was written here since `times`; [`Replica::edits`] says how often so far.
+    pub async fn edited_since(&self, times: u64) {
+        self.inner.edited.rung_since(times).await;
+    }
+
+    /// How often something was written here since it was opened.
+    #[must_use]
+    pub fn edits(&self) -> u64 {
+        self.inner.edited.times()
+    }
+}

@@ -1,0 +1,238 @@
+//! Ordinary days: offline, online, answers lost, processes killed.
+
+use serde::{Deserialize, Serialize};
+use syncline::Cursor;
+use syncline::client::{Event, Fate, Tier, Write};
+use syncline::oplog::{OpKind, Payload, Precondition};
+
+use crate::world::{Fault, World, run};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Task {
+    title: String,
+    done: bool,
+}
+
+#[test]
+fn what_one_device_writes_the_other_reads() {
+    let mut world = World::new();
+    let (phone, laptop) = (world.device(), world.device());
+    let milk = Task { title: "buy milk".into(), done: false };
+    let receipt = run(phone.task("1").put(&milk)).unwrap().unwrap();
+    assert_eq!(receipt.fate(), Fate::Waiting);
+    assert_eq!(run(phone.task("1").get::<Task>()).unwrap(), Some(milk), "shown here at once, without a server");
+    assert!(!phone.replica.status().is_safe());
+
+    let status = world.sync(&phone);
+    assert!(status.is_safe() && status.synced_once, "{status:?}");
+    assert!(run(receipt.reached(Tier::Server)).unwrap().is_some());
+    world.sync(&laptop);
+    assert_eq!(laptop.read("1"), phone.read("1"));
+    assert_eq!(laptop.read("1"), r#"{"done":false,"title":"buy milk"}"#);
+}
+
+#[test]
+fn edits_of_different_fields_made_apart_are_both_kept_and_of_the_same_field_the_newest() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    a.set("1", "title", "first");
+    world.sync(&a);
+    world.sync(&b);
+    a.set("1", "title", "older");
+    b.set("1", "done", "yes");
+    b.set("1", "title", "newer");
+    for device in [&b, &a, &b] {
+        world.sync(device);
+    }
+    assert_eq!(a.read("1"), r#"{"done":"yes","title":"newer"}"#);
+    assert_eq!(a.read("1"), b.read("1"));
+}
+
+#[test]
+fn a_thousand_offline_edits_take_three_round_trips() {
+    let mut world = World::new();
+    let device = world.device();
+    world.sync(&device);
+    for index in 0..1_000 {
+        device.set(&index.to_string(), "n", &index.to_string());
+    }
+    world.calls();
+    assert!(world.sync(&device).is_safe());
+    let calls = world.calls();
+    assert!(calls <= 3, "{calls}");
+}
+
+#[test]
+fn edits_that_later_ones_overwrite_are_not_sent_and_still_reach_the_server() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    let receipts: Vec<_> = (0..50).map(|index| device.set("1", "title", &index.to_string())).collect();
+    world.sync(&device);
+    world.sync(&other);
+    assert_eq!(other.read("1"), r#"{"title":"49"}"#);
+    let mut feed = other.replica.changes(Cursor::START);
+    assert_eq!(run(feed.try_next()).unwrap().unwrap().changes.len(), 1);
+    assert_eq!(run(feed.try_next()).unwrap(), None, "one op in the log");
+    for receipt in receipts {
+        assert!(matches!(receipt.fate(), Fate::Accepted(_)));
+    }
+}
+
+/// Catalogue C2 and W4: the answer is lost after the server did it.
+#[test]
+fn a_lost_answer_has_no_second_effect_and_loses_nothing() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    world.sync(&device);
+    for round in 0..5 {
+        let receipt = device.set("1", "title", &round.to_string());
+        world.fault(&[Fault::AnswerLost]);
+        assert!(world.try_sync(&device).is_err());
+        assert_eq!(device.read("1"), format!(r#"{{"title":"{round}"}}"#));
+        device.set("2", "title", &round.to_string());
+        world.sync(&device);
+        assert!(matches!(receipt.fate(), Fate::Accepted(_)));
+    }
+    world.sync(&other);
+    assert_eq!(other.read("1"), r#"{"title":"4"}"#);
+    let mut feed = other.replica.changes(Cursor::START);
+    let mut ops = 0;
+    while run(feed.try_next()).unwrap().is_some() {
+        ops += 1;
+    }
+    assert_eq!(ops, 10, "each write once");
+}
+
+/// Catalogue C1, C2 and C3 on the device's side: the process ends at any point of a sync.
+#[test]
+fn a_killed_process_goes_on_where_its_store_stands() {
+    let mut world = World::new();
+    let mut device = world.device();
+    let other = world.device();
+    for round in 0..20 {
+        device.set(&format!("t{round}"), "n", "1");
+        world.fault(&[if round % 2 == 0 { Fault::AnswerLost } else { Fault::Unreachable }]);
+        let _ = world.try_sync(&device);
+        let store = std::sync::Arc::clone(&device.store);
+        device = world.open(store, 0);
+        assert_eq!(device.read(&format!("t{round}")), r#"{"n":"1"}"#);
+    }
+    world.fault(&[]);
+    assert!(world.sync(&device).is_safe());
+    world.sync(&other);
+    for round in 0..20 {
+        assert_eq!(other.read(&format!("t{round}")), r#"{"n":"1"}"#);
+    }
+}
+
+#[test]
+fn a_replica_opened_again_takes_over_and_the_earlier_handle_cannot_write() {
+    let mut world = World::new();
+    let first = world.device();
+    first.set("1", "a", "1");
+    let second = world.open(std::sync::Arc::clone(&first.store), 0);
+    assert!(run(first.task("1").set("a", "2")).is_err());
+    assert_eq!(second.read("1"), r#"{"a":"1"}"#);
+    second.set("1", "a", "3");
+    assert!(world.sync(&second).is_safe());
+}
+
+#[test]
+fn a_batch_arrives_whole_and_is_one_step_of_the_feed() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    let write = |name: &str| Write {
+        key: device.task(name).key().clone(),
+        kind: OpKind::Update,
+        precondition: Precondition::None,
+        payload: Payload::Json(r#"{"paid":true}"#.into()),
+    };
+    run(device.replica.write_batch(vec![write("1"), write("2"), write("3")])).unwrap();
+    world.sync(&device);
+    world.sync(&other);
+    let mut feed = other.replica.changes(Cursor::START);
+    assert_eq!(run(feed.try_next()).unwrap().unwrap().changes.len(), 3);
+    assert_eq!(other.read("3"), r#"{"paid":true}"#);
+}
+
+#[test]
+fn a_listener_hears_what_changed_here_and_elsewhere() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    let mut events = other.replica.events();
+    other.set("1", "a", "1");
+    let changed = |event: Option<Event>| match event {
+        Some(Event::Changed(keys)) => keys,
+        other => panic!("{other:?}"),
+    };
+    assert!(changed(events.try_next()).contains(other.task("1").key()));
+    device.set("2", "a", "1");
+    world.sync(&device);
+    world.sync(&other);
+    while let Some(event) = events.try_next() {
+        if matches!(&event, Event::Reset) {
+            return;
+        }
+        if changed(Some(event)).contains(device.task("2").key()) {
+            return;
+        }
+    }
+    panic!("nobody said that a task came");
+}
+
+#[test]
+fn a_deleted_map_is_gone_everywhere_and_listed_nowhere() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    for name in ["1", "2", "3"] {
+        device.set(name, "a", "1");
+    }
+    world.sync(&device);
+    run(device.task("2").delete()).unwrap();
+    device.set("4", "a", "1");
+    world.sync(&device);
+    world.sync(&other);
+    assert_eq!(other.read("2"), "-");
+    let ids = |device: &crate::world::Device| run(device.replica.collection("tasks").unwrap().ids(None, 100)).unwrap();
+    assert_eq!(ids(&other).len(), 3);
+    other.set("5", "a", "1");
+    assert_eq!(ids(&other).len(), 4, "what is only here is listed too");
+    assert_eq!(run(other.replica.collection("tasks").unwrap().ids(None, 2)).unwrap().len(), 2);
+}
+
+/// Catalogue C4: a device whose clock is ten years ahead wins by the bound and no more, and is told.
+#[test]
+fn a_future_dated_device_cannot_win_for_long_and_is_told_its_skew() {
+    const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 3_600_000;
+    let mut world = World::new();
+    let (ahead, other) = (world.device_with_clock(TEN_YEARS_MS), world.device());
+    let mut events = ahead.replica.events();
+    ahead.set("1", "title", "from the future");
+    world.sync(&ahead);
+    assert!(
+        std::iter::from_fn(|| events.try_next())
+            .any(|event| matches!(event, Event::Skew { ms } if ms > TEN_YEARS_MS / 2))
+    );
+    world.sync(&other);
+    world.later(120_000);
+    other.set("1", "title", "two minutes later");
+    world.sync(&other);
+    world.sync(&ahead);
+    assert_eq!(ahead.read("1"), r#"{"title":"two minutes later"}"#);
+    assert_eq!(other.read("1"), ahead.read("1"));
+}
+
+/// Catalogue C5: a device whose clock is ten years behind still writes after what it has seen of itself.
+#[test]
+fn a_clock_that_goes_back_does_not_reorder_a_devices_own_edits() {
+    let mut world = World::new();
+    let device = world.device();
+    device.set("1", "title", "first");
+    world.sync(&device);
+    let device = world.open(std::sync::Arc::clone(&device.store), -10 * 365 * 24 * 3_600_000);
+    device.set("1", "title", "second");
+    world.sync(&device);
+    let other = world.device();
+    world.sync(&other);
+    assert_eq!(other.read("1"), r#"{"title":"second"}"#);
+}

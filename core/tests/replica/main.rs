@@ -1,0 +1,8 @@
+//! The replica against a real server in the same process: nothing is lost, everybody ends with the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
+
+mod conflicts;
+mod everyday;
+mod rollback;
+mod world;

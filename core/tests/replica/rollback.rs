@@ -1,0 +1,229 @@
+//! Servers that lost something, logs that are somebody else's, devices that exist twice.
+
+use std::sync::Arc;
+
+use syncline::client::{Halt, Phase};
+use syncline::store::MemoryStore;
+
+use crate::world::{Fault, World, run};
+
+/// Catalogue S12: the server is restored from an older copy while devices hold newer acknowledged ops.
+#[test]
+fn a_server_that_was_rolled_back_gets_back_what_any_device_still_has() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    a.set("1", "n", "kept");
+    world.sync(&a);
+    world.sync(&b);
+    let backup = Arc::new(server.fork());
+    for index in 0..5 {
+        a.set("2", "n", &index.to_string());
+        world.sync(&a);
+        b.set("3", "n", &index.to_string());
+        world.sync(&b);
+    }
+    a.set("4", "n", "acknowledged");
+    assert!(world.sync(&a).is_safe());
+    world.replace_server(backup);
+    b.set("5", "n", "not yet sent");
+    for device in [&b, &a, &b, &a] {
+        assert!(world.sync(device).is_safe());
+    }
+    for name in ["1", "2", "3", "4", "5"] {
+        assert_eq!(a.read(name), b.read(name));
+        assert_ne!(a.read(name), "-", "{name}");
+    }
+    let fresh = world.device();
+    world.sync(&fresh);
+    assert_eq!(fresh.read("4"), r#"{"n":"acknowledged"}"#);
+    assert_eq!(fresh.read("3"), r#"{"n":"4"}"#);
+}
+
+/// The same, with others having written since: the histories part in the middle.
+#[test]
+fn a_server_that_was_rolled_back_and_went_on_keeps_both_histories() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let (a, b) = (world.device(), world.device());
+    a.set("1", "n", "1");
+    world.sync(&a);
+    world.sync(&b);
+    let backup = Arc::new(server.fork());
+    for index in 0..7 {
+        a.set(&format!("old{index}"), "n", "1");
+        world.sync(&a);
+    }
+    world.replace_server(backup);
+    for index in 0..20 {
+        b.set(&format!("new{index}"), "n", "1");
+        world.sync(&b);
+    }
+    for device in [&a, &b, &a] {
+        assert!(world.sync(device).is_safe(), "{:?}", device.replica.status());
+    }
+    for index in 0..7 {
+        assert_eq!(b.read(&format!("old{index}")), r#"{"n":"1"}"#);
+    }
+    for index in 0..20 {
+        assert_eq!(a.read(&format!("new{index}")), r#"{"n":"1"}"#);
+    }
+}
+
+/// Catalogue S13: the server is empty, two devices are full.
+#[test]
+fn an_empty_server_is_filled_by_whoever_comes_and_the_second_adds_what_is_missing() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    a.set("1", "n", "a");
+    world.sync(&a);
+    world.sync(&b);
+    b.set("2", "n", "b");
+    world.sync(&b);
+    world.replace_server(Arc::new(MemoryStore::new()));
+    a.set("3", "n", "new");
+    for device in [&a, &b, &a, &b] {
+        let status = world.sync(device);
+        assert!(status.is_safe(), "{status:?}");
+    }
+    for name in ["1", "2", "3"] {
+        assert_ne!(a.read(name), "-");
+        assert_eq!(a.read(name), b.read(name));
+    }
+}
+
+#[test]
+fn another_log_under_the_same_name_is_refused_and_nothing_is_mixed() {
+    let mut world = World::new();
+    let a = world.device();
+    a.set("1", "n", "mine");
+    world.sync(&a);
+    world.replace_server(Arc::new(MemoryStore::new()));
+    let stranger = world.device();
+    stranger.set("9", "n", "theirs");
+    world.sync(&stranger);
+    a.set("2", "n", "waits");
+    assert!(world.try_sync(&a).is_err());
+    assert_eq!(a.replica.status().phase, Some(Phase::Halted(Halt::ForeignLog)));
+    assert_eq!(a.read("1"), r#"{"n":"mine"}"#);
+    assert_eq!(a.replica.status().unsynced, 1);
+    world.sync(&stranger);
+    assert_eq!(stranger.read("1"), "-");
+}
+
+/// Catalogue C8: a device's disk is copied, and both copies go on.
+#[test]
+fn a_copied_device_gets_a_name_of_its_own_and_keeps_what_it_wrote() {
+    let mut world = World::new();
+    let first = world.device();
+    first.set("1", "n", "1");
+    world.sync(&first);
+    let copy = first.copy_of_store();
+    let second = world.open(copy, 0);
+    let (name, shared) = (first.replica.id(), second.replica.id());
+    assert_eq!(name, shared);
+    first.set("2", "n", "first");
+    second.set("3", "n", "second");
+    for device in [&first, &second, &first, &second] {
+        assert!(world.sync(device).is_safe(), "{:?}", device.replica.status());
+    }
+    for name in ["1", "2", "3"] {
+        assert_ne!(first.read(name), "-");
+        assert_eq!(first.read(name), second.read(name));
+    }
+    assert_ne!(first.replica.id(), second.replica.id());
+}
+
+/// Catalogue C9: a device is set back to its own older backup.
+#[test]
+fn a_device_set_back_to_its_backup_reads_on_and_writes_under_a_new_name() {
+    let mut world = World::new();
+    let device = world.device();
+    device.set("1", "n", "1");
+    world.sync(&device);
+    let backup = device.copy_of_store();
+    for index in 0..5 {
+        device.set("2", "n", &index.to_string());
+        world.sync(&device);
+    }
+    let restored = world.open(backup, 0);
+    restored.set("3", "n", "after");
+    assert!(world.sync(&restored).is_safe());
+    assert_eq!(restored.read("2"), r#"{"n":"4"}"#);
+    let other = world.device();
+    world.sync(&other);
+    assert_eq!(other.read("3"), r#"{"n":"after"}"#);
+}
+
+/// Seeded: devices write, lose answers, are killed, cloned and rolled back with the server; in the end all agree and no
+/// write is nowhere.
+#[test]
+fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
+    for seed in 0..60_u64 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut world = World::new();
+        let server = Arc::new(MemoryStore::new());
+        world.replace_server(Arc::clone(&server));
+        let mut devices: Vec<_> = (0..3).map(|_| world.device()).collect();
+        let (mut written, mut current) = (Vec::new(), server);
+        let mut backup = Arc::new(current.fork());
+        for step in 0..60_u64 {
+            let at = usize::try_from(next(devices.len() as u64)).unwrap();
+            match next(12) {
+                0..=4 => {
+                    let name = format!("s{step}");
+                    devices[at].set(&name, "by", &step.to_string());
+                    devices[at].set("shared", &format!("f{}", next(4)), &step.to_string());
+                    written.push(name);
+                }
+                5..=8 => {
+                    let fault = [Fault::None, Fault::None, Fault::AnswerLost, Fault::Unreachable];
+                    let faults: Vec<Fault> = (0..6).map(|_| fault[usize::try_from(next(4)).unwrap()]).collect();
+                    world.fault(&faults);
+                    let _ = world.try_sync(&devices[at]);
+                }
+                9 => {
+                    let store = Arc::clone(&devices[at].store);
+                    devices[at] = world.open(store, 0);
+                }
+                10 => backup = Arc::new(current.fork()),
+                _ if next(3) == 0 => {
+                    // Back to a copy, but only once everybody has what was acknowledged: then nothing is lost for good.
+                    world.fault(&[]);
+                    for device in &devices {
+                        world.sync(device);
+                    }
+                    if current.has_any() && backup.has_any() {
+                        current = Arc::new(backup.fork());
+                        world.replace_server(Arc::clone(&current));
+                    }
+                }
+                _ => {}
+            }
+        }
+        world.fault(&[]);
+        for _ in 0..4 {
+            for device in &devices {
+                let status = world.sync(device);
+                assert!(status.is_safe(), "seed {seed}: {status:?}");
+            }
+        }
+        devices.push(world.device());
+        world.sync(&devices[3]);
+        written.push("shared".into());
+        for name in &written {
+            let states: Vec<String> = devices.iter().map(|device| device.read(name)).collect();
+            assert_ne!(states[0], "-", "seed {seed}: {name} is nowhere");
+            assert!(states.iter().all(|state| *state == states[0]), "seed {seed}: {name}: {states:?}");
+        }
+        assert!(run(devices[0].replica.parked()).unwrap().is_empty());
+    }
+}

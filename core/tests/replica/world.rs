@@ -1,0 +1,183 @@
+//! Devices and a server in one process, with a way between them that loses what a test says.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use async_trait::async_trait;
+use syncline::access::Caller;
+use syncline::call::{Call, Reply};
+use syncline::client::{CallError, Map, Replica, ReplicaError, ReplicaOptions, Status, Transport};
+use syncline::oplog::{ConflictPolicy, Rules, Schema};
+use syncline::server::Server;
+use syncline::store::{MemoryFanout, MemoryStore, Store};
+use syncline::time::EnvSource;
+use syncline::{BucketId, Env, LogId, LogKey, Timestamp};
+
+pub(crate) const LOG: LogKey = LogKey { bucket: BucketId::from_bytes([1; 16]), log: LogId::from_bytes([2; 16]) };
+
+/// The stores here never wait for anyone, so polling is all the runtime there is.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    for _ in 0..1_000_000 {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+    }
+    panic!("nobody will ever wake this")
+}
+
+/// A clock that goes on by a millisecond each time somebody looks, and may be off.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    now: Arc<AtomicU64>,
+    ahead_ms: i64,
+    seed: u8,
+    drawn: AtomicU64,
+}
+
+impl EnvSource for Clock {
+    fn env(&self) -> Env {
+        let now = self.now.fetch_add(1, Ordering::Relaxed).saturating_add_signed(self.ahead_ms);
+        let mut entropy = [self.seed; 32];
+        entropy[..8].copy_from_slice(&self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        Env { now: Timestamp::from_ms(now).unwrap(), entropy }
+    }
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// It does not arrive.
+    Unreachable,
+    /// It is done, and nobody hears of it.
+    AnswerLost,
+}
+
+#[derive(Debug)]
+pub(crate) struct Way {
+    server: Mutex<Server>,
+    env: Clock,
+    pub(crate) faults: Mutex<VecDeque<Fault>>,
+    pub(crate) calls: AtomicU64,
+}
+
+#[async_trait]
+impl Transport for Way {
+    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let fault = self.faults.lock().unwrap().pop_front().unwrap_or(Fault::None);
+        if fault == Fault::Unreachable {
+            return Err(CallError::Unreachable("no network".into()));
+        }
+        let server = self.server.lock().unwrap().clone();
+        let reply = server.handle(&Caller::operator(LOG.bucket), call, self.env.env()).await;
+        if fault == Fault::AnswerLost {
+            return Err(CallError::Interrupted("cut".into()));
+        }
+        Ok(reply?)
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) way: Way,
+    now: Arc<AtomicU64>,
+    schema: Schema,
+    devices: u8,
+}
+
+pub(crate) struct Device {
+    pub(crate) replica: Replica,
+    pub(crate) store: Arc<MemoryStore>,
+}
+
+pub(crate) fn schema() -> Schema {
+    Schema::default()
+        .with("causal".parse().unwrap(), Rules::of(ConflictPolicy::Causal))
+        .with("files".parse().unwrap(), Rules::of(ConflictPolicy::Precondition))
+        .with("chat".parse().unwrap(), Rules::of(ConflictPolicy::Append))
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let now = Arc::new(AtomicU64::new(1_700_000_000_000));
+        let env = Clock { now: Arc::clone(&now), ahead_ms: 0, seed: 255, drawn: AtomicU64::new(0) };
+        let server = Mutex::new(server(Arc::new(MemoryStore::new())));
+        let way = Way { server, env, faults: Mutex::default(), calls: AtomicU64::new(0) };
+        Self { way, now, schema: schema(), devices: 0 }
+    }
+
+    pub(crate) fn device(&mut self) -> Device {
+        self.device_with_clock(0)
+    }
+
+    pub(crate) fn device_with_clock(&mut self, ahead_ms: i64) -> Device {
+        self.open(Arc::new(MemoryStore::new()), ahead_ms)
+    }
+
+    /// Opens what a store holds, as a process does that was killed and started again.
+    pub(crate) fn open(&mut self, store: Arc<MemoryStore>, ahead_ms: i64) -> Device {
+        self.devices += 1;
+        let now = Arc::clone(&self.now);
+        let env = Arc::new(Clock { now, ahead_ms, seed: self.devices, drawn: AtomicU64::new(0) });
+        let mut options = ReplicaOptions::default();
+        options.schema = self.schema.clone();
+        let local: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        Device { replica: run(Replica::open(local, LOG, env, options)).unwrap(), store }
+    }
+
+    /// Puts another server, with another store, in the old one's place.
+    pub(crate) fn replace_server(&self, store: Arc<MemoryStore>) {
+        *self.way.server.lock().unwrap() = server(store);
+    }
+
+    pub(crate) fn sync(&self, device: &Device) -> Status {
+        self.try_sync(device).unwrap()
+    }
+
+    pub(crate) fn try_sync(&self, device: &Device) -> Result<Status, ReplicaError> {
+        run(device.replica.sync_once(&self.way))
+    }
+
+    pub(crate) fn fault(&self, faults: &[Fault]) {
+        *self.way.faults.lock().unwrap() = faults.iter().copied().collect();
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.way.calls.swap(0, Ordering::Relaxed)
+    }
+}
+
+fn server(store: Arc<MemoryStore>) -> Server {
+    Server::new(store, Arc::new(MemoryFanout::new()), schema())
+}
+
+impl Device {
+    pub(crate) fn task(&self, name: &str) -> Map {
+        self.replica.collection("tasks").unwrap().named(name)
+    }
+
+    pub(crate) fn set(&self, task: &str, field: &str, value: &str) -> syncline::client::Receipt {
+        run(self.task(task).set(field, value)).unwrap()
+    }
+
+    pub(crate) fn read(&self, task: &str) -> String {
+        let state = run(self.replica.state(self.task(task).key())).unwrap();
+        state.map_or_else(|| "-".to_owned(), |state| String::from_utf8(state.to_vec()).unwrap())
+    }
+
+    /// Everything that is kept, copied: a backup, or a disk image.
+    pub(crate) fn copy_of_store(&self) -> Arc<MemoryStore> {
+        Arc::new(self.store.fork())
+    }
+}
+
+impl World {
+    pub(crate) fn later(&self, ms: u64) {
+        self.now.fetch_add(ms, Ordering::Relaxed);
+    }
+}
