@@ -9,18 +9,20 @@ use std::io::Write as _;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use serde_json::json;
-use syncline::call::{ErrorCode, PageOp, Refusal};
+use syncline::call::{ErrorCode, Refusal};
 use syncline::id::ReplicaId;
 use syncline::limits;
 use syncline::oplog::LogBounds;
 use syncline::seq::Seq;
+use syncline::time::Timestamp;
 
 use super::SuperProductivity;
 use super::accounts::Account;
 use super::answer::{Refused, json_text};
 use super::log::{Log, is_numeric_gap};
-use super::{devices, names, query, validate};
+use super::{devices, names, op, query, validate};
 use crate::server::env;
 
 /// Pages read for one answer at most, when much of the log is the reader's own.
@@ -28,10 +30,19 @@ const PAGES_MAX: usize = 24;
 const LIMIT_DEFAULT: usize = 500;
 const LIMIT_MAX: usize = 1_000;
 
+/// An operation as it is kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) seq: Seq,
+    accepted_at: Timestamp,
+    /// Its JSON.
+    text: Bytes,
+}
+
 /// Ops of a log that somebody else wrote.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) ops: Vec<PageOp>,
+    pub(super) ops: Vec<Kept>,
     /// The end of the log, read together with the last of the ops; when reading was cut off, how far it came.
     pub(super) latest: Seq,
     /// Whether there is more after the last of them.
@@ -60,16 +71,17 @@ pub(super) async fn read(
             Err(refusal) => return Err(refusal),
         };
         reading.latest = page.end;
-        for op in page.ops {
-            at = op.seq;
-            if exclude.is_some_and(|own| op.op.read().is_ok_and(|op| op.replica() == own)) {
+        for logged in page.ops {
+            at = logged.seq;
+            let text = op::text(&logged.op).ok_or_else(|| damaged(at))?;
+            if exclude.is_some_and(|own| op::author(&text).is_some_and(|author| author == own)) {
                 continue;
             }
             if reading.ops.len() == limit {
                 reading.more = true;
                 return Ok(reading);
             }
-            reading.ops.push(op);
+            reading.ops.push(Kept { seq: at, accepted_at: logged.accepted_at, text });
         }
         reading.more = page.more;
         // A page that ended early because its ops are large is an answer; only own ops are read past.
@@ -93,23 +105,17 @@ pub(super) fn start(bounds: &LogBounds, since: Seq) -> Seq {
 }
 
 /// Writes the ops as `[{"serverSeq":…,"op":…,"receivedAt":…}]`.
-pub(super) fn write_ops(out: &mut Vec<u8>, ops: &[PageOp]) -> Result<(), Refusal> {
+pub(super) fn write_ops(out: &mut Vec<u8>, ops: &[Kept]) {
+    out.reserve(ops.iter().map(|op| op.text.len() + 80).sum::<usize>());
     out.push(b'[');
     for (index, op) in ops.iter().enumerate() {
-        let read = op.op.read().map_err(|_| damaged(op.seq))?;
-        let text = read.payload().bytes();
-        // What else may stand in the log was not written by this dialect.
-        if !text.starts_with(b"{\"id\":") {
-            return Err(damaged(op.seq));
-        }
         let comma = if index == 0 { "" } else { "," };
         // Writing to memory cannot fail.
         let _ = write!(out, "{comma}{{\"serverSeq\":{},\"op\":", op.seq);
-        out.extend_from_slice(text);
+        out.extend_from_slice(&op.text);
         let _ = write!(out, ",\"receivedAt\":{}}}", op.accepted_at.ms());
     }
     out.push(b']');
-    Ok(())
 }
 
 fn damaged(seq: Seq) -> Refusal {
@@ -180,9 +186,8 @@ async fn answer(log: &Log<'_>, asked: &Asked) -> Result<Response, Refused> {
     }
     rest.insert("serverTime".into(), json!(env::now().ms()));
     rest.insert("capabilities".into(), json!({ "causalRepairSnapshots": true }));
-    let mut out = Vec::with_capacity(256 + reading.ops.iter().map(|op| op.op.bytes().len() + 80).sum::<usize>());
-    out.extend_from_slice(b"{\"ops\":");
-    write_ops(&mut out, &reading.ops)?;
+    let mut out = b"{\"ops\":".to_vec();
+    write_ops(&mut out, &reading.ops);
     append(&mut out, rest);
     Ok(json_text(StatusCode::OK, out.into()))
 }

@@ -5,15 +5,19 @@
 //!
 //! Next: `validate` makes these from what a client sent.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use syncline::clock::{ClockError, VectorClock};
+use syncline::codec::Writer;
+use syncline::id::ReplicaId;
 use syncline::limits;
 use syncline::oplog::{
-    Collection, Draft, DraftError, EntityKey, FullStateKind, JsonFault, Op, OpKind, Payload, Precondition, Subject,
+    Collection, Draft, DraftError, EntityKey, FullStateKind, JsonFault, Op, OpBytes, OpKind, Payload, Precondition,
+    Subject,
 };
 use syncline::seq::Seq;
 use syncline::time::{Hlc, Timestamp};
@@ -220,6 +224,33 @@ impl WireOp {
     }
 }
 
+/// How the text of every operation begins: what else may stand in a log was not written by this dialect.
+const BEGIN: &[u8] = b"{\"id\":";
+
+/// The JSON of the operation that an op carries; `None` when it is none of this dialect.
+///
+/// The op was checked before it was stored, and its bytes against their digest since: so the text is looked for at the
+/// end of the bytes, behind its own length, and the op is only read where it is not found like that.
+pub(super) fn text(op: &OpBytes) -> Option<Bytes> {
+    let bytes = op.bytes();
+    let at = bytes.windows(BEGIN.len()).position(|begin| begin == BEGIN)?;
+    let mut length = Writer::with_capacity(10);
+    length.len(bytes.len() - at);
+    if bytes[..at].ends_with(&length.finish()) {
+        return Some(bytes.slice(at..));
+    }
+    op.read().ok().map(|op| op.payload().bytes().clone()).filter(|text| text.starts_with(BEGIN))
+}
+
+/// Who wrote the operation of this text: the second of its fields.
+pub(super) fn author(text: &[u8]) -> Option<ReplicaId> {
+    let mut fields = serde_json::Deserializer::from_slice(&text[BEGIN.len()..]).into_iter::<Cow<'_, str>>();
+    fields.next()?.ok()?;
+    let client = text[BEGIN.len() + fields.byte_offset()..].strip_prefix(b",\"clientId\":\"")?;
+    let end = client.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(&client[..end]).ok().map(names::replica)
+}
+
 impl From<DraftError> for Unsealed {
     fn from(error: DraftError) -> Self {
         match error {
@@ -256,6 +287,34 @@ pub(super) mod tests {
         assert_eq!(serde_json::to_value(&back).unwrap(), serde_json::to_value(&op).unwrap());
         assert_eq!(sealed.subject().keys().count(), 2);
         assert_eq!(op.seal(false).unwrap().digest(), sealed.digest(), "the same operation makes the same bytes");
+    }
+
+    #[test]
+    fn text_and_author_are_found_without_reading_the_op() {
+        let stray = serde_json::json!({"{\"id\":": {"{\"id\":\"x\",\"clientId\":\"devB": "{\"id\":"}});
+        for (id, client, payload) in [
+            ("op-1", "devA", serde_json::json!({})),
+            ("\"},\"clientId\":\"devB\"", "devA-with-a-name-of-more-than-15-bytes", stray),
+            ("\u{0}é\\", "d", serde_json::json!({"long": "x".repeat(20_000)})),
+        ] {
+            let clock: BTreeMap<String, u64> = (0..60).map(|number| (format!("device-{number}"), number)).collect();
+            let op = wire(serde_json::json!({
+                "id": id, "clientId": client, "entityId": "t1", "payload": payload, "vectorClock": clock,
+            }));
+            let sealed = op.seal(false).expect("an op");
+            let found = text(sealed.raw()).expect("a text");
+            assert_eq!(&found, sealed.payload().bytes());
+            assert_eq!(author(&found), Some(sealed.replica()));
+        }
+    }
+
+    #[test]
+    fn an_op_that_is_not_of_this_dialect_has_no_text() {
+        let mut draft = wire(serde_json::json!({"entityId": "t1"})).seal(false).expect("an op").draft().clone();
+        for foreign in [&b"{}"[..], b"{\"title\":{\"id\":1}}", b"x{\"id\":\"a\"}"] {
+            draft.payload = Payload::Plain(Bytes::from_static(foreign));
+            assert_eq!(text(draft.clone().seal().expect("an op").raw()), None);
+        }
     }
 
     #[test]

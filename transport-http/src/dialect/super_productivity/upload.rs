@@ -299,7 +299,7 @@ async fn piggyback(
         latest = reading.latest;
         if !reading.ops.is_empty() {
             out.extend_from_slice(b",\"newOps\":");
-            download::write_ops(out, &reading.ops)?;
+            download::write_ops(out, &reading.ops);
         }
         let cut = reading.ops.last().is_some_and(|last| last.seq < latest);
         if reading.ops.len() == PIGGYBACK_MAX && cut {
