@@ -151,7 +151,7 @@ impl Inner {
     pub(super) async fn visible(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         for _ in 0..READS_WITHOUT_GATE {
             let version = self.version.load(Ordering::Acquire);
-            if version % 2 == 0 {
+            if version.is_multiple_of(2) {
                 let visible = self.look(key).await?;
                 if self.version.load(Ordering::Acquire) == version {
                     return Ok(visible);

@@ -164,7 +164,7 @@ fn ended_conflicts_are_kept_up_to_their_limit_and_the_oldest_goes_first() {
     };
     world.sync(&a);
     world.sync(&b);
-    let mut lose = |range: std::ops::Range<usize>| {
+    let lose = |range: std::ops::Range<usize>| {
         range.clone().for_each(|index| drop(write(&b, index, r#"{"t":"older"}"#)));
         range.for_each(|index| drop(write(&a, index, r#"{"t":"newer"}"#)));
         world.sync(&a);

@@ -9,7 +9,9 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, Hea
 use reqwest::{Method, Response, Url};
 use syncline::call::{Call, Reply};
 use syncline::client::{CallError, Transport};
+use syncline::id::LogKey;
 use syncline::limits;
+use syncline::store::SignalSource;
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, PROTOCOL_VERSIONS};
 
 use super::answer::{self, Answer};
@@ -97,6 +99,11 @@ impl Transport for HttpClient {
         let ask = ask.ok_or_else(unknown)?;
         let route = ask.route;
         answer::read(route, &self.exchange(ask).await?)
+    }
+
+    async fn wakes(&self, log: LogKey) -> Result<Option<Box<dyn SignalSource>>, CallError> {
+        let wakes: Box<dyn SignalSource> = Box::new(Self::wakes(self, log).await?);
+        Ok(Some(wakes))
     }
 }
 

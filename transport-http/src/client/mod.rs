@@ -19,6 +19,8 @@
 
 mod answer;
 mod ask;
+mod background;
+mod env;
 mod http;
 mod ws;
 
@@ -26,6 +28,8 @@ use std::time::Duration;
 
 use syncline::limits;
 
+pub use background::Background;
+pub use env::{NoRandomness, SystemEnv};
 pub use http::HttpClient;
 pub use ws::Wakes;
 
