@@ -88,6 +88,11 @@ ids! {
     TokenId;
 }
 
+impl BucketId {
+    /// The bucket of a reference server that was told no other: `00000000-0000-7000-8000-000000000001`.
+    pub const DEFAULT: Self = Self([0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1]);
+}
+
 impl EntityId {
     /// The entity that a name stands for, on every device: a version 8 UUID (RFC 9562, 5.8) of the first 16 bytes of
     /// `SHA-256("syncline/entity/v1" ‖ 0 ‖ name)`.

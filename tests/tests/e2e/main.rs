@@ -9,5 +9,6 @@ mod device;
 mod faults;
 mod meddler;
 mod paper;
+mod replicas;
 mod together;
 mod trace;
