@@ -18,6 +18,14 @@ struct Inbox {
     came: Notify,
 }
 
+impl Inbox {
+    fn oldest(&self, to: &str) -> Option<String> {
+        let mut tokens = self.tokens.lock().expect("whole");
+        let waiting = tokens.get_mut(to).filter(|waiting| !waiting.is_empty())?;
+        Some(waiting.remove(0))
+    }
+}
+
 /// Where the servers of a scenario send their mails.
 #[derive(Debug)]
 pub(crate) struct Postbox {
@@ -49,11 +57,9 @@ impl Postbox {
         let waited = async {
             loop {
                 let came = self.inbox.came.notified();
-                let mut tokens = self.inbox.tokens.lock().expect("whole");
-                if let Some(waiting) = tokens.get_mut(to).filter(|waiting| !waiting.is_empty()) {
-                    return waiting.remove(0);
+                if let Some(token) = self.inbox.oldest(to) {
+                    return token;
                 }
-                drop(tokens);
                 came.await;
             }
         };
