@@ -209,9 +209,9 @@ impl WireOp {
     pub(super) fn is_repeated_by(&self, again: &Self, accepted_at: Timestamp) -> bool {
         let payload = self.payload.get() == again.payload.get();
         let sealed = self.is_payload_encrypted && again.is_payload_encrypted;
-        // It was clamped to a little after the request came, which is a little before it was accepted.
-        let clamped =
-            (accepted_at.ms()..=accepted_at.plus_ms(limits::CLOCK_DRIFT_MS_MAX).ms()).contains(&self.timestamp);
+        // It was clamped a moment after the request came, which is a moment before it was accepted.
+        let ahead = self.timestamp.saturating_sub(accepted_at.ms());
+        let clamped = (1..=limits::CLOCK_DRIFT_MS_MAX).contains(&ahead);
         let time = self.timestamp == again.timestamp || (clamped && again.timestamp >= self.timestamp);
         (payload || sealed) && time && self.same_frame(again)
     }
