@@ -1,6 +1,6 @@
 //! What a replica remembers of its desk while it is open. A cache: the desk is the truth, and is read again in doubt.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::desk::{Identity, Lane, Sent};
@@ -57,12 +57,17 @@ impl Memory {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     by_entity: HashMap<EntityKey, Vec<WriteNo>>,
+    /// Writes that change every entity.
+    full: BTreeSet<WriteNo>,
     count: u64,
 }
 
 impl Pending {
     pub(super) fn add(&mut self, entry: &Entry) {
         self.count += 1;
+        if entry.op.full_state().is_some() {
+            self.full.insert(entry.no);
+        }
         for key in entry.keys() {
             let numbers = self.by_entity.entry(key).or_default();
             // Nearly always the newest; ops offered again come before.
@@ -74,10 +79,8 @@ impl Pending {
     }
 
     pub(super) fn remove(&mut self, no: WriteNo, keys: impl Iterator<Item = EntityKey>) {
-        let mut found = false;
-        let mut keyless = true;
+        let mut found = self.full.remove(&no);
         for key in keys {
-            keyless = false;
             if let Some(numbers) = self.by_entity.get_mut(&key) {
                 let before = numbers.len();
                 numbers.retain(|known| *known != no);
@@ -87,21 +90,33 @@ impl Pending {
                 }
             }
         }
-        if found || keyless {
+        if found {
             self.count = self.count.saturating_sub(1);
         }
     }
 
     /// The writes on one entity, oldest first.
-    pub(super) fn of(&self, key: &EntityKey) -> &[WriteNo] {
-        self.by_entity.get(key).map_or(&[], Vec::as_slice)
+    pub(super) fn of(&self, key: &EntityKey) -> Vec<WriteNo> {
+        let mut numbers = self.by_entity.get(key).cloned().unwrap_or_default();
+        if !self.full.is_empty() {
+            numbers.extend(&self.full);
+            numbers.sort_unstable();
+        }
+        numbers
+    }
+
+    /// The writes that change every entity, oldest first.
+    pub(super) fn full(&self) -> Vec<WriteNo> {
+        self.full.iter().copied().collect()
     }
 
     /// The ops that are offered again, with their entities.
     pub(super) fn offered_again(&self) -> Vec<(WriteNo, Vec<EntityKey>)> {
-        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = BTreeMap::new();
+        let again = |no: &&WriteNo| **no < WriteNo::FIRST;
+        let full = self.full.iter().take_while(again);
+        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = full.map(|no| (*no, Vec::new())).collect();
         for (key, numbers) in &self.by_entity {
-            for no in numbers.iter().take_while(|no| **no < WriteNo::FIRST) {
+            for no in numbers.iter().take_while(again) {
                 found.entry(*no).or_default().push(key.clone());
             }
         }

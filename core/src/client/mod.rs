@@ -29,6 +29,7 @@ mod prepare;
 mod receipt;
 mod replica;
 mod resolve;
+mod rewind;
 mod sealer;
 mod session;
 mod status;
