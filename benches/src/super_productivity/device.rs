@@ -61,6 +61,14 @@ impl Device {
         Ok(Self { wire, token: token.to_owned(), client: client.to_owned(), written: 0, cursor: 0 })
     }
 
+    /// The same device over a new connection: the server hangs up on whoever says nothing for a while.
+    ///
+    /// # Errors
+    /// When the server does not listen.
+    pub async fn again(self, url: &str) -> anyhow::Result<Self> {
+        Ok(Self { wire: Wire::connect(url).await?, ..self })
+    }
+
     fn head(&self, method: &str, path: &str, more: &str) -> String {
         let token = &self.token;
         format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n{more}")
@@ -108,7 +116,7 @@ impl Device {
         let head = self.head("POST", "/api/sync/ops", "Content-Encoding: gzip\r\n");
         let answer = self.wire.ask(&head, &gzip(body.as_bytes())?).await?;
         let accepted = answer.split("\"newOps\"").next().unwrap_or_default().matches("\"accepted\":true").count();
-        anyhow::ensure!(accepted == count, "{accepted} of {count} accepted: {:.300}", answer);
+        anyhow::ensure!(accepted == count, "{accepted} of {count} accepted: {answer:.300}");
         self.cursor = number_after(answer, "\"latestSeq\":")?;
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Server {
         }
         let newer = match cursor {
             // The author had everything before its own ops: there is nothing to read back.
-            Some(cursor) if !replayed && stands_at(cursor, before) => Some(only_own(after)),
+            Some(cursor) if cursor == before && !replayed => Some(only_own(after)),
             Some(cursor) => self.pull(log, cursor, PageLimit::default()).await.ok(),
             None => None,
         };
@@ -55,11 +55,6 @@ impl Server {
     pub(super) async fn wake(&self, log: LogKey, end: Cursor) {
         let _ = self.fanout.publish(Signal::Wake { log, seq: end.seq }).await;
     }
-}
-
-/// Whoever has nothing stands at the start of every log, also without its anchor.
-fn stands_at(cursor: Cursor, end: Cursor) -> bool {
-    cursor == end || (cursor == Cursor::START && end.seq == Cursor::START.seq)
 }
 
 /// An empty page that moves the author's cursor past its own ops.

@@ -52,6 +52,7 @@ fn edits_of_different_fields_made_apart_are_both_kept_and_of_the_same_field_the_
 fn a_thousand_offline_edits_take_three_round_trips() {
     let mut world = World::new();
     let device = world.device();
+    device.set("first", "n", "1");
     world.sync(&device);
     for index in 0..1_000 {
         device.set(&index.to_string(), "n", &index.to_string());

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Open {
     replica: Replica,
-    _sync: Background,
+    sync: Background,
 }
 
 async fn open(file: &Path, log: LogKey, url: &str) -> Open {
@@ -29,7 +29,7 @@ async fn open(file: &Path, log: LogKey, url: &str) -> Open {
     let replica = Replica::open(store, log, env.clone(), ReplicaOptions::default()).await.unwrap();
     let way = Arc::new(HttpClient::new(ClientOptions::new(url, TOKEN)).unwrap());
     let sync = Background::start(replica.clone(), way, env);
-    Open { replica, _sync: sync }
+    Open { replica, sync }
 }
 
 impl Open {
@@ -84,7 +84,9 @@ async fn a_killed_server_and_a_dropped_device_cost_no_write() {
             phone.set(&format!("offline{round}"), "1").await;
             server.run();
         } else {
-            drop(phone);
+            let Open { replica, sync } = phone;
+            drop(replica);
+            sync.stop().await;
             phone = open(&file, log, &server.url).await;
         }
     }

@@ -32,6 +32,14 @@ impl Background {
         Self { network, task }
     }
 
+    /// Ends it, and comes back when nothing of it holds the replica's store any more. What was under way is asked for again
+    /// the next time.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // That it was cut off is what was asked for.
+        let _ = (&mut self.task).await;
+    }
+
     /// Says whether there is a network. Coming back ends every backoff and every halt at once.
     pub fn set_online(&self, online: bool) {
         // Nobody listening means that the task is gone, and with it the network's use.

@@ -31,6 +31,8 @@ use crate::server::env;
 const FRAME_BYTES_MAX: usize = 64 << 10;
 /// News wait for so long, so that a burst is one message.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// What a socket holds for reading; its default of 128 KiB is for peers that send.
+const READ_BUFFER_BYTES: usize = 4_096;
 const PING: Duration = Duration::from_secs(30);
 /// First byte of what goes over the bus.
 const NEWS: u8 = b'n';
@@ -96,6 +98,7 @@ pub(super) async fn upgrade(
     upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(move |socket| async move { serve(&sp, socket, &token, &client).await })
 }
 

@@ -209,7 +209,9 @@ impl WireOp {
     pub(super) fn is_repeated_by(&self, again: &Self, accepted_at: Timestamp) -> bool {
         let payload = self.payload.get() == again.payload.get();
         let sealed = self.is_payload_encrypted && again.is_payload_encrypted;
-        let clamped = self.timestamp == accepted_at.plus_ms(limits::CLOCK_DRIFT_MS_MAX).ms();
+        // It was clamped a moment after the request came, which is a moment before it was accepted.
+        let ahead = self.timestamp.saturating_sub(accepted_at.ms());
+        let clamped = (1..=limits::CLOCK_DRIFT_MS_MAX).contains(&ahead);
         let time = self.timestamp == again.timestamp || (clamped && again.timestamp >= self.timestamp);
         (payload || sealed) && time && self.same_frame(again)
     }
@@ -353,6 +355,7 @@ pub(super) mod tests {
         assert!(!stored.is_repeated_by(&again(serde_json::json!({"timestamp": 1_700_000_000_001_u64})), at));
         let clamped = WireOp { timestamp: at.ms() + 60_000, ..stored.clone() };
         assert!(clamped.is_repeated_by(&WireOp { timestamp: at.ms() + 65_000, ..stored.clone() }, at));
+        assert!(clamped.is_repeated_by(&WireOp { timestamp: at.ms() + 65_000, ..stored.clone() }, at.plus_ms(20)));
         let plain = WireOp { is_payload_encrypted: false, ..stored.clone() };
         let other = again(serde_json::json!({"payload": "bbbb", "isPayloadEncrypted": false}));
         assert!(!plain.is_repeated_by(&other, at));
