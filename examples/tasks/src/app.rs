@@ -82,17 +82,18 @@ impl App {
         let status = self.replica.status();
         let conflicts = self.replica.conflicts().await?;
         let open = conflicts.iter().filter(|conflict| conflict.outcome == Outcome::Open).count();
-        let safe = status.is_safe();
+        // The text that lost an open conflict is nowhere else yet.
+        let safe = status.is_safe() && open == 0;
         let json = json!({
             "reply": "status", "safe": safe, "unsynced": status.unsynced, "parked": status.parked,
             "open_conflicts": open, "conflicts": status.conflicts, "unread": status.unread,
             "synced_once": status.synced_once, "last_contact_ms": status.last_contact.map(|at| at.ms()),
-            "phase": phase(status.phase), "error": status.error, "skew_ms": status.skew_ms,
+            "phase": phase(status.phase), "error": &status.error, "skew_ms": status.skew_ms,
             "device": self.replica.id().to_string(),
         });
         let mut lines = vec![match (safe, status.unsynced) {
             (true, _) => "Safe: everything written here is on the server.".to_owned(),
-            (false, 0) => "Not all of it is on the server: some edits were refused.".to_owned(),
+            (false, 0) => "Something waits for you to decide.".to_owned(),
             (false, 1) => "1 edit is only on this device.".to_owned(),
             (false, unsynced) => format!("{unsynced} edits are only on this device."),
         }];
@@ -102,7 +103,8 @@ impl App {
             None if self.has_server() => Some("The server has never answered.".to_owned()),
             None => Some("There is no server; give this device one with `attach`.".to_owned()),
         });
-        lines.extend(status.error.map(|error| format!("What went wrong last: {error}")));
+        let error = status.error.filter(|_| status.phase != Some(Phase::Live));
+        lines.extend(error.map(|error| format!("What went wrong last: {error}")));
         lines.extend(advice(status.phase));
         if status.parked > 0 {
             lines.push(format!("{} refused: see `parked`.", status.parked));

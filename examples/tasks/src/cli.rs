@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use syncline::BucketId;
 
+use crate::number::Number;
+
 /// Tasks on several devices, with or without a network.
 ///
 /// A device is a folder. Without a server it works alone; give it one with `init` or `attach`, also later. Exit code 0:
@@ -161,7 +163,7 @@ pub(crate) enum Verb {
     #[command(group = clap::ArgGroup::new("choice").required(true))]
     Resolve {
         /// Its number in `conflicts`.
-        number: u64,
+        number: Number,
         /// Write what was meant here.
         #[arg(long, group = "choice")]
         mine: bool,
@@ -177,12 +179,12 @@ pub(crate) enum Verb {
     /// Send a refused edit again.
     Retry {
         /// Its number in `parked`.
-        number: u64,
+        number: Number,
     },
     /// Give a refused edit up.
     Discard {
         /// Its number in `parked`.
-        number: u64,
+        number: Number,
     },
 }
 

@@ -13,6 +13,7 @@ mod commands;
 mod fault;
 mod home;
 mod note;
+mod number;
 mod out;
 mod shell;
 mod task;

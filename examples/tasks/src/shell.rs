@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::cli::{Line, ShellCommand, Verb};
 use crate::commands::{self, changed, reason};
 use crate::fault::Fault;
+use crate::number::Number;
 use crate::out::{Out, Said};
 use crate::words;
 
@@ -169,11 +170,11 @@ impl Shell {
             Event::Parked(no, why) => {
                 let why = reason(&why);
                 let json = json!({ "event": "parked", "write": no.get(), "why": why });
-                out.say(&Said::new(json, format!("! edit {no} was refused: {why}; see `parked`")))
+                out.say(&Said::new(json, format!("! edit {} was refused: {why}; see `parked`", Number::from(no))))
             }
             Event::Conflict(no) => {
                 let json = json!({ "event": "conflict", "write": no.get() });
-                out.say(&Said::new(json, format!("! edit {no} met another one: see `conflicts`")))
+                out.say(&Said::new(json, format!("! edit {} met another one: see `conflicts`", Number::from(no))))
             }
             Event::Skew { ms } => {
                 let text = format!("! this device's clock is wrong by {}", words::span(ms.unsigned_abs()));

@@ -9,6 +9,7 @@ use super::Did;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::note::{self, NOTES};
+use crate::number::Number;
 use crate::out::Said;
 use crate::task::{self, short};
 
@@ -26,7 +27,7 @@ pub(super) async fn list(app: &App) -> Result<Said, Fault> {
         }));
         let theirs = theirs.as_ref().map_or_else(|| "(not kept here)".to_owned(), in_words);
         let title = title(app, conflict.mine()).await?;
-        let number = conflict.no();
+        let number = Number::from(conflict.no());
         let head = format!("{number}  {title}: {}", outcome_in_words(conflict.outcome));
         lines.push(format!("{head}\n  mine:   {}\n  theirs: {theirs}", in_words(conflict.mine())));
     }
@@ -40,13 +41,13 @@ pub(super) async fn list(app: &App) -> Result<Said, Fault> {
 /// When there is none with this number, or the note does not belong to it.
 pub(super) async fn resolve(
     app: &App,
-    number: u64,
+    number: Number,
     mine: bool,
     theirs: bool,
     text: Option<String>,
 ) -> Result<Did, Fault> {
     let conflicts = app.replica.conflicts().await?;
-    let known = conflicts.iter().find(|conflict| conflict.no().get() == number);
+    let known = conflicts.iter().find(|conflict| Number::from(conflict.no()) == number);
     let conflict = known.ok_or_else(|| Fault::new(format!("there is no conflict {number}")))?;
     let choose = match (mine, theirs, text) {
         (true, ..) => Choose::Mine,
@@ -58,7 +59,7 @@ pub(super) async fn resolve(
     };
     let receipt = app.replica.resolve(conflict.no(), choose).await?;
     let writes: Vec<u64> = receipt.iter().map(|receipt| receipt.no().get()).collect();
-    let said = Said::new(json!({ "reply": "resolve", "number": number, "writes": writes }), "Decided.");
+    let said = Said::new(json!({ "reply": "resolve", "number": number.get(), "writes": writes }), "Decided.");
     Ok(Did { said, receipts: receipt.into_iter().collect() })
 }
 
@@ -71,7 +72,7 @@ pub(super) async fn parked(app: &App) -> Result<Said, Fault> {
     for parked in app.replica.parked().await? {
         let why = reason(&parked.reason);
         let title = title(app, parked.op()).await?;
-        lines.push(format!("{}  {title}: {}\n  refused: {why}", parked.no(), in_words(parked.op())));
+        lines.push(format!("{}  {title}: {}\n  refused: {why}", Number::from(parked.no()), in_words(parked.op())));
         found.push(json!({ "number": parked.no().get(), "why": why, "mine": meant(parked.op()) }));
     }
     let text = if lines.is_empty() { "Nothing was refused.".to_owned() } else { lines.join("\n") };
@@ -82,23 +83,23 @@ pub(super) async fn parked(app: &App) -> Result<Said, Fault> {
 ///
 /// # Errors
 /// When there is none with this number.
-pub(super) async fn retry(app: &App, number: u64) -> Result<Said, Fault> {
+pub(super) async fn retry(app: &App, number: Number) -> Result<Said, Fault> {
     app.replica.retry(find(app, number).await?, None).await?;
-    Ok(Said::new(json!({ "reply": "retry", "number": number }), "It is sent again."))
+    Ok(Said::new(json!({ "reply": "retry", "number": number.get() }), "It is sent again."))
 }
 
 /// Gives a refused edit up.
 ///
 /// # Errors
 /// When there is none with this number.
-pub(super) async fn discard(app: &App, number: u64) -> Result<Said, Fault> {
+pub(super) async fn discard(app: &App, number: Number) -> Result<Said, Fault> {
     app.replica.discard(find(app, number).await?).await?;
-    Ok(Said::new(json!({ "reply": "discard", "number": number }), "It is given up."))
+    Ok(Said::new(json!({ "reply": "discard", "number": number.get() }), "It is given up."))
 }
 
-async fn find(app: &App, number: u64) -> Result<WriteNo, Fault> {
+async fn find(app: &App, number: Number) -> Result<WriteNo, Fault> {
     let parked = app.replica.parked().await?;
-    let found = parked.iter().map(syncline::client::Parked::no).find(|no| no.get() == number);
+    let found = parked.iter().map(syncline::client::Parked::no).find(|no| Number::from(*no) == number);
     found.ok_or_else(|| Fault::new(format!("there is no refused edit {number}")))
 }
 

@@ -129,7 +129,13 @@ async fn begin(at: &At, home: &Home) -> Result<(), Fault> {
 /// What was written is safe here, so a server that is away is worth a word and not a failure.
 async fn sync_after(app: &App) -> Result<(), Fault> {
     match app.sync().await {
-        Ok(_) => app.out.say(&app.status().await?),
+        Ok(_) => {
+            let mut said = app.status().await?;
+            if said.json["safe"] == true {
+                "It is on the server.".clone_into(&mut said.text);
+            }
+            app.out.say(&said)
+        }
         Err(fault) => app.out.say(&not_now(&fault)),
     }
 }
