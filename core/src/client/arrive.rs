@@ -18,7 +18,7 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, Subject, Verdict};
+use crate::oplog::{Draft, EntityKey, FullStateKind, Gap, LogState, OpKind, Precondition, Snapshot, Subject, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -189,6 +189,10 @@ impl Inner {
             for key in op.subject().keys().filter(versioned) {
                 numbers.extend(memory.pending.of(&key).iter().find(|no| **no > item.no));
             }
+            if op.full_state().is_some() {
+                let next = memory.pending.first_after(item.no).filter(|(key, _)| versioned(key));
+                numbers.extend(next.map(|(_, no)| no));
+            }
         }
         let entries = entries_of(self, numbers).await?;
         Ok(Keep {
@@ -354,7 +358,7 @@ impl Inner {
         } else {
             None
         };
-        let state = self.state_of(&snapshot)?;
+        let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
         self.leave(What::Begin { snapshot, state }, offer, Seq::ZERO).await
     }
 
@@ -395,7 +399,7 @@ impl Inner {
     /// The state this device began from, as the first content of an empty log.
     async fn seed(&self) -> Result<Option<Entry>, ReplicaError> {
         let Some(snapshot) = self.store.snapshot(self.places.mirror, Seq::MAX).await? else { return Ok(None) };
-        let payload = self.payload_of(&snapshot)?;
+        let payload = self.opened(&snapshot)?;
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
         let mut clock = snapshot.clock.clone();

@@ -28,7 +28,7 @@ pub struct Map {
     key: EntityKey,
 }
 
-type Fields = BTreeMap<String, Box<RawValue>>;
+pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
 impl Replica {
     /// The entities of a collection.
@@ -64,14 +64,15 @@ impl Entities {
         let inner = &self.replica.inner;
         let mut after = after.map(|entity| EntityKey { collection: self.collection.clone(), entity });
         let mut found = Vec::new();
-        let full = inner.in_full_states().await?;
         while found.len() < limit {
             let page = inner.store.heads(inner.places.mirror, &self.collection, after.as_ref(), limit).await?;
             let in_log: Vec<EntityKey> = page.heads.into_iter().map(|(key, _)| key).collect();
             let upto = in_log.last().filter(|_| page.more).cloned();
             let pending = {
                 let memory = super::gate::lock(&inner.memory);
-                let keys = memory.pending.entities().chain(&full).filter(|key| key.collection == self.collection);
+                let keys = memory.pending.entities().filter(|key| key.collection == self.collection);
+                let state = memory.pending.newest_state().into_iter().flat_map(|(_, state)| state.iter());
+                let keys = keys.chain(state.map(|(key, _)| key).filter(|key| key.collection == self.collection));
                 let here = keys.filter(|key| after.as_ref().is_none_or(|after| *key > after));
                 here.filter(|key| upto.as_ref().is_none_or(|upto| *key <= upto)).cloned().collect::<Vec<_>>()
             };

@@ -1,13 +1,13 @@
 //! What a replica remembers of its desk while it is open. A cache: the desk is the truth, and is read again in doubt.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
-use crate::oplog::EntityKey;
+use crate::oplog::{EntityKey, LogState, Payload};
 
 /// The desk in short.
 #[derive(Debug)]
@@ -53,12 +53,13 @@ impl Memory {
     }
 }
 
-/// Which entities have writes that the mirror does not show yet. Holds keys and numbers, not contents.
+/// Which entities have writes that the mirror does not show yet. Holds keys and numbers, not contents, but for full
+/// states: what the newest of those says of an entity is shown instead of what the mirror says.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     by_entity: HashMap<EntityKey, Vec<WriteNo>>,
-    /// Writes that change every entity.
-    full: BTreeSet<WriteNo>,
+    /// `None` for one that is offered again and sealed: it shows when it is back in the log.
+    states: BTreeMap<WriteNo, Option<Arc<LogState>>>,
     count: u64,
 }
 
@@ -66,7 +67,11 @@ impl Pending {
     pub(super) fn add(&mut self, entry: &Entry) {
         self.count += 1;
         if entry.op.full_state().is_some() {
-            self.full.insert(entry.no);
+            let state = match entry.op.payload() {
+                Payload::Sealed(_) => None,
+                readable => LogState::from_bytes(readable.bytes().clone()).ok(),
+            };
+            self.states.insert(entry.no, state.map(Arc::new));
         }
         for key in entry.keys() {
             let numbers = self.by_entity.entry(key).or_default();
@@ -79,8 +84,10 @@ impl Pending {
     }
 
     pub(super) fn remove(&mut self, no: WriteNo, keys: impl Iterator<Item = EntityKey>) {
-        let mut found = self.full.remove(&no);
+        let mut found = false;
+        let mut keyless = true;
         for key in keys {
+            keyless = false;
             if let Some(numbers) = self.by_entity.get_mut(&key) {
                 let before = numbers.len();
                 numbers.retain(|known| *known != no);
@@ -90,31 +97,40 @@ impl Pending {
                 }
             }
         }
-        if found {
+        self.states.remove(&no);
+        if found || keyless {
             self.count = self.count.saturating_sub(1);
         }
     }
 
     /// The writes on one entity, oldest first.
-    pub(super) fn of(&self, key: &EntityKey) -> Vec<WriteNo> {
-        let mut numbers = self.by_entity.get(key).cloned().unwrap_or_default();
-        if !self.full.is_empty() {
-            numbers.extend(&self.full);
-            numbers.sort_unstable();
-        }
-        numbers
+    pub(super) fn of(&self, key: &EntityKey) -> &[WriteNo] {
+        self.by_entity.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The writes that change every entity, oldest first.
-    pub(super) fn full(&self) -> Vec<WriteNo> {
-        self.full.iter().copied().collect()
+    /// The newest full state, which stands for everything before it.
+    pub(super) fn newest_state(&self) -> Option<(WriteNo, &Arc<LogState>)> {
+        self.states.iter().rev().find_map(|(no, state)| Some((*no, state.as_ref()?)))
+    }
+
+    /// The newest write that decides what one entity is.
+    pub(super) fn newest_of(&self, key: &EntityKey) -> Option<WriteNo> {
+        self.of(key).last().copied().max(self.newest_state().map(|(no, _)| no))
+    }
+
+    /// The first write after `no` on each entity, in no order.
+    pub(super) fn first_after(&self, no: WriteNo) -> impl Iterator<Item = (&EntityKey, WriteNo)> {
+        self.by_entity.iter().filter_map(move |(key, numbers)| {
+            let first = numbers.iter().find(|later| **later > no)?;
+            Some((key, *first))
+        })
     }
 
     /// The ops that are offered again, with their entities.
     pub(super) fn offered_again(&self) -> Vec<(WriteNo, Vec<EntityKey>)> {
         let again = |no: &&WriteNo| **no < WriteNo::FIRST;
-        let full = self.full.iter().take_while(again);
-        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = full.map(|no| (*no, Vec::new())).collect();
+        let states = self.states.keys().take_while(again);
+        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = states.map(|no| (*no, Vec::new())).collect();
         for (key, numbers) in &self.by_entity {
             for no in numbers.iter().take_while(again) {
                 found.entry(*no).or_default().push(key.clone());

@@ -1,6 +1,6 @@
 //! The replica: one log on one device, readable and writable whether there is a network or not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
-use crate::oplog::{Change, EntityKey, Head, LogBounds, LogState, Schema};
+use crate::oplog::{Change, EntityKey, Head, LogBounds, Schema};
 use crate::seq::{Origin, Seq};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreExt};
 use crate::time::{EnvSource, Hlc, Timestamp};
@@ -163,11 +163,23 @@ impl Inner {
     }
 
     async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
-        let (numbers, renew) = {
+        let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
-            (memory.pending.of(key), memory.identity.renew)
+            let renew = memory.identity.renew;
+            let instead = memory.pending.newest_state().filter(|(no, _)| !(renew && *no < WriteNo::FIRST));
+            let instead = instead.map(|(no, state)| (no, Arc::clone(state)));
+            (memory.pending.of(key).to_vec(), renew, instead)
         };
-        let head = self.store.head(self.places.mirror, key).await?;
+        let before = match &instead {
+            Some((no, state)) => {
+                numbers.retain(|later| later > no);
+                state.get(key).map(<[u8]>::to_vec)
+            }
+            None => {
+                let head = self.store.head(self.places.mirror, key).await?;
+                head.as_ref().and_then(Head::live_state).map(|state| state.to_vec())
+            }
+        };
         let mut entries = Vec::with_capacity(numbers.len());
         for no in &numbers {
             // Between the two reads it may have come into the log; then the version has changed and both are read again.
@@ -175,33 +187,14 @@ impl Inner {
         }
         // While the mirror shows the history that is offered again, it has those ops already.
         entries.retain(|entry| !(renew && entry.is_again()));
-        Ok(self.show(key, head.as_ref(), &entries))
+        Ok(self.show(key, before, &entries))
     }
 
-    /// The entities of the full states that the mirror does not show yet.
-    pub(super) async fn in_full_states(&self) -> Result<BTreeSet<EntityKey>, ReplicaError> {
-        let numbers = lock(&self.memory).pending.full();
-        let mut keys = BTreeSet::new();
-        for no in numbers {
-            let Some(entry) = self.entry(no).await? else { continue };
-            let Ok(payload) = self.means().open(&entry.op) else { continue };
-            let state = LogState::from_bytes(payload.bytes().clone());
-            keys.extend(state.iter().flat_map(LogState::iter).map(|(key, _)| key.clone()));
-        }
-        Ok(keys)
-    }
-
-    pub(super) fn show(&self, key: &EntityKey, head: Option<&Head>, entries: &[Entry]) -> Option<Vec<u8>> {
-        let mut state = head.and_then(Head::live_state).map(|state| state.to_vec());
+    fn show(&self, key: &EntityKey, mut state: Option<Vec<u8>>, entries: &[Entry]) -> Option<Vec<u8>> {
         let reducer = &self.schema.rules(&key.collection).reducer;
         for entry in entries {
             // An op offered again may be sealed; without its key it shows when it is back in the log.
             let Ok(payload) = self.means().open(&entry.op) else { continue };
-            if entry.op.full_state().is_some() {
-                let full = LogState::from_bytes(payload.bytes().clone());
-                state = full.ok().and_then(|full| full.get(key).map(|state| state.to_vec()));
-                continue;
-            }
             // What does not apply here is refused by the reducer before anything changes.
             let _ = reducer.reduce(&mut state, &Change::opened(&entry.op, Timestamp::MAX, &payload));
         }

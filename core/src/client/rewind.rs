@@ -13,10 +13,9 @@ use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
 use super::mirror::MirrorWrite;
 use super::replica::Inner;
-use super::sealer::Unopened;
 use crate::call::PageOp;
 use crate::decide::{Forget, LogView, LogWrites};
-use crate::oplog::{EntityKey, Head, LogBounds, LogState, LoggedOp, Payload, Snapshot, Subject};
+use crate::oplog::{EntityKey, Head, LogBounds, LogState, LoggedOp, Subject};
 use crate::seq::{Cursor, Seq};
 use crate::store::{PageLimit, StoreExt as _};
 
@@ -58,19 +57,6 @@ impl Earlier {
 }
 
 impl Inner {
-    /// A snapshot's state, readable.
-    pub(super) fn state_of(&self, snapshot: &Snapshot) -> Result<LogState, ReplicaError> {
-        Ok(LogState::from_bytes(self.payload_of(snapshot)?.bytes().clone())?)
-    }
-
-    pub(super) fn payload_of(&self, snapshot: &Snapshot) -> Result<Payload, ReplicaError> {
-        match (&snapshot.payload, self.options.sealer.as_deref()) {
-            (Payload::Sealed(_), Some(sealer)) => Ok(sealer.open_snapshot(self.places.mirror, snapshot)?),
-            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }.into()),
-            (readable, _) => Ok(readable.clone()),
-        }
-    }
-
     /// The ops that the copy holds after a place, as entries of the queue.
     pub(super) async fn held_after(&self, place: Seq) -> Result<After, ReplicaError> {
         let mut held = After { entries: Vec::new(), touched: Some(BTreeSet::new()), bytes: 0 };
@@ -107,7 +93,7 @@ impl Inner {
         let mut write = match start {
             None => MirrorWrite::from_start(self.means(), &nothing, before.base.origin, now),
             Some(snapshot) => {
-                let state = self.state_of(&snapshot)?;
+                let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
                 let Some(write) = MirrorWrite::from_snapshot(self.means(), &nothing, snapshot, &state, now) else {
                     return Ok(None);
                 };
