@@ -144,6 +144,7 @@
 pub mod codec;
 pub mod digest;
 pub mod id;
+pub mod in_process;
 pub mod limits;
 pub mod seq;
 pub mod time;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["store"],
     &["call"],
     &["server", "client"],
-    &["wire"],
+    &["wire", "in_process"],
     &["arbitrary", "conformance"],
 ];
 

@@ -39,6 +39,10 @@ pub enum ReplicaError {
         /// How many were given.
         given: usize,
     },
+    /// In a batch, an entity whose writes name the version they build on can be written once: the version that a first
+    /// write of the same batch will make has no number yet. Say both in one write.
+    #[error("an entity of {0} can be written once in a batch")]
+    TwiceInBatch(crate::oplog::Collection),
     /// The value does not become JSON, or the stored JSON not the type asked for.
     #[error("the value does not fit: {0}")]
     Json(#[from] serde_json::Error),

@@ -305,6 +305,9 @@ impl<'a> Work<'a> {
                 if atomic && self.kept.parked.iter().any(|(entry, _)| entry.batch.is_some()) {
                     self.park_batch();
                 }
+                if atomic && let Some(reason) = self.kept.conflicts.first().map(|conflict| conflict.reason) {
+                    self.none_again(reason);
+                }
                 sent.items = left;
                 match lane {
                     Lane::Again => self.kept.again = Some(sent),
@@ -387,6 +390,15 @@ impl<'a> Work<'a> {
         for entry in entries.into_iter().filter(|entry| entry.batch.is_some()) {
             if !self.kept.parked.iter().any(|(parked, _)| parked.no == entry.no) {
                 self.park(entry, ParkReason::Batch);
+            }
+        }
+    }
+
+    /// What applied whole once is not offered again in part.
+    fn none_again(&mut self, reason: crate::oplog::ConflictReason) {
+        for entry in self.keep.entries.values().filter(|entry| entry.is_again() && entry.batch.is_some()) {
+            if !self.kept.conflicts.iter().any(|conflict| conflict.no() == entry.no) {
+                self.not_again(entry, reason);
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Called with the mirror at the server's end, so that what a write lost to can be looked at.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use super::conflict::{Choose, Conflict, Outcome, Ruling, rule};
@@ -11,13 +12,13 @@ use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::mirror::Unreadable;
-use super::parked::Parked;
+use super::parked::{ParkReason, Parked};
 use super::receipt::{Fate, Receipt};
-use super::replica::{Inner, Replica};
+use super::replica::{Inner, Replica, entries_of};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::limits;
-use crate::oplog::{ConflictPolicy, Draft, EntityKey, Head, Op, Payload, Precondition};
+use crate::oplog::{ConflictPolicy, ConflictReason, Draft, EntityKey, Head, Op, Payload, Precondition};
 use crate::seq::Seq;
 use crate::store::{PageLimit, StoreExt};
 
@@ -159,6 +160,14 @@ impl Replica {
     }
 }
 
+/// A write that met something newer, and what becomes of it.
+struct Lost {
+    entry: Entry,
+    reason: ConflictReason,
+    theirs: Option<Op>,
+    ruling: Ruling,
+}
+
 impl Inner {
     /// Everything in a drawer.
     pub(super) async fn drawer(&self, drawer: Drawer) -> Result<Vec<(WriteNo, bytes::Bytes)>, ReplicaError> {
@@ -216,9 +225,7 @@ impl Inner {
         if numbers.is_empty() {
             return Ok(());
         }
-        let (seen, clock) = self.seen_now().await?;
-        let mut change = DeskChange::default();
-        let (mut ended, mut same) = (Vec::new(), Vec::new());
+        let mut ruled = Vec::new();
         for no in &numbers {
             let Some(entry) = self.entry(*no).await? else { continue };
             let Queued::Lost { reason, .. } = entry.fate.clone() else { continue };
@@ -226,7 +233,15 @@ impl Inner {
             let policy =
                 entry.keys().next().map_or(ConflictPolicy::Append, |key| self.schema.rules(&key.collection).policy);
             let ruling = rule(policy, &entry, reason, theirs.as_ref());
-            let key = Drawer::Queue.key(no.get());
+            ruled.push(Lost { entry, reason, theirs, ruling });
+        }
+        let parked = self.of_broken_batches(&ruled).await?;
+        ruled.retain(|lost| !parked.contains_key(&lost.entry.no));
+        let (seen, clock) = self.seen_now().await?;
+        let mut change = DeskChange::default();
+        let (mut ended, mut same) = (Vec::new(), Vec::new());
+        for Lost { entry, reason, theirs, ruling } in ruled {
+            let (no, key) = (entry.no, Drawer::Queue.key(entry.no.get()));
             if ruling == Ruling::Again {
                 change.puts.push((key, self.on_top(&entry, seen, &clock).await?.to_bytes()));
                 continue;
@@ -242,6 +257,10 @@ impl Inner {
             change.puts.push((Drawer::Conflicts.key(no.get()), conflict.to_bytes()));
             ended.push(conflict);
         }
+        for (no, parked) in &parked {
+            change.gone.push(Drawer::Queue.key(no.get()));
+            change.puts.push((Drawer::Parked.key(no.get()), parked.to_bytes()));
+        }
         self.forget_old_conflicts(&mut change, ended.len()).await?;
         self.change_desk(change).await?;
         {
@@ -250,6 +269,11 @@ impl Inner {
                 memory.pending.remove(entry.no, entry.keys());
             }
             memory.conflicts += ended.len() as u64;
+            parked.values().for_each(|parked| memory.pending.remove(parked.no(), parked.entry.keys()));
+            memory.parked += parked.len() as u64;
+        }
+        for parked in parked.into_values() {
+            self.tell_parked(parked.no(), parked.reason, &parked.entry);
         }
         for conflict in &ended {
             self.receipts.tell(conflict.no(), Fate::Lost);
@@ -265,6 +289,17 @@ impl Inner {
         }
         self.moved(same.iter().chain(ended.iter().map(|conflict| &conflict.entry)));
         Ok(())
+    }
+
+    /// A batch applies whole or nowhere: where one write of it is left to somebody's choice, the others wait with it.
+    async fn of_broken_batches(&self, ruled: &[Lost]) -> Result<BTreeMap<WriteNo, Parked>, ReplicaError> {
+        let left = |lost: &&Lost| matches!(lost.ruling, Ruling::Ask | Ruling::Theirs);
+        let broken: BTreeSet<(WriteNo, u32)> = ruled.iter().filter(left).filter_map(|lost| lost.entry.batch).collect();
+        let members = broken.iter().flat_map(|(first, count)| (first.0..first.0 + u64::from(*count)).map(WriteNo));
+        let mut entries = entries_of(self, members).await?;
+        ruled.iter().filter(left).for_each(|lost| drop(entries.remove(&lost.entry.no)));
+        let parked = |(no, entry)| (no, Parked { reason: ParkReason::Batch, entry });
+        Ok(entries.into_iter().map(parked).collect())
     }
 
     /// The op a write lost to, readable, when it is kept here.
@@ -333,7 +368,7 @@ impl Inner {
     /// Tells everyone that what these writes are about may read differently now.
     pub(super) fn moved<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>) {
         self.version.fetch_add(2, Ordering::AcqRel);
-        let mut keys = std::collections::BTreeSet::new();
+        let mut keys = BTreeSet::new();
         let mut everything = false;
         for entry in entries {
             keys.extend(entry.keys());

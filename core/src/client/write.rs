@@ -1,5 +1,7 @@
 //! Writing: durable on this device before it returns, in one transaction, with or without a server.
 
+use std::collections::BTreeSet;
+
 use super::desk::{Drawer, Identity, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
@@ -44,7 +46,7 @@ impl Replica {
     ///
     /// # Errors
     /// When there are none or more than [`limits::BATCH_OPS_MAX`], when together they are larger than
-    /// [`limits::BATCH_BYTES_MAX`], or as [`Replica::write`]; nothing is written then.
+    /// [`limits::BATCH_BYTES_MAX`], [`ReplicaError::TwiceInBatch`], or as [`Replica::write`]; nothing is written then.
     pub async fn write_batch(&self, writes: Vec<Write>) -> Result<Vec<Receipt>, ReplicaError> {
         self.inner.write(writes, true).await
     }
@@ -70,6 +72,9 @@ impl Inner {
         let bytes: usize = writes.iter().map(|write| write.payload.bytes().len()).sum();
         if given == 0 || given > limits::BATCH_OPS_MAX || (atomic && bytes > limits::BATCH_BYTES_MAX / 2) {
             return Err(ReplicaError::BatchSize { given });
+        }
+        if atomic && let Some(twice) = self.written_twice(&writes) {
+            return Err(ReplicaError::TwiceInBatch(twice.collection.clone()));
         }
         let pass = self.gate.enter().await;
         let mut written = self.try_write(&writes, atomic).await?;
@@ -164,6 +169,15 @@ impl Inner {
             Choice::Done(Written::Done(identity, entries), Some(writes.alone()))
         };
         Ok(self.store.decide(scope, rule).await?)
+    }
+
+    /// An entity that is written twice and whose writes name versions.
+    fn written_twice<'w>(&self, writes: &'w [Write]) -> Option<&'w EntityKey> {
+        let mut seen = BTreeSet::new();
+        let keys = writes.iter().map(|write| &write.key);
+        let mut versioned =
+            keys.filter(|key| self.schema.rules(&key.collection).policy == ConflictPolicy::Precondition);
+        versioned.find(|key| !seen.insert(*key))
     }
 
     /// Which version a write builds on, where its collection asks for one.

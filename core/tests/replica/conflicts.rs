@@ -1,7 +1,7 @@
 //! Conflicts, refusals and what becomes of them.
 
 use syncline::EntityId;
-use syncline::client::{Choose, Fate, Outcome, ParkReason, Write};
+use syncline::client::{Choose, Fate, Outcome, ParkReason, ReplicaError, Write};
 use syncline::limits::CONFLICTS_KEPT_MAX;
 use syncline::oplog::{OpKind, Payload, Precondition, RejectReason};
 
@@ -177,4 +177,45 @@ fn ended_conflicts_are_kept_up_to_their_limit_and_the_oldest_goes_first() {
     let kept = lose(CONFLICTS_KEPT_MAX..CONFLICTS_KEPT_MAX + 1);
     assert_eq!(kept.len(), CONFLICTS_KEPT_MAX);
     assert_eq!(kept[0].no(), oldest[1].no());
+}
+
+/// A batch applies everywhere or nowhere, also when one write of it is left to a choice.
+#[test]
+fn a_batch_in_which_one_write_waits_for_a_choice_waits_whole() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    write(&a, "files", OpKind::Create, r#"{"v":0}"#);
+    world.sync(&a);
+    world.sync(&b);
+    write(&a, "files", OpKind::Update, r#"{"v":"a"}"#);
+    world.sync(&a);
+    let batch = ["files", "tasks"].map(|collection| Write {
+        key: syncline::oplog::EntityKey { collection: collection.parse().unwrap(), entity: EntityId::named("x") },
+        kind: OpKind::Update,
+        precondition: Precondition::None,
+        payload: Payload::Json(r#"{"v":"b"}"#.into()),
+    });
+    let receipts = run(b.replica.write_batch(batch.to_vec())).unwrap();
+    let status = world.sync(&b);
+    assert_eq!((status.unsynced, status.parked, status.conflicts), (0, 1, 1), "{status:?}");
+    assert_eq!(receipts[0].fate(), Fate::Lost);
+    assert_eq!(receipts[1].fate(), Fate::Parked(ParkReason::Batch));
+    world.sync(&a);
+    assert_eq!(state(&a, "tasks"), "-");
+    assert_eq!(state(&b, "tasks"), "-");
+}
+
+#[test]
+fn an_entity_with_versions_is_written_once_in_a_batch() {
+    let a = World::new().device();
+    let write = |collection: &str| Write {
+        key: syncline::oplog::EntityKey { collection: collection.parse().unwrap(), entity: EntityId::named("x") },
+        kind: OpKind::Update,
+        precondition: Precondition::None,
+        payload: Payload::Json(r#"{"v":1}"#.into()),
+    };
+    let refused = run(a.replica.write_batch(vec![write("files"), write("tasks"), write("files")]));
+    assert!(matches!(refused, Err(ReplicaError::TwiceInBatch(files)) if files.as_str() == "files"));
+    assert_eq!(a.replica.status().unsynced, 0);
+    run(a.replica.write_batch(vec![write("tasks"), write("files"), write("tasks")])).unwrap();
 }

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use syncline::LogKey;
 use syncline::access::Bearer;
-use syncline::client::CallError;
-use syncline::store::SignalSource;
 use syncline_transport_http::client::{ClientOptions, HttpClient};
 
 use crate::cli::Way;
 use crate::fault::Fault;
-use crate::session::{Patience, Session, Wakes};
+use crate::session::{Patience, Session};
 
 /// Makes a session; nothing is connected yet.
 ///
@@ -23,8 +19,7 @@ pub(crate) fn connect(way: &Way) -> Result<Session, Fault> {
     let bucket = token.parse().map_or(way.bucket, |bearer: Bearer| bearer.bucket());
     let client = HttpClient::new(ClientOptions::new(way.server.trim_end_matches('/'), &token));
     let client = Arc::new(client.map_err(|error| Fault::new(error.to_string()))?);
-    let wakes = Arc::new(HttpWakes(Arc::clone(&client)));
-    Ok(Session { transport: client, wakes, bucket, patience: Patience::default() })
+    Ok(Session { transport: client, bucket, patience: Patience::default() })
 }
 
 /// The bearer token.
@@ -40,14 +35,4 @@ pub(crate) fn token(way: &Way) -> Result<String, Fault> {
         (None, None) => return Err(Fault::new("no token: set SYNCLINE_TOKEN, or give --token-file or --token")),
     };
     Ok(token.trim().to_owned())
-}
-
-#[derive(Debug)]
-struct HttpWakes(Arc<HttpClient>);
-
-#[async_trait]
-impl Wakes for HttpWakes {
-    async fn listen(&self, log: LogKey) -> Result<Box<dyn SignalSource>, CallError> {
-        Ok(Box::new(self.0.wakes(log).await?))
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use syncline::{Digest, EntityId, Env, LogId, ReplicaId, RequestId, Timestamp};
+use syncline::{Digest, Env, LogId, ReplicaId, RequestId, Timestamp};
 
 use crate::fault::Fault;
 
@@ -19,11 +19,6 @@ pub(crate) fn env() -> Result<Env, Fault> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     Ok(Env { now: Timestamp::from_ms(ms).unwrap_or(Timestamp::MAX), entropy })
-}
-
-/// The entity that a name stands for.
-pub(crate) fn entity_named(name: &str) -> EntityId {
-    EntityId::from_bytes(uuid8("entity", &[name.as_bytes()]))
 }
 
 /// The replica that a device's name stands for.
@@ -55,8 +50,7 @@ mod tests {
 
     #[test]
     fn a_name_stands_for_the_same_id_for_ever() {
-        assert_eq!(entity_named("groceries").to_string(), "c229dbe9-abfe-8d79-b7b8-ca2ffa50941a");
         assert_eq!(replica_named("laptop").to_string(), "26db328e-649c-8bd0-a0c4-0862a330c58d");
-        assert_ne!(entity_named("laptop").as_bytes(), replica_named("laptop").as_bytes());
+        assert_ne!(replica_named("phone"), replica_named("laptop"));
     }
 }

@@ -9,24 +9,13 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use syncline::call::{Advice, Call, ErrorCode, Page, Reply};
 use syncline::client::{CallError, Transport};
 use syncline::oplog::LogBounds;
-use syncline::store::{PageLimit, SignalSource};
+use syncline::store::PageLimit;
 use syncline::{BucketId, Cursor, LogId, LogKey, Seq};
 
 use crate::fault::{Fault, cursor_text, in_words};
-
-/// Says when logs grow. A wake may be lost, repeated or early: readers also ask from time to time.
-#[async_trait]
-pub(crate) trait Wakes: Debug + Send + Sync {
-    /// Listens to one log from now on, until the connection ends.
-    ///
-    /// # Errors
-    /// When the connection cannot be made.
-    async fn listen(&self, log: LogKey) -> Result<Box<dyn SignalSource>, CallError>;
-}
 
 /// How often a call is tried, and how long the first wait is; each further one is twice as long.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +35,6 @@ impl Default for Patience {
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) wakes: Arc<dyn Wakes>,
     pub(crate) bucket: BucketId,
     pub(crate) patience: Patience,
 }

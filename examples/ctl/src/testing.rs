@@ -19,7 +19,7 @@ use crate::cli::{Cli, Command};
 use crate::commands::{self, Outcome};
 use crate::fault::Fault;
 use crate::ids;
-use crate::session::{Patience, Session, Wakes};
+use crate::session::{Patience, Session};
 
 pub(crate) const BUCKET: BucketId = BucketId::from_bytes([7; 16]);
 
@@ -50,13 +50,10 @@ impl Transport for Wire {
             Some(meddle) => meddle(&call, answer),
         }
     }
-}
 
-#[async_trait]
-impl Wakes for Wire {
-    async fn listen(&self, log: LogKey) -> Result<Box<dyn SignalSource>, CallError> {
+    async fn wakes(&self, log: LogKey) -> Result<Option<Box<dyn SignalSource>>, CallError> {
         let source = self.server.fanout().subscribe(Interest::Logs(vec![log])).await;
-        source.map_err(|error| CallError::Unreachable(error.into()))
+        source.map(Some).map_err(|error| CallError::Unreachable(error.into()))
     }
 }
 
@@ -72,7 +69,7 @@ impl Rig {
         let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), schema);
         let wire = Arc::new(Wire { server, meddle: Mutex::default(), calls: Mutex::default() });
         let patience = Patience { tries: 4, first_wait: Duration::ZERO };
-        let session = Session { transport: wire.clone(), wakes: wire.clone(), bucket: BUCKET, patience };
+        let session = Session { transport: wire.clone(), bucket: BUCKET, patience };
         Self { session, wire }
     }
 
@@ -169,7 +166,7 @@ pub(crate) fn op_on(replica: u8, counter: u64, name: &str, payload: &str) -> Op 
     let mut clock = VectorClock::new();
     let replica = ReplicaId::from_bytes([replica; 16]);
     clock.set(replica, counter).unwrap();
-    let key = EntityKey { collection: Collection::new("notes").unwrap(), entity: ids::entity_named(name) };
+    let key = EntityKey { collection: Collection::new("notes").unwrap(), entity: EntityId::named(name) };
     let id = ids::uuid8("test op", &[replica.as_bytes(), &counter.to_be_bytes(), name.as_bytes()]);
     Draft {
         id: OpId::from_bytes(id),

@@ -1,8 +1,11 @@
 //! Response to reply.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
-use syncline::call::Reply;
+use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
     LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, SnapshotJson, TokenJson,
@@ -16,6 +19,8 @@ use crate::route::Route;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) media_type: String,
+    /// What the `Retry-After` header says.
+    pub(super) retry_after: Option<Duration>,
     pub(super) body: Bytes,
 }
 
@@ -62,17 +67,79 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
 
 fn refused(answer: &Answer) -> CallError {
     let problem = (answer.media_type == PROBLEM_MEDIA_TYPE).then(|| json::<ProblemJson>(&answer.body));
+    let wait_ms = answer.retry_after.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     if let Some(refusal) = problem.and_then(Result::ok).and_then(ProblemJson::read) {
-        return CallError::Refused(refusal);
+        let said = refusal.retry_after_ms.is_some();
+        return CallError::Refused(if said { refusal } else { refusal.with_retry_after(wait_ms) });
     }
     let status = answer.status;
     match status {
+        429 | 503 if status == 429 || wait_ms > 0 => {
+            let detail = format!("status {status} from something in between");
+            CallError::Refused(Refusal::new(ErrorCode::Busy, detail).with_retry_after(wait_ms))
+        }
         // A proxy in between gave up; the server may have gone on.
         408 | 502..=504 => CallError::Interrupted(format!("status {status} from something in between").into()),
         _ => CallError::Protocol(format!("status {status} without a problem document this build knows")),
     }
 }
 
+/// The wait that the headers of an answer ask for.
+pub(super) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    retry_after(header(RETRY_AFTER), header(DATE))
+}
+
+/// The value of a `Retry-After` header (RFC 9110 10.2.3): seconds, or a date, which is read against the answer's own
+/// `Date`, for this device's clock may be off.
+fn retry_after(value: Option<&str>, date: Option<&str>) -> Option<Duration> {
+    let value = value?.trim();
+    if let Ok(seconds) = value.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let (until, now) = (httpdate::parse_http_date(value).ok()?, httpdate::parse_http_date(date?).ok()?);
+    until.duration_since(now).ok()
+}
+
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
     Ok(serde_json::from_slice(body)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, media_type: &str, retry_after: Option<u64>, body: &'static str) -> Answer {
+        let retry_after = retry_after.map(Duration::from_secs);
+        Answer { status, media_type: media_type.into(), retry_after, body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    fn wait(answer: &Answer) -> Option<u32> {
+        match read(Route::Pull, answer) {
+            Err(CallError::Refused(refusal)) => refusal.retry_after_ms.map(std::num::NonZero::get),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wait_that_a_header_asks_for_is_kept_whoever_sent_it() {
+        assert_eq!(wait(&answer(429, "text/html", Some(7), "slow down")), Some(7_000));
+        assert_eq!(wait(&answer(429, "text/html", None, "slow down")), None);
+        assert_eq!(wait(&answer(503, "text/plain", Some(30), "")), Some(30_000));
+        assert!(matches!(read(Route::Pull, &answer(503, "", None, "")), Err(CallError::Interrupted(_))));
+        let problem = r#"{"type":"about:blank","title":"x","status":503,"code":"BUSY","advice":"retry","detail":"x"}"#;
+        assert_eq!(wait(&answer(503, PROBLEM_MEDIA_TYPE, Some(3), problem)), Some(3_000));
+    }
+
+    #[test]
+    fn a_date_is_read_against_the_answers_own_clock() {
+        let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(retry_after(Some("120"), None), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(Some("Sun, 06 Nov 1994 08:50:07 GMT"), date), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after(Some("Sun, 06 Nov 1994 08:49:07 GMT"), date), None, "that time is over");
+        for junk in ["", "-1", "soon", "4294967296", "1.5"] {
+            assert_eq!(retry_after(Some(junk), date), None, "{junk}");
+        }
+        assert_eq!(retry_after(Some("Sun, 06 Nov 1994 08:50:07 GMT"), None), None);
+    }
 }

@@ -116,6 +116,7 @@ async fn receive(mut response: Response) -> Result<Answer, CallError> {
     let status = response.status().as_u16();
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let retry_after = answer::asked_wait(response.headers());
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| CallError::Interrupted(error.into()))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -123,7 +124,7 @@ async fn receive(mut response: Response) -> Result<Answer, CallError> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, media_type, body: body.freeze() })
+    Ok(Answer { status, media_type, retry_after, body: body.freeze() })
 }
 
 /// Only a connection that was never made is sure not to have carried the call.

@@ -76,6 +76,7 @@ fn refused(response: tokio_tungstenite::tungstenite::http::Response<Option<Vec<u
     let answer = Answer {
         status: head.status.as_u16(),
         media_type: media_type.to_ascii_lowercase(),
+        retry_after: answer::asked_wait(&head.headers),
         body: body.unwrap_or_default().into(),
     };
     match answer::read(Route::Wake, &answer) {

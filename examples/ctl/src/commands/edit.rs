@@ -4,7 +4,7 @@ use std::io::Write;
 
 use syncline::call::Push;
 use syncline::oplog::{Draft, EntityKey, LogBounds, OpKind, Payload, Precondition, Subject};
-use syncline::{Cursor, Hlc, LogId, OpId, ReplicaId, Seq, Timestamp};
+use syncline::{Cursor, EntityId, Hlc, LogId, OpId, ReplicaId, Seq, Timestamp};
 
 use super::push::{push_one, request, verdict_lines};
 use super::{Outcome, write_line};
@@ -19,7 +19,7 @@ use crate::session::{Session, page_limit};
 /// Why it stopped.
 pub(super) async fn run(session: &Session, args: EditArgs, out: &mut dyn Write) -> Result<Outcome, Fault> {
     let replica = args.author.replica.or(args.author.device.as_deref().map(ids::replica_named));
-    let entity = args.subject.entity.or(args.subject.name.as_deref().map(ids::entity_named));
+    let entity = args.subject.entity.or(args.subject.name.as_deref().map(EntityId::named));
     let (Some(replica), Some(entity)) = (replica, entity) else {
         return Err(Fault::new("an edit has an author and an entity"));
     };

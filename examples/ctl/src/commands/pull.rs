@@ -40,8 +40,8 @@ async fn follow(reader: &mut Reader<'_>, mut cursor: Cursor) -> Result<Outcome, 
     let (session, log) = (reader.session, reader.log);
     loop {
         // Listening comes before reading: what is added in between is then either read or woken for.
-        let mut wakes = match session.wakes.listen(session.key(log)).await {
-            Ok(wakes) => wakes,
+        let mut wakes = match session.transport.wakes(session.key(log)).await {
+            Ok(wakes) => wakes.unwrap_or_else(|| Box::new(NoWakes)),
             Err(error @ CallError::Refused(_)) if !is_passing(&error) => return Err(error.into()),
             Err(error) => {
                 eprintln!("{}; asking from time to time instead", in_words(&error));
