@@ -403,9 +403,8 @@ impl Inner {
         };
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
-        let mut clock = snapshot.clock.clone();
-        // What the seed has seen is what the snapshot had seen; it takes no counter that another op has or will have.
-        let _ = clock.set(identity.replica, identity.counter.max(clock.get(identity.replica)));
+        // The seed stands for what the snapshot had seen and takes no counter of its own: the ops after it have theirs.
+        let clock = snapshot.clock.clone();
         let mut draft = Draft {
             id: crate::OpId::from_bytes(env.uuid7("seed")),
             replica: identity.replica,

@@ -74,6 +74,9 @@ const ELSEWHERE: &[&str] = &[
     // core/tests/replica/conflicts.rs and core/src/client/events.rs
     "CONFLICTS_KEPT_MAX",
     "EVENTS_HELD_MAX",
+    // core/tests/replica/retain.rs
+    "REPLICA_OPS_KEPT",
+    "REPLICA_OPS_KEPT_MS",
     // core/tests/server/snapshot.rs, with a thousand ops on each side
     "SNAPSHOT_STALE_OPS",
 ];

@@ -4,5 +4,6 @@
 
 mod conflicts;
 mod everyday;
+mod retain;
 mod rollback;
 mod world;
