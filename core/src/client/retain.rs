@@ -10,18 +10,15 @@
 //!
 //! Next: `to_offer` in `arrive`, which offers; [`LogWrites`], which prunes.
 
-use std::collections::BTreeSet;
-
-use super::desk::Drawer;
 use super::error::ReplicaError;
 use super::gate::lock;
+use super::mirror::Unreadable;
+use super::past::Past;
 use super::replica::Inner;
-use super::sealer::Unopened;
-use crate::clock::VectorClock;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::limits;
-use crate::oplog::{LogBounds, LogState, LoggedOp, OpKind, Payload, ReplayStop, Snapshot};
-use crate::seq::{Anchor, Seq};
+use crate::oplog::{LogBounds, Payload, Snapshot};
+use crate::seq::Seq;
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
 
@@ -49,18 +46,6 @@ impl Default for Retain {
     }
 }
 
-/// A state of the copy and its place.
-#[derive(Debug)]
-pub(super) struct Replayed {
-    pub(super) state: LogState,
-    pub(super) seq: Seq,
-    anchor: Anchor,
-    clock: VectorClock,
-    schema_version: u32,
-    /// Canonical bytes of the ops replayed.
-    bytes: u64,
-}
-
 impl Inner {
     /// Lets go of history that need not be kept.
     pub(super) async fn prune(&self) -> Result<(), ReplicaError> {
@@ -81,8 +66,8 @@ impl Inner {
         if to.get().saturating_sub(bounds.first.before().get()) <= spare {
             return Ok(());
         }
-        match self.replay(&bounds, to).await? {
-            Some(replayed) if replayed.seq >= bounds.first => self.prune_to(bounds, replayed).await,
+        match self.readable_to(to).await? {
+            Some(past) if past.cursor.seq >= bounds.first => self.prune_to(bounds, past).await,
             _ => Ok(()),
         }
     }
@@ -105,114 +90,44 @@ impl Inner {
     }
 
     async fn accepted_at(&self, seq: Seq) -> Result<Option<Timestamp>, ReplicaError> {
-        let one = PageLimit::ops(1).unwrap_or_default();
-        let page = self.store.ops_after(self.places.mirror, seq.before(), one).await?;
-        Ok(page.ops.first().filter(|logged| logged.seq == seq).map(|logged| logged.accepted_at))
+        Ok(self.logged(seq).await?.map(|logged| logged.accepted_at))
     }
 
-    /// The copy's state after the last batch that ends at or before `to`, as far as it can be read; `None` when there is
-    /// nothing to begin from, or when it is too large to be offered.
-    pub(super) async fn replay(&self, bounds: &LogBounds, to: Seq) -> Result<Option<Replayed>, ReplicaError> {
-        let Some(mut replayed) = self.replay_from(bounds).await? else { return Ok(None) };
-        let unread = self.drawer(Drawer::Unread).await?;
-        let unread: BTreeSet<u64> = unread.into_iter().map(|(no, _)| no.get()).collect();
-        let mut batch: Vec<LoggedOp> = Vec::new();
-        let mut after = replayed.seq;
-        while after < to {
-            let page = self.store.ops_after(self.places.mirror, after, PageLimit::default()).await?;
-            let Some(last) = page.ops.last() else { break };
-            after = last.seq;
-            for logged in page.ops {
-                let whole = logged.batch_rest == 0;
-                batch.push(logged);
-                if !whole {
-                    continue;
-                }
-                let ends = batch.last().map_or(Seq::MAX, |last| last.seq);
-                if ends > to || !batch.iter().all(|logged| self.reads(logged)) {
-                    return Ok(Some(replayed));
-                }
-                for logged in batch.drain(..) {
-                    if !self.step(&mut replayed, &logged, &unread) {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-        Ok(Some(replayed))
-    }
-
-    async fn replay_from(&self, bounds: &LogBounds) -> Result<Option<Replayed>, ReplicaError> {
-        let seq = bounds.first.before();
-        let begun = Replayed {
-            state: LogState::default(),
-            seq,
-            anchor: bounds.base,
-            clock: VectorClock::new(),
-            schema_version: 1,
-            bytes: 0,
+    /// The copy's state at the end of the batch that `to` is in, or before the first op that is not understood; `None` when
+    /// there is no such place, a key is missing, or the state is too large to be offered.
+    async fn readable_to(&self, to: Seq) -> Result<Option<Past>, ReplicaError> {
+        let rest = self.logged(to).await?.map_or(0, |logged| logged.batch_rest);
+        let past = match self.past(Seq::new(to.get() + u64::from(rest)).unwrap_or(to)).await {
+            Ok(past) => past,
+            Err(error) => return unless_unreadable(error),
         };
-        if seq == Seq::ZERO {
-            return Ok(Some(begun));
-        }
-        let kept = self.store.snapshot(self.places.mirror, Seq::MAX).await?;
-        let Some(snapshot) = kept.filter(|snapshot| snapshot.seq == seq) else { return Ok(None) };
-        let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
-            (Payload::Sealed(_), Some(sealer)) => match sealer.open_snapshot(self.places.mirror, &snapshot) {
-                Ok(payload) => payload,
-                Err(_) => return Ok(None),
-            },
-            (Payload::Sealed(_), None) => return Ok(None),
-            (readable, _) => readable.clone(),
+        let Some(stop) = past.unread().iter().find(|(_, why)| *why == Unreadable::Unknown) else {
+            return Ok(Some(past));
         };
-        let state = LogState::from_bytes(payload.bytes().clone())?;
-        let Snapshot { clock, schema_version, .. } = snapshot;
-        Ok(Some(Replayed { state, clock, schema_version, ..begun }))
-    }
-
-    /// Whether this build, with the keys it has, knows what the op says, or that it says nothing.
-    fn reads(&self, logged: &LoggedOp) -> bool {
-        let Ok(op) = logged.op.read() else { return false };
-        let known = !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max();
-        known && !matches!(self.means().open(&op), Err(Unopened::KeyNeeded { .. }))
-    }
-
-    /// Whether the state holds what the op did, if it did anything here.
-    fn step(&self, replayed: &mut Replayed, logged: &LoggedOp, unread: &BTreeSet<u64>) -> bool {
-        let Ok(op) = logged.op.read() else { return false };
-        let effect = match self.means().open(&op) {
-            Ok(payload) => replayed.state.apply_opened(logged, &op, &payload, &self.schema).map(drop),
-            Err(_) => Err(ReplayStop::Unknown(logged.seq)),
-        };
-        // What had no effect when it came has none now.
-        let had_none = || unread.contains(&logged.seq.get());
-        if matches!(effect, Err(ReplayStop::TooLarge { .. })) || (effect.is_err() && !had_none()) {
-            return false;
+        match self.past(stop.0.before()).await {
+            Ok(past) => Ok(Some(past)),
+            Err(error) => unless_unreadable(error),
         }
-        let _ = replayed.clock.join(op.clock());
-        replayed.schema_version = replayed.schema_version.max(op.schema_version());
-        replayed.bytes += logged.op.bytes().len() as u64;
-        (replayed.seq, replayed.anchor) = (logged.seq, logged.anchor);
-        true
     }
 
-    async fn prune_to(&self, before: LogBounds, replayed: Replayed) -> Result<(), ReplicaError> {
-        let Some(first) = replayed.seq.next() else { return Ok(()) };
+    async fn prune_to(&self, before: LogBounds, past: Past) -> Result<(), ReplicaError> {
+        let (Some(first), Some(anchor)) = (past.cursor.seq.next(), past.cursor.anchor) else { return Ok(()) };
         let log = self.places.mirror;
+        let gone = self.bytes_between(before.first, past.cursor.seq).await?;
         let snapshot = Snapshot {
-            seq: replayed.seq,
-            anchor: replayed.anchor,
-            clock: replayed.clock,
-            schema_version: replayed.schema_version,
-            payload: Payload::Plain(replayed.state.to_bytes()),
+            seq: past.cursor.seq,
+            anchor,
+            clock: past.clock,
+            schema_version: past.schema_version,
+            payload: Payload::Plain(past.state.to_bytes()),
         };
         let rule = move |view: &View| {
             // Somebody else has the replica by now.
             let Some(bounds) = view.log(log).bounds.clone().filter(|bounds| *bounds == before) else {
                 return Choice::Done((), None);
             };
-            let bytes = bounds.bytes.saturating_sub(replayed.bytes);
-            let bounds = LogBounds { first, base: snapshot.anchor, snapshot: snapshot.seq, bytes, ..bounds };
+            let bytes = bounds.bytes.saturating_sub(gone);
+            let bounds = LogBounds { first, base: anchor, snapshot: snapshot.seq, bytes, ..bounds };
             let writes = LogWrites {
                 snapshot: Some(snapshot.clone()),
                 prune_before: Some(first),
@@ -222,5 +137,29 @@ impl Inner {
             Choice::Done((), Some(writes.alone()))
         };
         Ok(self.store.decide(Scope::log(log, Reads::default()), rule).await?)
+    }
+
+    /// Canonical bytes of the ops from `first` to `last`.
+    async fn bytes_between(&self, first: Seq, last: Seq) -> Result<u64, ReplicaError> {
+        let (mut bytes, mut after) = (0, first.before());
+        while after < last {
+            let page = self.store.ops_after(self.places.mirror, after, PageLimit::default()).await?;
+            let Some(end) = page.ops.last() else { break };
+            after = end.seq;
+            let gone = page.ops.iter().take_while(|logged| logged.seq <= last);
+            bytes += gone.map(|logged| logged.op.bytes().len() as u64).sum::<u64>();
+        }
+        Ok(bytes)
+    }
+}
+
+/// What cannot be read is kept; nothing else is wrong with that.
+fn unless_unreadable(error: ReplicaError) -> Result<Option<Past>, ReplicaError> {
+    match error {
+        ReplicaError::Unopened(_)
+        | ReplicaError::StateTooLarge(_)
+        | ReplicaError::InsideBatch(_)
+        | ReplicaError::NotKept(_) => Ok(None),
+        other => Err(other),
     }
 }
