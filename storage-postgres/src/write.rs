@@ -30,6 +30,10 @@ c AS (DELETE FROM head WHERE log = $1), d AS (DELETE FROM slot WHERE log = $1),
 e AS (DELETE FROM receipt WHERE log = $1)
 DELETE FROM snapshot WHERE log = $1";
 
+const REWIND: &str = "\
+WITH a AS (DELETE FROM op WHERE log = $1 AND seq > $2)
+DELETE FROM snapshot WHERE log = $1 AND seq > $2";
+
 const FORGET: &str = "\
 DELETE FROM head USING unnest($2::text[], $3::bytea[]) gone(collection, entity)
 WHERE head.log = $1 AND head.collection = gone.collection AND head.entity = gone.entity";
@@ -81,6 +85,9 @@ pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrite
         Some(id) => id,
         None => make(lease, log, &bounds).await?,
     };
+    if let Some(seq) = writes.rewind {
+        send!(lease, REWIND, id, number(seq));
+    }
     forget(lease, id, &writes.forget).await?;
     write_rows(lease, id, &bounds, writes).await?;
     write_slots(lease, id, writes).await?;

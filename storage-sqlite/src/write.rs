@@ -18,7 +18,7 @@ pub(crate) fn write(db: &Db, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSe
     let mut size = 0;
     for log in &writes.logs {
         let row = rows.iter().find(|(key, _)| *key == log.log).and_then(|(_, row)| row.as_ref());
-        if let Some(row) = row.filter(|_| !log.ops.is_empty() && !log.erase) {
+        if let Some(row) = row.filter(|_| (!log.ops.is_empty() || log.rewind.is_some()) && !log.erase) {
             row.check_tip(db, log.log)?;
         }
         let mut id = row.map(|row| row.id);
@@ -50,6 +50,9 @@ fn write_bounds(db: &Db, log: LogKey, id: Option<i64>, bounds: &LogBounds) -> Ou
 
 fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
     let mut size = 0;
+    if let Some(seq) = log.rewind {
+        cut_back(db, id, seq)?;
+    }
     for logged in &log.ops {
         size += logged.op.bytes().len();
         insert_op(db, id, logged)?;
@@ -158,6 +161,13 @@ fn write_snapshot(db: &Db, id: i64, snapshot: &Snapshot) -> Outcome<()> {
             digest.as_bytes()
         ],
     )?;
+    Ok(())
+}
+
+fn cut_back(db: &Db, id: i64, to: Seq) -> Outcome<()> {
+    let to = rows::number(to.get())?;
+    db.run("DELETE FROM op WHERE log = ?1 AND seq > ?2", params![id, to])?;
+    db.run("DELETE FROM snapshot WHERE log = ?1 AND seq > ?2", params![id, to])?;
     Ok(())
 }
 

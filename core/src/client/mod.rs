@@ -32,6 +32,7 @@ mod replica;
 mod resolve;
 mod restore;
 mod retain;
+mod rewind;
 mod sealer;
 mod session;
 mod status;

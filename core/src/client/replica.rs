@@ -168,8 +168,10 @@ impl Inner {
     async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
-            let instead = memory.pending.newest_state().map(|(no, state)| (no, Arc::clone(state)));
-            (memory.pending.of(key).to_vec(), memory.identity.renew, instead)
+            let renew = memory.identity.renew;
+            let instead = memory.pending.newest_state().filter(|(no, _)| !(renew && *no < WriteNo::FIRST));
+            let instead = instead.map(|(no, state)| (no, Arc::clone(state)));
+            (memory.pending.of(key).to_vec(), renew, instead)
         };
         let before = match &instead {
             Some((no, state)) => {

@@ -220,7 +220,8 @@ impl Inner {
         let _pass = self.gate.enter().await;
         let no = {
             let memory = lock(&self.memory);
-            let Some((no, _)) = memory.pending.newest_state() else { return Ok(false) };
+            let newest = memory.pending.newest_state().map(|(no, _)| no);
+            let Some(no) = newest.filter(|no| *no >= WriteNo::FIRST) else { return Ok(false) };
             if memory.pending.first_after(no).next().is_some() {
                 return Err(ReplicaError::NothingToUndo);
             }

@@ -22,6 +22,7 @@ pub mod pages;
 pub mod prune;
 pub mod race;
 pub mod receipts;
+pub mod rewind;
 mod rewrite;
 pub mod snapshots;
 pub mod support;
@@ -145,6 +146,12 @@ macro_rules! store_conformance {
                 a_log_begun_at_a_horizon_serves_its_snapshot
                 a_log_begun_anew_forgets_everything_of_the_old
                 contradictory_horizons_are_refused
+            ]
+            rewind: [
+                a_log_that_is_cut_back_is_the_log_it_was
+                cutting_back_takes_a_later_snapshot_along
+                a_log_is_cut_back_and_goes_on_at_once
+                contradictory_cuts_are_refused
             ]
             writes: [
                 an_aborted_decision_leaves_nothing

@@ -26,9 +26,14 @@ pub struct LogWrites {
     /// Forget the log first, with everything in it. With `bounds` it then begins anew at their horizon; see
     /// [`LogWrites::anew`].
     pub erase: bool,
+    /// Ops after this seq go first, as if they had never been: their ids and digests, and a snapshot of a later place,
+    /// go with them. Not with `erase`. Only a replica's copy of a log is ever cut back, never a server's log: it follows
+    /// a server that lost them. The anchor there must have been read or be in the bounds.
+    pub rewind: Option<Seq>,
     /// The log's row afterwards; `None` only with `erase`.
     pub bounds: Option<LogBounds>,
-    /// New ops, in seq order, following `last` without a hole; in a log that begins anew, its horizon.
+    /// New ops, in seq order, following `last` without a hole; in a log that begins anew, its horizon; in one that is
+    /// cut back, the place where it was cut.
     pub ops: Vec<LoggedOp>,
     /// Heads that go before `heads` are written.
     pub forget: Forget,
@@ -75,6 +80,7 @@ impl LogWrites {
         Self {
             log,
             erase: false,
+            rewind: None,
             bounds: None,
             ops: Vec::new(),
             forget: Forget::Nothing,
