@@ -117,6 +117,13 @@ impl Replica {
         Ok(CallError::Refused(Refusal::new(ErrorCode::GapServerEmpty, detail)))
     }
 
+    /// Says that whoever drove a conversation has ended it: [`Status::phase`] is `None` again, and what went wrong last is
+    /// of no interest any more.
+    pub fn left_alone(&self) {
+        let mut conversation = lock(&self.inner.conversation);
+        (conversation.phase, conversation.error) = (None, None);
+    }
+
     /// Waits until something was written here since `times`; [`Replica::edits`] says how often so far.
     pub async fn edited_since(&self, times: u64) {
         self.inner.edited.rung_since(times).await;
