@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use syncline::call::{Call, Push, Reply};
-use syncline::client::{Event, Transport as _};
+use syncline::client::Transport as _;
 use syncline::oplog::Op;
 use syncline::store::{PageLimit, SignalSource as _};
 use syncline::{Cursor, EntityId, LogKey};
@@ -261,7 +261,7 @@ async fn push(way: &syncline_transport_http::client::HttpClient, place: LogKey, 
 /// From a write on one device until the other shows it.
 fn visible(runtime: &Runtime, site: &Site, folder: &Path) -> anyhow::Result<()> {
     spread::begin(
-        "From before a write on one device until the other says it changed; floor push, wake and pull, nothing kept",
+        "From before a write on one device until the other reads it; floor push, wake and pull, nothing kept",
     );
     let place = log(3);
     site.fill(place, 10)?;
@@ -274,15 +274,14 @@ fn visible(runtime: &Runtime, site: &Site, folder: &Path) -> anyhow::Result<()> 
     let mut shown = || {
         number += 1;
         runtime.block_on(async {
-            let map = here.map(EntityId::named("shared"))?;
-            map.set("title", &format!("Version {number}")).await?;
-            loop {
-                match tokio::time::timeout(PATIENCE, events.next()).await? {
-                    Event::Changed(keys) if keys.contains(map.key()) => return Ok(()),
-                    Event::Reset => return Ok(()),
-                    _ => {}
-                }
+            let (title, name) = (format!("Version {number}"), EntityId::named("shared"));
+            here.map(name)?.set("title", &title).await?;
+            let map = there.map(name)?;
+            // Events say where to look, and merge; so it is there once it can be read.
+            while map.field::<String>("title").await?.as_ref() != Some(&title) {
+                tokio::time::timeout(PATIENCE, events.next()).await?;
             }
+            Ok(())
         })
     };
     // Until both have what there is and listen.
@@ -305,7 +304,7 @@ fn visible(runtime: &Runtime, site: &Site, folder: &Path) -> anyhow::Result<()> 
         })
     };
     let spread = spread(Meter::new(), scale(7, 1), scale(60, 3), shown, plain)?;
-    spread::row("write to event", &spread, Aim::Known);
+    spread::row("write to read", &spread, Aim::Known);
     Ok(())
 }
 
