@@ -132,6 +132,7 @@
 //! | foundations | [`id`], [`digest`], [`codec`], [`limits`], [`seq`], [`time`] |
 //! | causality | [`clock`] |
 //! | the log and its rules | [`oplog`]; who asks: [`access`] |
+//! | payloads only clients can read | [`seal`]; the ciphers behind the feature `encryption` |
 //! | decisions | [`decide`]: what a rule may read and write |
 //! | the pluggable edge | [`store`], with a guide to writing one |
 //! | the conversation as values | [`call`] |
@@ -153,6 +154,9 @@ pub mod clock;
 // The log and its rules; who asks.
 pub mod access;
 pub mod oplog;
+
+// What only clients can read.
+pub mod seal;
 
 // Decisions: what a rule may read and write.
 pub mod decide;

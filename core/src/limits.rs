@@ -25,6 +25,26 @@ pub const JSON_NODES_MAX: usize = 24_000;
 /// The same for a full-state op.
 pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 
+// ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
+
+/// Shortest content of an envelope: two flags, or a flag and a word, are told apart by nobody.
+pub const SEALED_FRAME_BYTES_MIN: usize = 32;
+/// What an envelope adds to its content before and behind it.
+pub const ENVELOPE_BYTES: usize = 80;
+/// Content of an ordinary op that still fits once it is sealed: the largest Padmé step below the limit, without the
+/// frame's own five bytes. The real app's 20 MiB fit.
+pub const SEALED_OP_CONTENT_BYTES_MAX: usize = (20 << 20) + (512 << 10) - 5;
+/// The same for a full state and a snapshot.
+pub const SEALED_STATE_CONTENT_BYTES_MAX: usize = (21 << 20) + (512 << 10) - 5;
+/// Memory that makes one guess at a passphrase dear: Argon2id's m (RFC 9106, section 4; the real app's choice, too).
+pub const PASSPHRASE_MEMORY_KIB: u32 = 64 << 10;
+/// How often that memory is gone over: Argon2id's t.
+pub const PASSPHRASE_PASSES: u32 = 3;
+/// Threads that could share the work: Argon2id's p.
+pub const PASSPHRASE_LANES: u32 = 1;
+/// Keys that a reader of Super Productivity's payloads keeps; each costs an Argon2id, and an op may name any salt.
+pub const PASSWORD_KEYS_KEPT: usize = 64;
+
 // ── Clocks ──────────────────────────────────────────────────────────────────────────────────────────
 
 /// Entries of a vector clock (seed 001), and so replicas that may author in one log.
@@ -154,6 +174,9 @@ const _: () = {
     assert!(BATCH_BYTES_MAX < BODY_DECODED_BYTES_MAX);
     assert!(BATCH_BYTES_MAX < BODY_BYTES_MAX);
     assert!(BODY_BYTES_MAX <= BODY_DECODED_BYTES_MAX);
+    // What fits before it is sealed fits afterwards.
+    assert!(SEALED_OP_CONTENT_BYTES_MAX + 5 + ENVELOPE_BYTES <= OP_PAYLOAD_BYTES_MAX);
+    assert!(SEALED_STATE_CONTENT_BYTES_MAX + 5 + ENVELOPE_BYTES <= FULL_STATE_BYTES_MAX);
     // Base64 in JSON makes four bytes of three.
     assert!(FULL_STATE_BYTES_MAX / 3 * 4 < BODY_BYTES_MAX);
     assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);

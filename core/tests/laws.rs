@@ -19,8 +19,8 @@ use syncline::codec::{DecodeError, Reader, Writer};
 use syncline::conformance::support::{env, log, schema};
 use syncline::decide::{self, Choice, Upload, View};
 use syncline::oplog::{
-    ConflictReason, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, RejectReason, Snapshot,
-    Verdict,
+    ConflictReason, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, RejectReason, Sealing,
+    Snapshot, Verdict,
 };
 use syncline::store::{MemoryStore, PageLimit, Store};
 use syncline::wire::binary;
@@ -38,6 +38,14 @@ const fn mirrored(causality: Causality) -> Causality {
         Causality::After => Causality::Before,
         same => same,
     }
+}
+
+/// A row written before logs had a policy on sealed payloads.
+fn of_version_1(bounds: &LogBounds) -> Bytes {
+    let old = LogBounds { sealing: Sealing::Optional, key_epoch: 0, ..bounds.clone() }.to_bytes();
+    let mut bytes = old[..old.len() - 2].to_vec();
+    bytes[0] = 1;
+    bytes.into()
 }
 
 proptest! {
@@ -155,19 +163,24 @@ fn bounds() -> impl Strategy<Value = LogBounds> {
         seen,
     });
     let ends = (any_seq(), any_seq()).prop_map(|(one, two)| (one.min(two).max(Seq::FIRST), one.max(two)));
-    let sums = (any_seq(), any::<u64>(), any::<bool>());
+    let policy = prop::sample::select(Sealing::ALL.map(|(sealing, ..)| sealing).to_vec());
+    let sums = (any_seq(), any::<u64>(), any::<bool>(), policy, any::<u32>());
     (timestamp(), ends, anchor(), anchor(), clock(), prop::option::of(mark), sums).prop_map(
-        |(created_at, (first, last), base, tip, clock, full_state, (snapshot, bytes, damaged))| LogBounds {
-            created_at,
-            first,
-            last,
-            base,
-            tip,
-            clock,
-            full_state,
-            snapshot,
-            bytes,
-            damaged,
+        |(created_at, (first, last), base, tip, clock, full_state, (snapshot, bytes, damaged, sealing, key_epoch))| {
+            LogBounds {
+                created_at,
+                first,
+                last,
+                base,
+                tip,
+                clock,
+                full_state,
+                snapshot,
+                bytes,
+                damaged,
+                sealing,
+                key_epoch,
+            }
         },
     )
 }
@@ -324,5 +337,12 @@ proptest! {
         prop_assert_eq!(&answers[0], &answers[1]);
         let page = poll_to_end(store.ops_after(log(1), Seq::ZERO, PageLimit::default())).expect("a page");
         prop_assert_eq!(page.gap(syncline::Cursor::START), None);
+    }
+
+    #[test]
+    fn bounds_of_version_1_read_as_optional_at_epoch_0(bounds in bounds()) {
+        let read = LogBounds::from_bytes(of_version_1(&bounds)).expect("reads");
+        prop_assert_eq!(&read, &LogBounds { sealing: Sealing::Optional, key_epoch: 0, ..bounds });
+        prop_assert_eq!(LogBounds::from_bytes(read.to_bytes()), Ok(read));
     }
 }

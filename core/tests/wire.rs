@@ -22,13 +22,13 @@ use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log};
 use syncline::oplog::{
     ConflictReason, Draft, FullStateKind, FullStateMark, Head, HeadState, LogBounds, Op, OpKind, Payload, Precondition,
-    RejectReason, RestorePoint, Snapshot, Subject, Verdict,
+    RejectReason, RestorePoint, Sealing, Snapshot, Subject, Verdict,
 };
 use syncline::store::LogSummary;
 use syncline::wire::binary;
 use syncline::wire::json::{
     LogJson, LogsJson, MintTokenJson, OpJson, PageJson, ProblemJson, PushJson, PushedJson, RestoreJson,
-    RestorePointsJson, RestoredJson, SnapshotJson, TokenJson, UndoRestoreJson,
+    RestorePointsJson, RestoredJson, RotateKeysJson, SnapshotJson, TokenJson, UndoRestoreJson,
 };
 use syncline::{Anchor, Cursor, EntityId, Hlc, LogId, Origin, ReplicaId, RequestId, Seq, Timestamp, VectorClock};
 
@@ -141,6 +141,8 @@ fn bounds() -> LogBounds {
         snapshot: seq(4),
         bytes: 12_345,
         damaged: true,
+        sealing: Sealing::Required,
+        key_epoch: 7,
         ..LogBounds::new(log(1), Origin([4; 16]), env(0).now)
     }
 }
@@ -197,6 +199,7 @@ fn every_json_body_is_as_agreed() {
     let request = RequestId::from_bytes([6; 16]);
     check("restore", &RestoreJson { to: seq(3), seen: at(9), request });
     check("undo_restore", &UndoRestoreJson { seen: at(9), request });
+    check("rotate_keys", &RotateKeysJson { from: u32::MAX });
     let bearer = Bearer::new(log(1).bucket, [7; 32]);
     check("token", &TokenJson { id: bearer.id(), token: bearer.to_string() });
     let (logs, replica, expires_at) = (Some(vec![LOG]), Some(Author::new(1).replica()), Some(env(0).now));
@@ -256,6 +259,7 @@ fn a_request_with_an_unknown_field_is_refused() {
     refuses(&SnapshotJson::of(&snapshots()[0]).expect("writes"));
     refuses(&RestoreJson { to: seq(3), seen: at(9), request });
     refuses(&UndoRestoreJson { seen: at(9), request });
+    refuses(&RotateKeysJson { from: 1 });
     refuses(&MintTokenJson { name: "x".into(), access: Access::Read, logs: None, replica: None, expires_at: None });
 }
 

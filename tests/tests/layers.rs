@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["id", "digest", "codec", "limits", "seq", "time"],
     &["clock"],
     &["oplog", "access"],
+    &["seal"],
     &["decide"],
     &["store"],
     &["call"],
@@ -54,6 +55,32 @@ const CORE_CLOSURE: &[&str] = &[
     "unicode-ident",
     "uuid",
     "zmij",
+];
+
+/// What the feature `encryption` adds: ciphers and derivations, without the operating system's randomness.
+const ENCRYPTION_CLOSURE: &[&str] = &[
+    "aead",
+    "aes",
+    "aes-gcm",
+    "argon2",
+    "base64ct",
+    "blake2",
+    "chacha20",
+    "chacha20poly1305",
+    "cipher",
+    "cmov",
+    "cpubits",
+    "ctr",
+    "ctutils",
+    "ghash",
+    "hkdf",
+    "hmac",
+    "inout",
+    "pbkdf2",
+    "poly1305",
+    "polyval",
+    "universal-hash",
+    "zeroize",
 ];
 
 const FILE_LINES_MAX: usize = 500;
@@ -128,11 +155,14 @@ fn core_modules_use_only_lower_layers() {
 /// Purity is what makes core simulatable: nothing below it can open a file or a socket.
 #[test]
 fn core_is_built_only_from_the_allow_list() {
-    let tree = cargo(&["tree", "-p", "syncline", "-e", "normal,build", "--prefix", "none", "--format", "{p}"]);
-    let closure: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    let allowed: BTreeSet<&str> = CORE_CLOSURE.iter().copied().collect();
-    let strangers: Vec<_> = closure.iter().filter(|name| !allowed.contains(**name) && !name.is_empty()).collect();
-    assert!(strangers.is_empty(), "core's dependency closure grew by {strangers:?}");
+    for (features, added) in [("", [].as_slice()), ("encryption", ENCRYPTION_CLOSURE)] {
+        let tree = ["tree", "-p", "syncline", "-e", "normal,build", "--prefix", "none", "--format", "{p}"];
+        let tree = cargo(&[&tree[..], &["--features", features]].concat());
+        let closure: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        let allowed: BTreeSet<&str> = CORE_CLOSURE.iter().chain(added).copied().collect();
+        let strangers: Vec<_> = closure.iter().filter(|name| !allowed.contains(**name) && !name.is_empty()).collect();
+        assert!(strangers.is_empty(), "core's dependency closure with {features:?} grew by {strangers:?}");
+    }
 }
 
 #[test]

@@ -69,9 +69,10 @@ macro_rules! routes {
 }
 
 routes! {
-    CreateLog = Put "/v1/logs/{log}", "createLog", "Make a log, if it is not there.";
+    CreateLog = Put "/v1/logs/{log}", "createLog", "Make a log with a policy on sealed payloads, if it is not there.";
     LogStatus = Get "/v1/logs/{log}", "logStatus", "A log's bounds.";
     DeleteLog = Delete "/v1/logs/{log}", "deleteLog", "Delete a log that still ends where the caller saw it end.";
+    RotateKeys = Post "/v1/logs/{log}/keys/rotate", "rotateKeys", "Raise a log's key epoch by one.";
     Logs = Get "/v1/logs", "listLogs", "The bucket's logs in id order, after one.";
     Push = Post "/v1/logs/{log}/ops", "push", "Add ops, and hear what is new.";
     Pull = Get "/v1/logs/{log}/ops", "pull", "Read on from a cursor.";
@@ -98,7 +99,10 @@ impl Route {
     /// Whether its request has a body.
     #[must_use]
     pub const fn takes_body(self) -> bool {
-        matches!(self, Self::Push | Self::PutSnapshot | Self::Restore | Self::UndoRestore | Self::MintToken)
+        matches!(
+            self,
+            Self::Push | Self::PutSnapshot | Self::Restore | Self::UndoRestore | Self::RotateKeys | Self::MintToken
+        )
     }
 
     /// Whether its bodies, given and answered, may be in the binary form, too.

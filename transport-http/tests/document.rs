@@ -108,7 +108,9 @@ async fn real_bodies_are_what_the_document_says() {
         answer
     };
     exchange(Route::LogStatus, "", None).await;
-    exchange(Route::CreateLog, "", None).await;
+    exchange(Route::CreateLog, "?sealing=optional", None).await;
+    exchange(Route::CreateLog, "?sealing=required", None).await;
+    exchange(Route::CreateLog, "?sealing=perhaps", None).await;
     let op = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
     let ops: Vec<_> = (1..=3).map(|n| op(op_json(1, n, r#"{"json":{"a":1}}"#))).collect();
     exchange(Route::Push, "", Some(serde_json::json!({"cursor": {"seq": 0}, "ops": ops}))).await;
@@ -134,4 +136,12 @@ async fn real_bodies_are_what_the_document_says() {
     let token = serde_json::json!({"name": "a", "access": "read", "logs": [LOG.to_string()], "expires_at": 1});
     assert_eq!(exchange(Route::MintToken, "", Some(token)).await.status, 201);
     exchange(Route::DeleteLog, "?seq=0", None).await;
+    let rotate = serde_json::json!({"from": 0});
+    assert_eq!(exchange(Route::RotateKeys, "", Some(rotate.clone())).await.json()["key_epoch"], 1);
+    assert_eq!(exchange(Route::RotateKeys, "", Some(rotate)).await.status, 409);
+    // A payload of another program, which the log no longer takes.
+    let stale = op(op_json(3, 1, r#"{"sealed":"AAAA"}"#));
+    let answer = exchange(Route::Push, "", Some(serde_json::json!({"ops": [stale]}))).await.json();
+    assert_eq!(answer["verdicts"][0]["reason"], "KEY_EPOCH_STALE", "{answer}");
+    assert_eq!(answer["verdicts"][0]["key_epoch"], 1, "{answer}");
 }

@@ -14,7 +14,7 @@ use syncline::call::{Call, ErrorCode, Push, Pushed, Reply};
 use syncline::client::{CallError, Transport as _};
 use syncline::id::{LogId, RequestId};
 use syncline::limits;
-use syncline::oplog::{FullStateKind, OpKind, Snapshot, Subject};
+use syncline::oplog::{FullStateKind, OpKind, Sealing, Snapshot, Subject};
 use syncline::seq::{Cursor, Seq};
 use syncline::store::PageLimit;
 use syncline::time::Timestamp;
@@ -27,6 +27,19 @@ const BINARY: &str = "application/vnd.syncline.v1";
 
 fn push(ops: Vec<syncline::oplog::Op>) -> Call {
     Call::Push(Push { log: LOG, request: None, cursor: Some(Cursor::START), atomic: false, ops })
+}
+
+/// The code of a refusal.
+fn code(answer: Result<Reply, CallError>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(CallError::Refused(refusal)) => refusal.code.name(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn create(log: LogId) -> Call {
+    Call::CreateLog { log, sealing: Sealing::Optional }
 }
 
 /// A push's answer says what time it is, which nobody can ask twice.
@@ -56,9 +69,9 @@ async fn every_call_is_answered_the_same_over_http_as_by_the_engine_itself() {
             assert_eq!(format!("{:?}", timeless(over_http.clone())), format!("{asked:?}"));
             over_http
         };
-        let made = client.call(Call::CreateLog(LOG)).await.unwrap();
+        let made = client.call(create(LOG)).await.unwrap();
         assert!(matches!(made, Reply::Log { created: true, .. }));
-        same(Call::CreateLog(LOG)).await;
+        same(create(LOG)).await;
         // Large enough to be compressed both ways.
         let ops = (1..=50).map(|counter| op(1, counter, json_payload(r#"{"title":"a task like many others"}"#)));
         let Reply::Pushed(pushed) = client.call(push(ops.collect())).await.unwrap() else { panic!("a push's answer") };
@@ -94,6 +107,16 @@ async fn every_call_is_answered_the_same_over_http_as_by_the_engine_itself() {
         same(Call::RevokeToken(id)).await;
         let refused = phone.call(Call::Status(LOG)).await;
         assert!(matches!(refused, Err(CallError::Refused(refusal)) if refusal.code == ErrorCode::Unauthenticated));
+        assert_eq!(code(client.call(Call::RotateKeys { log: LOG, from: 7 }).await), "KEY_EPOCH_MOVED");
+        let rotated = client.call(Call::RotateKeys { log: LOG, from: 0 }).await;
+        assert!(matches!(rotated, Ok(Reply::Log { bounds, created: false, .. }) if bounds.key_epoch == 1));
+        for (number, (sealing, ..)) in (20..).zip(Sealing::ALL) {
+            let log = LogId::from_bytes([number; 16]);
+            let made = client.call(Call::CreateLog { log, sealing }).await;
+            assert!(matches!(made, Ok(Reply::Log { bounds, created: true, .. }) if bounds.sealing == sealing));
+            same(Call::CreateLog { log, sealing }).await;
+        }
+        assert_eq!(code(client.call(create(LogId::from_bytes([21; 16]))).await), "SEALING_POLICY");
         let moved = client.call(Call::DeleteLog { log: LOG, seen: Cursor::START }).await;
         let Err(CallError::Refused(moved)) = moved else { panic!("the log is not where it was") };
         assert_eq!((moved.code, moved.end), (ErrorCode::LogMoved, Some(bounds.end())));
@@ -215,16 +238,11 @@ async fn callers_reach_only_what_their_token_is_for() {
     let rig = Rig::start().await;
     rig.client().call(push(vec![op(1, 1, json_payload("1"))])).await.unwrap();
     let other = LogId::from_bytes([10; 16]);
-    rig.client().call(Call::CreateLog(other)).await.unwrap();
+    rig.client().call(create(other)).await.unwrap();
     let mint = async |access, logs: Option<Vec<LogId>>| {
         let call = Call::MintToken { name: "t".into(), access, logs, replica: None, expires_at: None };
         let Ok(Reply::Token { bearer, .. }) = rig.client().call(call).await else { panic!("a token") };
         rig.client_of(&bearer.to_string(), Form::Binary, Compression::Zstd)
-    };
-    let code = |answer: Result<Reply, CallError>| match answer {
-        Ok(_) => "ok",
-        Err(CallError::Refused(refusal)) => refusal.code.name(),
-        Err(error) => panic!("{error}"),
     };
     let reader = mint(Access::Read, Some(vec![LOG])).await;
     assert_eq!(code(reader.call(Call::Status(LOG)).await), "ok");
@@ -232,7 +250,7 @@ async fn callers_reach_only_what_their_token_is_for() {
     assert_eq!(code(reader.call(Call::Status(other)).await), "LOG_NOT_FOUND");
     let writer = mint(Access::Write, None).await;
     assert_eq!(code(writer.call(push(vec![op(2, 1, json_payload("1"))])).await), "ok");
-    assert_eq!(code(writer.call(Call::CreateLog(LogId::from_bytes([11; 16]))).await), "FORBIDDEN");
+    assert_eq!(code(writer.call(create(LogId::from_bytes([11; 16]))).await), "FORBIDDEN");
     assert_eq!(code(writer.call(Call::Status(LogId::SYSTEM)).await), "LOG_NOT_FOUND");
     let Ok(Reply::Logs(logs)) = reader.call(Call::Logs { after: None, limit: 10 }).await else { panic!("a list") };
     assert_eq!(logs.iter().map(|log| log.log).collect::<Vec<_>>(), [LOG]);

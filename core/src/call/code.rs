@@ -110,6 +110,10 @@ codes! {
     LogNotFound = "LOG_NOT_FOUND", Fix, 404;
     /// The request id was used for another request.
     RequestIdReused = "REQUEST_ID_REUSED", Fix, 409;
+    /// The log's policy on sealed payloads, fixed when it was made, does not allow this.
+    SealingPolicy = "SEALING_POLICY", Fix, 409;
+    /// The key epoch is not the one the log is at.
+    KeyEpochMoved = "KEY_EPOCH_MOVED", Resync, 409;
     /// The log has moved on since the caller looked.
     LogMoved = "LOG_MOVED", Resync, 409;
     /// The stored log contradicts itself and takes no writes; other logs are not affected.

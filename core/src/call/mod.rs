@@ -10,7 +10,7 @@ pub use page::{Page, PageOp};
 
 use crate::access::{Access, Bearer};
 use crate::id::{LogId, ReplicaId, RequestId, TokenId};
-use crate::oplog::{LogBounds, Op, RestorePoint, Snapshot, Verdict};
+use crate::oplog::{LogBounds, Op, RestorePoint, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::store::{LogSummary, PageLimit};
 use crate::time::Timestamp;
@@ -19,8 +19,21 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Call {
-    /// Make a log, if it is not there.
-    CreateLog(LogId),
+    /// Make a log, if it is not there. One that is there with another policy is refused.
+    CreateLog {
+        /// Which.
+        log: LogId,
+        /// Whether its payloads are sealed; fixed for ever.
+        sealing: Sealing,
+    },
+    /// Raise a log's key epoch by one: from then on nothing sealed under an older key is taken. Whoever rotates has a new
+    /// key ready and brings it to the devices that are to keep reading.
+    RotateKeys {
+        /// Which log.
+        log: LogId,
+        /// The epoch it is at, as last seen; somebody else may have rotated since.
+        from: u32,
+    },
     /// A log's bounds.
     Status(LogId),
     /// The bucket's logs in id order, after one.
@@ -75,7 +88,7 @@ pub enum Call {
         /// Makes a retry harmless.
         request: RequestId,
     },
-    /// Take the last restore back, as long as nothing was added after it.
+    /// Take the last restore, or import, back, as long as nothing was added after it.
     UndoRestore {
         /// Which log.
         log: LogId,
@@ -139,7 +152,7 @@ pub struct Pushed {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Reply {
-    /// To [`Call::CreateLog`] and [`Call::Status`].
+    /// To [`Call::CreateLog`], [`Call::Status`] and [`Call::RotateKeys`].
     Log {
         /// Which.
         log: LogId,

@@ -18,9 +18,7 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{
-    Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Payload, Precondition, Snapshot, Subject, Verdict,
-};
+use crate::oplog::{Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Precondition, Snapshot, Subject, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -187,6 +185,10 @@ impl Inner {
             for key in op.subject().keys().filter(versioned) {
                 numbers.extend(memory.pending.of(&key).iter().find(|no| **no > item.no));
             }
+            if op.full_state().is_some() {
+                let next = memory.pending.first_after(item.no).filter(|(key, _)| versioned(key));
+                numbers.extend(next.map(|(_, no)| no));
+            }
         }
         let entries = entries_of(self, numbers).await?;
         Ok(Keep {
@@ -348,12 +350,7 @@ impl Inner {
         let what = match snapshot {
             None => What::Renew,
             Some(snapshot) => {
-                let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
-                    (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, &snapshot)?,
-                    (Payload::Sealed(_), None) => return Err(super::sealer::Unopened::KeyNeeded { epoch: 0 }.into()),
-                    (readable, _) => readable.clone(),
-                };
-                let state = LogState::from_bytes(payload.bytes().clone())?;
+                let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
                 What::Begin { snapshot, state }
             }
         };
@@ -397,10 +394,7 @@ impl Inner {
     /// The state this device began from, as the first content of an empty log.
     async fn seed(&self) -> Result<Option<Entry>, ReplicaError> {
         let Some(snapshot) = self.store.snapshot(self.places.mirror, Seq::MAX).await? else { return Ok(None) };
-        let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
-            (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, &snapshot)?,
-            (readable, _) => readable.clone(),
-        };
+        let payload = self.opened(&snapshot)?;
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
         let mut clock = snapshot.clock.clone();

@@ -68,7 +68,7 @@ impl Means<'_> {
     }
 
     /// Whether this build knows what the op means.
-    fn understands(&self, op: &Op) -> bool {
+    pub(super) fn understands(&self, op: &Op) -> bool {
         !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
     }
 }
@@ -86,6 +86,8 @@ pub(super) struct MirrorWrite<'a> {
     snapshot: Option<Snapshot>,
     /// Ops that have no effect here.
     pub(super) unread: Vec<(Seq, Unreadable)>,
+    /// Full states among the ops.
+    pub(super) points: Vec<Seq>,
     /// Entities that changed; `None` when all may have.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
 }
@@ -135,6 +137,7 @@ impl<'a> MirrorWrite<'a> {
             heads: BTreeMap::new(),
             snapshot: None,
             unread: Vec::new(),
+            points: Vec::new(),
             changed: Some(BTreeSet::new()),
         }
     }
@@ -185,6 +188,7 @@ impl<'a> MirrorWrite<'a> {
         let Subject::Entity { key, .. } = op.subject() else {
             let state = LogState::from_bytes(payload.bytes().clone()).map_err(|_| Unreadable::Unfit)?;
             self.replace(&state, at.seq, op.clock());
+            self.points.push(at.seq);
             let mut seen = self.bounds.clock.clone();
             let _ = seen.join(op.clock());
             self.bounds.full_state = Some(FullStateMark { seq: at.seq, op: op.id(), clock: op.clock().clone(), seen });

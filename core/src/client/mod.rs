@@ -8,7 +8,7 @@
 //! What must hold: a write that returned survives whatever the local store survives; it ends in the log, or parked, or in
 //! a conflict record, never nowhere; cursor and content move in one transaction; a counter is durable before it is used.
 //!
-//! Next: `write` (local writes), `prepare` (what is sent), `keep` (what comes), `resolve` (what lost), [`Session`] (who
+//! Next: `write` (local writes), `past` and `restore` (what was), `prepare` (what is sent), `keep` (what comes), `resolve` (what lost), [`Session`] (who
 //! says what when), `desk` (what is kept beside the log).
 
 mod arrive;
@@ -25,10 +25,12 @@ mod keep;
 mod memory;
 mod mirror;
 mod parked;
+mod past;
 mod prepare;
 mod receipt;
 mod replica;
 mod resolve;
+mod restore;
 mod sealer;
 mod session;
 mod status;
@@ -45,6 +47,7 @@ pub use events::{Event, Events};
 pub use handle::{Entities, Map};
 pub use mirror::Unreadable;
 pub use parked::{ParkReason, Parked};
+pub use past::{Past, PastEntities, PastMap};
 pub use receipt::{Fate, NotReached, Receipt, Tier};
 pub use replica::{Confirm, Replica, ReplicaOptions};
 pub use sealer::{Sealer, Unopened};

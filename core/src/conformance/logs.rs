@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use super::author::{Author, entity_key};
 use super::support::{accepted, all_ops, bounds, env, log, push, requested, upload, verdicts, write};
-use crate::decide::{self, DeleteLog, Deleted, Reads, Scope, Uploaded};
+use crate::decide::{self, DeleteLog, Deleted, Reads, Rotated, Scope, Uploaded};
 use crate::id::{BucketId, LogId, LogKey};
-use crate::oplog::OpKind;
+use crate::oplog::{OpKind, Sealing};
 use crate::seq::{Cursor, Seq};
 use crate::store::{Store, StoreExt};
 
 async fn create(store: &dyn Store, log: LogKey, at: u64) -> (crate::oplog::LogBounds, bool) {
+    create_as(store, log, Sealing::Optional, at).await
+}
+
+async fn create_as(store: &dyn Store, log: LogKey, sealing: Sealing, at: u64) -> (crate::oplog::LogBounds, bool) {
     let env = env(at);
     let scope = Scope::log(log, Reads::default());
-    store.decide(scope, move |view| decide::create_log(log, &env, view)).await.expect("the store works")
+    store.decide(scope, move |view| decide::create_log(log, sealing, &env, view)).await.expect("the store works")
 }
 
 async fn delete(store: &dyn Store, log: LogKey, seen: Cursor) -> Deleted {
@@ -31,6 +35,35 @@ pub async fn making_a_log_twice_makes_it_once(store: Arc<dyn Store>) {
     assert_eq!(first, second);
     assert_eq!(bounds(&*store, log(1)).await, first);
     assert_eq!((first.first, first.last), (Seq::FIRST, Seq::ZERO));
+}
+
+/// R13, R14: the policy is fixed when the log is made, the epoch rises by one and only from where it is.
+pub async fn a_log_keeps_its_sealing_and_its_key_epoch(store: Arc<dyn Store>) {
+    for (number, (sealing, ..)) in (1..).zip(Sealing::ALL) {
+        assert!(create_as(&*store, log(number), sealing, 1).await.1);
+        let (kept, made) = create_as(&*store, log(number), Sealing::Optional, 2).await;
+        assert_eq!((kept.sealing, kept.key_epoch, made), (sealing, 0, false));
+        assert_eq!(bounds(&*store, log(number)).await, kept);
+        let rotate = async |from| {
+            let (log, scope) = (log(number), Scope::log(log(number), Reads::default()));
+            store.decide(scope, move |view| decide::rotate_keys(log, from, view)).await.unwrap()
+        };
+        if sealing == Sealing::Forbidden {
+            assert_eq!(rotate(0).await, Rotated::Forbidden);
+            continue;
+        }
+        assert_eq!(rotate(1).await, Rotated::Moved { current: 0 });
+        for from in 0..3 {
+            let Rotated::Done(rotated) = rotate(from).await else { unreachable!("rotated from {from}") };
+            assert_eq!(rotated.key_epoch, from + 1);
+            assert_eq!(bounds(&*store, log(number)).await, *rotated);
+            assert_eq!(rotate(from).await, Rotated::Moved { current: from + 1 });
+        }
+    }
+    let absent = log(9);
+    let scope = Scope::log(absent, Reads::default());
+    let nowhere = store.decide(scope, move |view| decide::rotate_keys(absent, 0, view)).await.unwrap();
+    assert_eq!(nowhere, Rotated::NoLog);
 }
 
 /// In id order, after an id, up to a limit.

@@ -79,6 +79,7 @@ macro_rules! store_conformance {
                 an_op_about_several_entities_is_accepted_for_all_or_none
                 system_collections_are_reserved
                 unknown_kinds_and_schema_versions_are_stored_and_relayed
+                the_first_envelope_sets_the_key_epoch_and_others_are_refused
             ]
             order: [
                 seqs_are_dense_from_one
@@ -115,6 +116,7 @@ macro_rules! store_conformance {
             ]
             logs: [
                 making_a_log_twice_makes_it_once
+                a_log_keeps_its_sealing_and_its_key_epoch
                 logs_are_listed_in_id_order
                 buckets_are_apart
                 deleting_takes_what_was_seen

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::author::Author;
 use super::support::{all_ops, env, log, plain, push, requested, side_by_side, try_upload, upload, verdicts};
 use crate::decide::{self, Reads, Scope};
-use crate::oplog::{Op, OpKind, Precondition, Verdict};
+use crate::oplog::{Op, OpKind, Precondition, Sealing, Verdict};
 use crate::seq::Seq;
 use crate::store::{Store, StoreExt};
 
@@ -58,7 +58,10 @@ pub async fn a_log_made_by_many_at_once_has_one_origin(store: Arc<dyn Store>) {
         let (env, store) = (env(at), Arc::clone(&store));
         Box::pin(async move {
             let scope = Scope::log(log(1), Reads::default());
-            store.decide(scope, move |view| decide::create_log(log(1), &env, view)).await.expect("the store works")
+            store
+                .decide(scope, move |view| decide::create_log(log(1), Sealing::Optional, &env, view))
+                .await
+                .expect("the store works")
         })
     });
     let made = side_by_side(makers.collect()).await;

@@ -270,3 +270,29 @@ pub async fn unknown_kinds_and_schema_versions_are_stored_and_relayed(store: Arc
     assert_eq!(push(&*store, log(1), std::slice::from_ref(&strange)).await, [accepted(1)]);
     assert_eq!(all_ops(&*store, log(1)).await[0].op.read().unwrap(), strange);
 }
+
+/// R13: what the other devices cannot open does not get in, and the author keeps id and counter to seal it again.
+pub async fn the_first_envelope_sets_the_key_epoch_and_others_are_refused(store: Arc<dyn Store>) {
+    let mut author = Author::new(1);
+    let mut sealed = |entity, epoch: u32| {
+        let payload = envelope(epoch);
+        author.draft(OpKind::Create, entity_subject("causal", entity), payload).seal().unwrap()
+    };
+    let (foreign, first, stale) = (sealed(1, 0), sealed(2, 3), sealed(3, 2));
+    assert_eq!(push(&*store, log(1), &[foreign]).await, [accepted(1)]);
+    assert_eq!(bounds(&*store, log(1)).await.key_epoch, 0);
+    assert_eq!(push(&*store, log(1), &[first]).await, [accepted(2)]);
+    assert_eq!(bounds(&*store, log(1)).await.key_epoch, 3);
+    let refused = rejected(RejectReason::KeyEpochStale { current: 3 });
+    assert_eq!(push(&*store, log(1), std::slice::from_ref(&stale)).await[0], refused);
+    let again = |epoch| Draft { payload: envelope(epoch), ..stale.draft().clone() }.seal().unwrap();
+    assert_eq!(push(&*store, log(1), &[again(0)]).await, [refused]);
+    let ahead = rejected(RejectReason::KeyEpochAhead { current: 3 });
+    assert_eq!(push(&*store, log(1), &[again(4)]).await, [ahead]);
+    assert_eq!(push(&*store, log(1), &[again(3)]).await, [accepted(3)]);
+}
+
+fn envelope(epoch: u32) -> Payload {
+    let head = crate::seal::EnvelopeHead::new(1, epoch).map(crate::seal::EnvelopeHead::to_bytes);
+    Payload::Sealed(head.map_or_else(|| "another program's".into(), |head| bytes::Bytes::copy_from_slice(&head)))
+}

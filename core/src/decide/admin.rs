@@ -2,17 +2,18 @@
 
 use super::{Choice, LogWrites, View};
 use crate::id::LogKey;
-use crate::oplog::{Gap, LogBounds, Snapshot};
+use crate::oplog::{Gap, LogBounds, Sealing, Snapshot};
 use crate::seq::{Cursor, Origin};
 use crate::time::Env;
 
-/// Makes a log; one that exists stays as it is. The answer says whether it was made now.
+/// Makes a log with this policy on sealed payloads; one that exists stays as it is, whatever its policy. The answer says
+/// whether it was made now.
 #[must_use]
-pub fn create_log(log: LogKey, env: &Env, view: &View) -> Choice<(LogBounds, bool)> {
+pub fn create_log(log: LogKey, sealing: Sealing, env: &Env, view: &View) -> Choice<(LogBounds, bool)> {
     if let Some(bounds) = &view.log(log).bounds {
         return Choice::Done((bounds.clone(), false), None);
     }
-    let bounds = LogBounds::new(log, Origin(env.bytes16("origin")), env.now);
+    let bounds = LogBounds { sealing, ..LogBounds::new(log, Origin(env.bytes16("origin")), env.now) };
     Choice::Done((bounds.clone(), true), Some(LogWrites::new(log, bounds).alone()))
 }
 

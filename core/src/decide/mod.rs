@@ -10,6 +10,7 @@
 mod admin;
 mod prune;
 mod record;
+mod sealing;
 mod system;
 pub mod upload;
 mod view;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use admin::{DeleteLog, Deleted, create_log, delete_log, keep_snapshot, mark_damaged};
 pub use prune::{Prune, Pruned, prune};
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
+pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};

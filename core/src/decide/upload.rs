@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::sealing::admit;
 use super::{Choice, LogWrites, Reads, Receipt, View};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
@@ -225,8 +226,10 @@ impl<'v> Batch<'v> {
         if let Some(verdict) = self.known(op) {
             return verdict;
         }
-        let verdict = match self.rule(op) {
-            Ok(()) => self.accept(op),
+        // Judged before the author's counter is spent: an op that is sealed again comes back as it was.
+        let taken = admit(&self.bounds, op.payload()).map_err(rejected);
+        let verdict = match taken.and_then(|epoch| self.rule(op).map(|()| epoch)) {
+            Ok(epoch) => self.accept(op, epoch),
             Err(verdict) => verdict,
         };
         self.judged.insert(op.id(), (op.digest(), verdict.clone()));
@@ -354,7 +357,7 @@ impl<'v> Batch<'v> {
         self.heads.get(key).or_else(|| self.view.heads.get(key))
     }
 
-    fn accept(&mut self, op: &Op) -> Verdict {
+    fn accept(&mut self, op: &Op, key_epoch: u32) -> Verdict {
         let Some(seq) = self.bounds.last.next() else {
             return rejected(RejectReason::BatchAborted);
         };
@@ -371,6 +374,7 @@ impl<'v> Batch<'v> {
         }
         self.bounds.last = seq;
         self.bounds.tip = anchor;
+        self.bounds.key_epoch = key_epoch;
         self.bounds.bytes += op.bytes().len() as u64;
         self.ops.push(LoggedOp { seq, anchor, accepted_at: self.now, batch_rest: 0, op: op.raw().clone() });
         Verdict::Accepted { seq }

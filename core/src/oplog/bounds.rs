@@ -1,5 +1,6 @@
 //! What a log knows of itself: one small row, read and locked first in every transaction.
 
+use super::sealing::Sealing;
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::{LogKey, OpId};
@@ -30,6 +31,10 @@ pub struct LogBounds {
     pub bytes: u64,
     /// The stored log was found to contradict itself: nothing more is written until an operator repaired it.
     pub damaged: bool,
+    /// Whether payloads are sealed; fixed when the log was made.
+    pub sealing: Sealing,
+    /// The key epoch that sealed payloads are under; 0 until the first one, or the first rotation. Only rises.
+    pub key_epoch: u32,
 }
 
 /// The newest full-state op: heads older than it no longer say anything.
@@ -62,6 +67,8 @@ impl LogBounds {
             snapshot: Seq::ZERO,
             bytes: 0,
             damaged: false,
+            sealing: Sealing::default(),
+            key_epoch: 0,
         }
     }
 
@@ -71,11 +78,11 @@ impl LogBounds {
         Cursor { seq: self.last, anchor: Some(self.tip) }
     }
 
-    /// Canonical bytes, version 1, in field order; optional parts behind a 0/1 byte.
+    /// Canonical bytes, version 2, in field order; optional parts behind a 0/1 byte.
     #[must_use]
     pub fn to_bytes(&self) -> bytes::Bytes {
         let mut out = Writer::with_capacity(192);
-        out.u8(1);
+        out.u8(2);
         out.u64(self.created_at.ms());
         out.u64(self.first.get());
         out.u64(self.last.get());
@@ -95,10 +102,13 @@ impl LogBounds {
         out.u64(self.snapshot.get());
         out.u64(self.bytes);
         out.u8(u8::from(self.damaged));
+        out.u8(self.sealing.code());
+        out.u64(self.key_epoch.into());
         out.finish()
     }
 
-    /// The inverse of [`LogBounds::to_bytes`].
+    /// The inverse of [`LogBounds::to_bytes`]. Version 1, from before logs had a policy on sealing, still reads: such a log
+    /// is optional and at epoch 0.
     ///
     /// # Errors
     /// When the bytes are not canonical or the bounds contradict themselves.
@@ -106,11 +116,11 @@ impl LogBounds {
         const WHAT: &str = "log bounds";
         let mut input = Reader::new(bytes);
         let version = input.u8(WHAT)?;
-        if version != 1 {
+        if !(1..=2).contains(&version) {
             return Err(DecodeError::Unknown { what: WHAT, value: version.into() });
         }
         let seq = |input: &mut Reader| Seq::new(input.u64(WHAT)?).ok_or(DecodeError::NotCanonical(WHAT));
-        let bounds = Self {
+        let mut bounds = Self {
             created_at: Timestamp::from_ms(input.u64(WHAT)?).ok_or(DecodeError::NotCanonical(WHAT))?,
             first: seq(&mut input)?,
             last: seq(&mut input)?,
@@ -134,7 +144,14 @@ impl LogBounds {
                 1 => true,
                 other => return Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
             },
+            sealing: Sealing::default(),
+            key_epoch: 0,
         };
+        if version > 1 {
+            let code = input.u8(WHAT)?;
+            bounds.sealing = Sealing::from_code(code).ok_or(DecodeError::Unknown { what: WHAT, value: code.into() })?;
+            bounds.key_epoch = u32::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+        }
         input.finish()?;
         let sane = bounds.first >= Seq::FIRST && bounds.first.before() <= bounds.last;
         if sane { Ok(bounds) } else { Err(DecodeError::NotCanonical(WHAT)) }

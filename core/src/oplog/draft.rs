@@ -163,6 +163,18 @@ impl Draft {
 
     fn encode(&self) -> Bytes {
         let mut out = Writer::with_capacity(160 + self.payload.bytes().len());
+        self.encode_head(&mut out);
+        out.u8(match self.payload {
+            Payload::Json(_) => 0,
+            Payload::Plain(_) => 1,
+            Payload::Sealed(_) => 2,
+        });
+        out.bytes(self.payload.bytes());
+        out.finish()
+    }
+
+    /// Everything before the payload: what an author says in the open, and binds what it seals to.
+    pub(crate) fn encode_head(&self, out: &mut Writer) {
         out.u8(FORMAT);
         out.fixed(self.id.as_bytes());
         out.fixed(self.replica.as_bytes());
@@ -177,7 +189,7 @@ impl Draft {
                 also.iter().for_each(|entity| out.fixed(entity.as_bytes()));
             }
         }
-        self.clock.encode(&mut out);
+        self.clock.encode(out);
         out.u64(self.hlc.ms.ms());
         out.u64(self.hlc.counter.into());
         out.u64(self.schema_version.into());
@@ -189,13 +201,6 @@ impl Draft {
                 out.u64(version.get());
             }
         }
-        out.u8(match self.payload {
-            Payload::Json(_) => 0,
-            Payload::Plain(_) => 1,
-            Payload::Sealed(_) => 2,
-        });
-        out.bytes(self.payload.bytes());
-        out.finish()
     }
 
     pub(super) fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {

@@ -17,6 +17,7 @@ mod op;
 mod payload;
 mod reducer;
 mod schema;
+mod sealing;
 mod snapshot;
 mod state;
 mod verdict;
@@ -35,6 +36,7 @@ pub use op::{
 pub use payload::{JsonFault, Payload, check_json};
 pub use reducer::{History, JsonMerge, ReduceError, Reducer, Remainder, Replace};
 pub use schema::{Counters, Rules, Schema};
+pub use sealing::{Sealing, SealingError};
 pub use snapshot::{RestorePoint, Snapshot};
 pub use state::{LogState, ReplayStop};
 pub use verdict::{ConflictReason, RejectReason, Verdict};

@@ -98,6 +98,21 @@ pub enum RejectReason {
     ReservedCollection,
     /// Another op of the same atomic batch was not accepted, so none was.
     BatchAborted,
+    /// The log takes sealed payloads only.
+    SealedRequired,
+    /// The log takes no sealed payloads.
+    SealedForbidden,
+    /// The payload is sealed under an older key epoch than the log is at, or not in this engine's envelope. Sealed again
+    /// under the current one the op keeps its id, clock and counter.
+    KeyEpochStale {
+        /// The log's key epoch.
+        current: u32,
+    },
+    /// The payload is sealed under a key epoch that the log has not come to: it was rotated on a server that is gone.
+    KeyEpochAhead {
+        /// The log's key epoch.
+        current: u32,
+    },
 }
 
 impl Verdict {
@@ -187,7 +202,7 @@ impl ConflictReason {
 
 impl RejectReason {
     /// Every reason with its byte code and its name on the JSON wire; the numbers inside are examples.
-    pub const ALL: [(Self, u8, &'static str); 12] = [
+    pub const ALL: [(Self, u8, &'static str); 16] = [
         (Self::OpIdReused, 1, "OP_ID_REUSED"),
         (Self::CounterGap { expected: 0 }, 2, "COUNTER_GAP"),
         (Self::CounterReused { last: 0 }, 3, "COUNTER_REUSED"),
@@ -200,24 +215,32 @@ impl RejectReason {
         (Self::FullStateNotAlone, 10, "FULL_STATE_NOT_ALONE"),
         (Self::ReservedCollection, 11, "RESERVED_COLLECTION"),
         (Self::BatchAborted, 12, "BATCH_ABORTED"),
+        (Self::SealedRequired, 13, "SEALED_REQUIRED"),
+        (Self::SealedForbidden, 14, "SEALED_FORBIDDEN"),
+        (Self::KeyEpochStale { current: 0 }, 15, "KEY_EPOCH_STALE"),
+        (Self::KeyEpochAhead { current: 0 }, 16, "KEY_EPOCH_AHEAD"),
     ];
 
-    /// The number some reasons carry: the expected or the last counter.
+    /// The number some reasons carry: the expected or the last counter, or the log's key epoch.
     #[must_use]
-    pub const fn number(self) -> Option<u64> {
+    pub fn number(self) -> Option<u64> {
         match self {
             Self::CounterGap { expected } => Some(expected),
             Self::CounterReused { last } => Some(last),
+            Self::KeyEpochStale { current } | Self::KeyEpochAhead { current } => Some(current.into()),
             _ => None,
         }
     }
 
-    /// The same reason with this number, where it has one.
+    /// The same reason with this number, where it has one. A key epoch above `u32::MAX` becomes that.
     #[must_use]
-    pub const fn with_number(self, number: u64) -> Self {
+    pub fn with_number(self, number: u64) -> Self {
+        let epoch = u32::try_from(number).unwrap_or(u32::MAX);
         match self {
             Self::CounterGap { .. } => Self::CounterGap { expected: number },
             Self::CounterReused { .. } => Self::CounterReused { last: number },
+            Self::KeyEpochStale { .. } => Self::KeyEpochStale { current: epoch },
+            Self::KeyEpochAhead { .. } => Self::KeyEpochAhead { current: epoch },
             other => other,
         }
     }

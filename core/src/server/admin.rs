@@ -8,6 +8,7 @@ use crate::call::{ErrorCode, Refusal, Reply};
 use crate::decide::{self, DeleteLog, Deleted, Expect, Reads, RecordWrite, Scope};
 use crate::id::{BucketId, LogId, LogKey, ReplicaId, TokenId};
 use crate::limits;
+use crate::oplog::Sealing;
 use crate::seq::Cursor;
 use crate::store::{LogSummary, StoreExt};
 use crate::time::{Env, Timestamp};
@@ -22,10 +23,18 @@ pub(super) struct NewToken {
 }
 
 impl Server {
-    pub(super) async fn create_log(&self, log: LogKey, env: Env) -> Result<Reply, Refusal> {
+    pub(super) async fn create_log(&self, log: LogKey, sealing: Sealing, env: Env) -> Result<Reply, Refusal> {
+        if log.log == LogId::SYSTEM && sealing != Sealing::Optional {
+            let detail = "the system log is the engine's own: its sealing cannot be chosen";
+            return Err(Refusal::new(ErrorCode::SealingPolicy, detail));
+        }
         let scope = Scope::log(log, Reads::default());
-        let made = self.store.decide(scope, move |view| decide::create_log(log, &env, view)).await;
+        let made = self.store.decide(scope, move |view| decide::create_log(log, sealing, &env, view)).await;
         let (bounds, created) = made.map_err(refuse_store)?;
+        if bounds.sealing != sealing {
+            let detail = format!("the log is there; its sealing is {}, not {sealing}", bounds.sealing);
+            return Err(Refusal::new(ErrorCode::SealingPolicy, detail));
+        }
         Ok(Reply::Log { log: log.log, bounds: Box::new(bounds), created })
     }
 

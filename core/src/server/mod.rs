@@ -11,6 +11,7 @@ mod push;
 mod records;
 mod replay;
 mod restore;
+mod sealing;
 mod snapshot;
 
 use std::sync::Arc;
@@ -51,7 +52,10 @@ impl Server {
     /// A [`Refusal`] with its code; nothing was changed unless the code is [`ErrorCode::OutcomeUnknown`].
     pub async fn handle(&self, caller: &Caller, call: Call, env: Env) -> Result<Reply, Refusal> {
         match call {
-            Call::CreateLog(log) => self.create_log(permit(caller, Access::Admin, log)?, env).await,
+            Call::CreateLog { log, sealing } => {
+                self.create_log(permit(caller, Access::Admin, log)?, sealing, env).await
+            }
+            Call::RotateKeys { log, from } => self.rotate_keys(permit(caller, Access::Write, log)?, from).await,
             Call::Status(log) => self.status(permit(caller, Access::Read, log)?).await,
             Call::Logs { after, limit } => self.logs(caller, after, limit).await,
             Call::DeleteLog { log, seen } => self.delete_log(permit(caller, Access::Admin, log)?, seen).await,

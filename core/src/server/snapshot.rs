@@ -1,5 +1,6 @@
 //! Snapshots: what a late reader starts from.
 
+use super::sealing::refuse_payload;
 use super::{Server, refuse_store};
 use crate::call::{ErrorCode, Refusal, Reply};
 use crate::decide::{self, Reads, Scope};
@@ -77,6 +78,7 @@ impl Server {
         if bounds.damaged {
             return Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes"));
         }
+        decide::admit_snapshot(&bounds, &snapshot.payload).map_err(refuse_payload)?;
         let sealed = snapshot.payload.is_sealed();
         if snapshot.seq == Seq::ZERO || (snapshot.seq > bounds.last && !sealed) {
             return Err(Refusal::new(ErrorCode::NoSuchSeq, "the snapshot's seq is not in the log"));
@@ -92,7 +94,7 @@ impl Server {
             let detail = "the snapshot is not what replaying the log to its seq gives";
             return Err(Refusal::new(ErrorCode::SnapshotMismatch, detail));
         };
-        self.keep(log, own).await.map(|()| Reply::SnapshotKept)
+        self.take(log, own).await
     }
 
     async fn put_sealed(&self, log: LogKey, bounds: &LogBounds, snapshot: Snapshot) -> Result<Reply, Refusal> {
@@ -105,7 +107,7 @@ impl Server {
                 let detail = "the history can be read here, so its snapshot must be plain";
                 Err(Refusal::new(ErrorCode::SnapshotMismatch, detail))
             }
-            Err(refusal) if is_beyond_us(&refusal) => self.keep(log, snapshot).await.map(|()| Reply::SnapshotKept),
+            Err(refusal) if is_beyond_us(&refusal) => self.take(log, snapshot).await,
             Err(refusal) => Err(refusal),
         }
     }

@@ -26,7 +26,7 @@ mod ask;
 pub use answer::{
     FullStateJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, TokenJson,
 };
-pub use ask::{MintTokenJson, OpJson, PushJson, RestoreJson, SnapshotJson, UndoRestoreJson};
+pub use ask::{MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson};
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

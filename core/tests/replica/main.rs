@@ -4,5 +4,7 @@
 
 mod conflicts;
 mod everyday;
+mod past;
+mod restore;
 mod rollback;
 mod world;

@@ -31,7 +31,8 @@ fn calls(log: LogId) -> Vec<(Access, Call)> {
     let snapshot =
         Snapshot { seq: Seq::FIRST, anchor, clock: syncline::VectorClock::new(), schema_version: 1, payload };
     vec![
-        (Access::Admin, Call::CreateLog(log)),
+        (Access::Admin, create(log)),
+        (Access::Write, Call::RotateKeys { log, from: 0 }),
         (Access::Read, Call::Status(log)),
         (Access::Admin, Call::DeleteLog { log, seen }),
         (Access::Write, Call::Push(Push { log, ..push(&[]) })),
@@ -92,7 +93,7 @@ fn listed(world: &World, caller: &Caller, after: Option<u8>, limit: usize) -> Ve
 fn a_listing_is_whole_for_whom_it_is_made() {
     let world = World::new();
     world.call(mint("makes the system log", Access::Read));
-    (1..=6).for_each(|number| drop(world.call(Call::CreateLog(log(number).log))));
+    (1..=6).for_each(|number| drop(world.call(create(log(number).log))));
     let ids = |numbers: &[u8]| numbers.iter().map(|number| log(*number).log).collect::<Vec<_>>();
     type Row<'r> = (Option<&'r [u8]>, Option<u8>, usize, &'r [u8]);
     let rows: [Row<'_>; 8] = [
@@ -118,7 +119,7 @@ fn a_listing_is_whole_for_whom_it_is_made() {
 #[test]
 fn making_and_deleting_a_log_take_what_was_seen() {
     let world = World::new();
-    let create = || match world.call(Call::CreateLog(LOG.log)) {
+    let create = || match world.call(create(LOG.log)) {
         Reply::Log { bounds, created, .. } => (*bounds, created),
         other => panic!("not a log: {other:?}"),
     };
@@ -147,7 +148,7 @@ fn the_system_log_is_the_engines_own() {
         assert_eq!(world.code(call), ErrorCode::LogNotFound, "not even for an operator: {name}");
     }
     assert_eq!(world.code(Call::DeleteLog { log: system, seen: Cursor::START }), ErrorCode::Forbidden);
-    assert!(matches!(world.call(Call::CreateLog(system)), Reply::Log { created: false, .. }));
+    assert!(matches!(world.call(create(system)), Reply::Log { created: false, .. }));
     assert!(poll_to_end(world.server.authenticate(&bearer.to_string(), world.env().now)).is_ok());
 }
 

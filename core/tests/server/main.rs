@@ -14,6 +14,7 @@ mod faults;
 mod piggyback;
 mod push;
 mod restore;
+mod sealing;
 mod snapshot;
 mod store;
 
@@ -26,7 +27,7 @@ use syncline::call::{Call, ErrorCode, Push, Pushed, Refusal, Reply};
 use syncline::conformance::author::Author;
 use syncline::conformance::support::{self, env, log, schema};
 use syncline::decide::LogWrites;
-use syncline::oplog::{LogBounds, Op, OpKind, Payload, RejectReason, Snapshot, Verdict};
+use syncline::oplog::{LogBounds, Op, OpKind, Payload, RejectReason, Sealing, Snapshot, Verdict};
 use syncline::server::Server;
 use syncline::store::{Interest, MemoryFanout, MemoryStore, PageLimit, Signal, SignalSource, Store};
 use syncline::{Cursor, Env, LogId, LogKey, RequestId, Seq};
@@ -139,6 +140,10 @@ pub(crate) fn heard(source: &mut dyn SignalSource) -> Option<Signal> {
 
 pub(crate) fn operator() -> Caller {
     Caller::operator(LOG.bucket)
+}
+
+pub(crate) const fn create(log: LogId) -> Call {
+    Call::CreateLog { log, sealing: Sealing::Optional }
 }
 
 pub(crate) fn push(ops: &[Op]) -> Push {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use syncline::BucketId;
 use syncline::call::Advice;
 use syncline::decide::{Decision, Scope};
-use syncline::oplog::{Collection, EntityKey};
+use syncline::oplog::{Collection, EntityKey, Sealing};
 use syncline::store::{HeadPage, LogPage, LogSummary, StoreError, StoreErrorKind};
 
 /// Fails at everything.
@@ -63,7 +63,7 @@ fn every_failure_of_a_store_has_its_code_and_its_words_stay_here() {
         let world = World::over(Arc::new(Failing(kind)));
         let seen = Cursor::START;
         let calls = [
-            Call::CreateLog(LOG.log),
+            Call::CreateLog { log: LOG.log, sealing: Sealing::Optional },
             Call::Status(LOG.log),
             Call::Logs { after: None, limit: 1 },
             Call::DeleteLog { log: LOG.log, seen },

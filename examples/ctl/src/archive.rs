@@ -10,7 +10,7 @@
 use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
-use syncline::oplog::Op;
+use syncline::oplog::{Op, Sealing};
 use syncline::{Anchor, BucketId, Cursor, LogId, LogKey, Seq, Timestamp};
 
 use crate::fault::Fault;
@@ -35,6 +35,12 @@ pub(crate) struct Header {
     pub(crate) base: Cursor,
     /// The position after the last op in the file.
     pub(crate) end: Cursor,
+    /// The log's policy on sealed payloads.
+    #[serde(default)]
+    pub(crate) sealing: Sealing,
+    /// The key epoch it was at.
+    #[serde(default)]
+    pub(crate) key_epoch: u32,
 }
 
 /// The last line.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syncline::access::Access;
 use syncline::oplog::Collection;
+use syncline::oplog::Sealing;
 use syncline::{BucketId, Cursor, EntityId, LogId, ReplicaId, Seq, TokenId};
 
 /// The operator's bucket of a server that was told no other.
@@ -112,6 +113,17 @@ pub(crate) enum LogCommand {
     Create {
         /// Its id; a new one when absent.
         log: Option<LogId>,
+        /// Whether its payloads are sealed by its devices: optional, required or forbidden. Fixed for ever.
+        #[arg(long, default_value_t = Sealing::Optional, value_name = "POLICY")]
+        sealing: Sealing,
+    },
+    /// Raise a log's key epoch by one: nothing sealed under an older key is taken any more.
+    RotateKeys {
+        /// Which log.
+        log: LogId,
+        /// The epoch it is at, as `log status` shows it; nothing changes when it has moved on.
+        #[arg(long, value_name = "EPOCH")]
+        from: u32,
     },
     /// List the bucket's logs.
     List,

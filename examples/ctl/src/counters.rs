@@ -7,7 +7,9 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use syncline::oplog::{Collection, Draft, EntityKey, FullStateKind, Op, OpKind, Payload, Precondition, Subject};
+use syncline::seal::EnvelopeHead;
 use syncline::{EntityId, LogId, OpId, ReplicaId, Seq, VectorClock};
 
 use crate::fault::Fault;
@@ -81,8 +83,19 @@ impl Counters {
             hlc: next.hlc(),
             schema_version: 1,
             precondition: Precondition::Version(Seq::MAX),
-            payload: Payload::Json(bytes::Bytes::from_static(b"null")),
+            payload: like(next.payload()),
         };
         draft.seal().map_err(|error| Fault::new(error.to_string()))
+    }
+}
+
+/// A payload that the log takes where it takes this one: sealed if it is, under the same key epoch. Nobody will open it.
+fn like(payload: &Payload) -> Payload {
+    match payload {
+        Payload::Sealed(sealed) => {
+            let head = EnvelopeHead::read(sealed).map(EnvelopeHead::to_bytes);
+            Payload::Sealed(head.map_or_else(Bytes::new, |head| Bytes::copy_from_slice(&head)))
+        }
+        _ => Payload::Json(Bytes::from_static(b"null")),
     }
 }

@@ -89,6 +89,17 @@ impl Session {
         }
     }
 
+    /// Raises a log's key epoch by one; its bounds afterwards.
+    ///
+    /// # Errors
+    /// The server's refusal, above all that the log is not at `from`.
+    pub(crate) async fn rotate_keys(&self, log: LogId, from: u32) -> Result<LogBounds, Fault> {
+        match self.ask(Call::RotateKeys { log, from }).await? {
+            Reply::Log { bounds, .. } => Ok(*bounds),
+            _ => Err(unexpected("a log's bounds")),
+        }
+    }
+
     /// One page after `cursor`, checked to follow it.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
     let body = || answer.body.clone();
     let is_binary = answer.media_type == BINARY_MEDIA_TYPE;
     Ok(match route {
-        Route::CreateLog | Route::LogStatus => {
+        Route::CreateLog | Route::LogStatus | Route::RotateKeys => {
             let body: LogJson = json(&answer.body)?;
             let (log, created) = (body.log, body.created);
             Reply::Log { log, bounds: Box::new(body.read()?), created }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use syncline::call::Call;
 use syncline::id::LogId;
 use syncline::seq::Cursor;
-use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, SnapshotJson, UndoRestoreJson};
+use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson};
 use syncline::wire::{WireError, binary};
 
 use super::Form;
@@ -24,7 +24,12 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
         Ok(Some(Ask { route, target, body: Some((Form::Json, body.into())) }))
     };
     match call {
-        Call::CreateLog(log) => bare(Route::CreateLog, path(Route::CreateLog, log)),
+        Call::CreateLog { log, sealing } => {
+            bare(Route::CreateLog, format!("{}?sealing={sealing}", path(Route::CreateLog, log)))
+        }
+        Call::RotateKeys { log, from } => {
+            json(Route::RotateKeys, path(Route::RotateKeys, log), serde_json::to_vec(&RotateKeysJson { from })?)
+        }
         Call::Status(log) => bare(Route::LogStatus, path(Route::LogStatus, log)),
         Call::Logs { after, limit } => {
             let after = after.map(|after| format!("&after={after}")).unwrap_or_default();

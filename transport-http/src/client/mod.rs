@@ -6,7 +6,7 @@
 //! use syncline_transport_http::client::{ClientOptions, HttpClient};
 //!
 //! let client = HttpClient::new(ClientOptions::new("http://127.0.0.1:7110", "the token"))?;
-//! client.call(Call::CreateLog(log.log)).await?;
+//! client.call(Call::CreateLog { log: log.log, sealing: syncline::oplog::Sealing::Optional }).await?;
 //! let mut wakes = client.wakes(log).await?;
 //! let wake = wakes.next().await;
 //! # Ok(()) }

@@ -9,14 +9,14 @@ use serde::de::DeserializeOwned;
 use syncline::call::{Call, ErrorCode, Refusal};
 use syncline::id::LogId;
 use syncline::limits;
-use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, SnapshotJson, UndoRestoreJson};
+use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson};
 use syncline::wire::{WireError, binary};
 
 use super::body;
 use super::form::{Form, unsupported};
 use super::options::ServerOptions;
 use super::problem::{malformed, no_such_route};
-use super::query::{LimitQuery, LogsQuery, NoQuery, PullQuery, SeenQuery};
+use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PullQuery, SeenQuery};
 use crate::route::Route;
 
 /// Bodies larger than this are parsed where blocking is allowed.
@@ -57,8 +57,8 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
     let plain = || query::<NoQuery>(parts);
     Ok(match route {
         Route::CreateLog => {
-            plain()?;
-            Call::CreateLog(log()?)
+            let CreateQuery { sealing } = query(parts)?;
+            Call::CreateLog { log: log()?, sealing: sealing.unwrap_or_default() }
         }
         Route::LogStatus => {
             plain()?;
@@ -104,6 +104,9 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         }),
         (Route::UndoRestore, _) => json::<UndoRestoreJson>(&bytes)
             .map(|UndoRestoreJson { seen, request }| Call::UndoRestore { log, seen, request }),
+        (Route::RotateKeys, _) => {
+            json::<RotateKeysJson>(&bytes).map(|RotateKeysJson { from }| Call::RotateKeys { log, from })
+        }
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
                 Call::MintToken { name, access, logs, replica, expires_at }

@@ -34,7 +34,10 @@ struct Shape {
 const fn shape(route: Route) -> Shape {
     const OPTIONAL: Required = Required::False;
     let (query, takes, gives): (&[_], _, &[_]) = match route {
-        Route::CreateLog => (&[], None, &[(201, "made", Some("Log")), (200, "was there", Some("Log"))]),
+        Route::CreateLog => {
+            (&[("sealing", "Sealing", OPTIONAL)], None, &[(201, "made", Some("Log")), (200, "was there", Some("Log"))])
+        }
+        Route::RotateKeys => (&[], Some("RotateKeys"), &[(200, "its bounds", Some("Log"))]),
         Route::LogStatus => (&[], None, &[(200, "its bounds", Some("Log"))]),
         Route::DeleteLog => {
             (&[("seq", "Seq", Required::True), ("anchor", "Anchor", OPTIONAL)], None, &[(204, "deleted", None)])

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use syncline::call::{ErrorCode, Refusal};
 use syncline::id::LogId;
 use syncline::limits;
+use syncline::oplog::Sealing;
 use syncline::seq::{Anchor, Cursor, Seq};
 use syncline::store::PageLimit;
 
@@ -11,6 +12,13 @@ use syncline::store::PageLimit;
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoQuery {}
+
+/// What a log is made as.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateQuery {
+    pub(super) sealing: Option<Sealing>,
+}
 
 /// A listing of logs.
 #[derive(Debug, Clone, Copy, Deserialize)]

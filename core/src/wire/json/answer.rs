@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::call::ErrorCode;
-use crate::oplog::{ConflictReason, FullStateMark, HeadState, OpBytes, RejectReason};
+use crate::oplog::{ConflictReason, FullStateMark, HeadState, OpBytes, RejectReason, Sealing};
 use crate::seq::Anchor;
 use crate::store::LogSummary;
 
@@ -84,6 +84,8 @@ struct VerdictJson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     counter: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_epoch: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     head: Option<HeadJson>,
 }
 
@@ -109,7 +111,13 @@ impl VerdictJson {
                 ..named("conflict")
             },
             Verdict::Rejected { reason } => {
-                Self { reason: Some(reason.name().to_owned()), counter: reason.number(), ..named("rejected") }
+                let named = Self { reason: Some(reason.name().to_owned()), ..named("rejected") };
+                match reason {
+                    RejectReason::KeyEpochStale { .. } | RejectReason::KeyEpochAhead { .. } => {
+                        Self { key_epoch: reason.number(), ..named }
+                    }
+                    _ => Self { counter: reason.number(), ..named },
+                }
             }
         }
     }
@@ -128,7 +136,7 @@ impl VerdictJson {
             "rejected" => {
                 let reason = RejectReason::ALL.iter().find(|(_, _, known)| *known == name);
                 let reason = reason.map(|(reason, ..)| *reason).ok_or_else(|| missing("a known reason"))?;
-                Verdict::Rejected { reason: reason.with_number(self.counter.unwrap_or(0)) }
+                Verdict::Rejected { reason: reason.with_number(self.counter.or(self.key_epoch).unwrap_or(0)) }
             }
             _ => return Err(missing("a known name")),
         })
@@ -201,6 +209,10 @@ pub struct LogJson {
     pub bytes: u64,
     /// Whether it takes no writes because it contradicts itself.
     pub damaged: bool,
+    /// Whether its payloads are sealed.
+    pub sealing: Sealing,
+    /// The key epoch that sealed payloads are under; 0 until the first.
+    pub key_epoch: u32,
     /// Made by this call.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub created: bool,
@@ -240,6 +252,8 @@ impl LogJson {
             snapshot: Some(bounds.snapshot).filter(|seq| *seq > Seq::ZERO),
             bytes: bounds.bytes,
             damaged: bounds.damaged,
+            sealing: bounds.sealing,
+            key_epoch: bounds.key_epoch,
             created,
         }
     }
@@ -267,6 +281,8 @@ impl LogJson {
             snapshot: self.snapshot.unwrap_or(Seq::ZERO),
             bytes: self.bytes,
             damaged: self.damaged,
+            sealing: self.sealing,
+            key_epoch: self.key_epoch,
         })
     }
 }

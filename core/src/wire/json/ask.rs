@@ -181,6 +181,15 @@ pub struct UndoRestoreJson {
     pub request: RequestId,
 }
 
+/// The body of a rotation of keys.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct RotateKeysJson {
+    /// The epoch the log is at, as last seen.
+    pub from: u32,
+}
+
 /// The body of a new token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write};
 
 use syncline::call::{Call, Reply};
+use syncline::oplog::Sealing;
 use syncline::wire::json::LogJson;
 use syncline::{Cursor, LogId, limits};
 
@@ -23,7 +24,12 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> Result<Outcome, Fault> {
     match command {
-        LogCommand::Create { log } => create(session, log, out).await,
+        LogCommand::Create { log, sealing } => create(session, log, sealing, out).await,
+        LogCommand::RotateKeys { log, from } => {
+            let bounds = session.rotate_keys(log, from).await?;
+            write_line(out, &LogJson::of(log, &bounds, false))?;
+            Ok(Outcome::Done)
+        }
         LogCommand::List => list(session, out).await,
         LogCommand::Status { log } => {
             let bounds = session.status(log).await?;
@@ -46,12 +52,17 @@ pub(super) fn ask_terminal(question: &str) -> Option<String> {
     Some(answer.trim().to_owned())
 }
 
-async fn create(session: &Session, log: Option<LogId>, out: &mut dyn Write) -> Result<Outcome, Fault> {
+async fn create(
+    session: &Session,
+    log: Option<LogId>,
+    sealing: Sealing,
+    out: &mut dyn Write,
+) -> Result<Outcome, Fault> {
     let log = match log {
         Some(log) => log,
         None => LogId::from_bytes(ids::env()?.uuid7("log")),
     };
-    let Reply::Log { created, .. } = session.ask(Call::CreateLog(log)).await? else {
+    let Reply::Log { created, .. } = session.ask(Call::CreateLog { log, sealing }).await? else {
         return Err(unexpected("a log's bounds"));
     };
     if !created {
@@ -150,6 +161,19 @@ mod tests {
         made.sort_unstable();
         assert_eq!(listed, made);
         assert_eq!(rig.run(&["log", "status", &log]).await.lines()[0]["end"]["seq"], 0);
+    }
+
+    #[tokio::test]
+    async fn a_logs_sealing_is_said_once_and_its_epoch_rises_from_where_it_was_seen() {
+        let rig = Rig::new();
+        let log = rig.run(&["log", "create", "--sealing", "required"]).await.done().trim().to_owned();
+        assert!(rig.run(&["log", "create", &log]).await.fault().contains("SEALING_POLICY"));
+        let plain = ["edit", &log, "--device", "a", "--collection", "notes", "--name", "n", "--json", "{}"];
+        assert!(rig.run(&plain).await.out.contains("SEALED_REQUIRED"));
+        assert_eq!(rig.run(&["log", "rotate-keys", &log, "--from", "0"]).await.lines()[0]["key_epoch"], 1);
+        assert!(rig.run(&["log", "rotate-keys", &log, "--from", "0"]).await.fault().contains("KEY_EPOCH_MOVED"));
+        let status = rig.run(&["log", "status", &log]).await.lines()[0].clone();
+        assert_eq!((&status["sealing"], &status["key_epoch"]), (&"required".into(), &1.into()));
     }
 
     #[tokio::test]

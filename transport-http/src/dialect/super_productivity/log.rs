@@ -9,7 +9,7 @@ use syncline::clock::VectorClock;
 use syncline::decide::KnownOp;
 use syncline::id::{EntityId, LogKey, OpId, ReplicaId, RequestId};
 use syncline::limits;
-use syncline::oplog::{Collection, EntityKey, LogBounds, Op, RestorePoint};
+use syncline::oplog::{Collection, EntityKey, LogBounds, Op, RestorePoint, Sealing};
 use syncline::seq::{Cursor, Seq};
 use syncline::server::Server;
 use syncline::store::PageLimit;
@@ -145,7 +145,7 @@ impl<'a> Log<'a> {
         if self.server().note(self.key, key.clone(), state.clone()).await? {
             return Ok(());
         }
-        self.ask_as_operator(Call::CreateLog(self.key.log)).await?;
+        self.ask_as_operator(Call::CreateLog { log: self.key.log, sealing: Sealing::Optional }).await?;
         self.server().note(self.key, key, state).await.map(drop)
     }
 

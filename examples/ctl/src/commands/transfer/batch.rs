@@ -1,7 +1,8 @@
 //! The batches in which a log is pushed again: atomic batches whole and alone, full states alone, the rest together.
 
 use syncline::limits;
-use syncline::oplog::Op;
+use syncline::oplog::{Op, Payload};
+use syncline::seal::EnvelopeHead;
 
 use crate::archive::Entry;
 use crate::commands::push::BATCH_BYTES;
@@ -14,6 +15,8 @@ pub(super) struct Batch {
     pub(super) atomic: bool,
     pub(super) ops: Vec<Op>,
     pub(super) spends: Vec<bool>,
+    /// The key epoch its ops are sealed under; `None` while none is.
+    pub(super) epoch: Option<u32>,
 }
 
 impl Batch {
@@ -23,8 +26,17 @@ impl Batch {
     }
 
     fn add(&mut self, op: Op, spends: bool) {
+        self.epoch = self.epoch.max(epoch_of(&op));
         self.ops.push(op);
         self.spends.push(spends);
+    }
+}
+
+/// The key epoch an op is sealed under.
+fn epoch_of(op: &Op) -> Option<u32> {
+    match op.payload() {
+        Payload::Sealed(sealed) => EnvelopeHead::read(sealed).map(|head| head.epoch),
+        _ => None,
     }
 }
 
@@ -39,7 +51,7 @@ pub(super) struct Batcher {
 
 impl Batcher {
     pub(super) const fn new(counters: Counters) -> Self {
-        let open = Batch { atomic: false, ops: Vec::new(), spends: Vec::new() };
+        let open = Batch { atomic: false, ops: Vec::new(), spends: Vec::new(), epoch: None };
         Self { counters, open, bytes: 0, ready: Vec::new() }
     }
 
@@ -90,7 +102,9 @@ impl Batcher {
     }
 
     fn make_room(&mut self, op: &Op) {
-        if self.open.ops.len() >= limits::BATCH_OPS_MAX || self.bytes + op.bytes().len() > BATCH_BYTES {
+        // The log is brought to an op's epoch before its batch, so a batch has one.
+        let rotated = epoch_of(op).is_some_and(|epoch| self.open.epoch.is_some_and(|open| open != epoch));
+        if rotated || self.open.ops.len() >= limits::BATCH_OPS_MAX || self.bytes + op.bytes().len() > BATCH_BYTES {
             self.close();
         }
     }

@@ -58,8 +58,16 @@ async fn write(session: &Session, log: LogId, file: File) -> Result<(Header, Opt
     let bounds = session.status(log).await?;
     let base = Cursor { seq: bounds.first.before(), anchor: Some(bounds.base) };
     let end = bounds.end();
-    let header =
-        Header { syncline_export: FORM, bucket: session.bucket, log, created_at: bounds.created_at, base, end };
+    let header = Header {
+        syncline_export: FORM,
+        bucket: session.bucket,
+        log,
+        created_at: bounds.created_at,
+        base,
+        end,
+        sealing: bounds.sealing,
+        key_epoch: bounds.key_epoch,
+    };
     write_line(&mut out, &header)?;
     let total = ops_between(base.seq, end.seq);
     let mut progress = Progress::start("exported", total);

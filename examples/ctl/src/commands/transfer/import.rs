@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::json;
 use syncline::call::{Call, ErrorCode, Push, Reply};
 use syncline::client::CallError;
-use syncline::oplog::LogBounds;
+use syncline::oplog::{LogBounds, Sealing};
 use syncline::{Anchor, Cursor, Digest, LogId, ReplicaId, Seq};
 
 use super::batch::{Batch, Batcher};
@@ -29,7 +29,7 @@ use crate::session::{PageFault, Session, page_limit, unexpected};
 /// Why it stopped.
 pub(crate) async fn import(session: &Session, args: &ImportArgs, out: &mut dyn Write) -> Result<Outcome, Fault> {
     let (header, digests) = check(&args.file)?;
-    let bounds = target(session, args.log).await?;
+    let bounds = target(session, args.log, header.sealing).await?;
     let chain = Chain::new(Anchor::genesis(session.key(args.log), bounds.tip.origin), &digests);
     let there = already_there(session, args.log, &bounds, &chain).await?;
     if there > 0 {
@@ -42,6 +42,7 @@ pub(crate) async fn import(session: &Session, args: &ImportArgs, out: &mut dyn W
         chain,
         at: there,
         progress: Progress::start("imported", chain_len(&digests)),
+        key_epoch: bounds.key_epoch,
     };
     let mut batcher = Batcher::new(counters);
     let mut file = open(&args.file)?;
@@ -64,6 +65,7 @@ pub(crate) async fn import(session: &Session, args: &ImportArgs, out: &mut dyn W
     }
     importing.progress.finish();
     importing.prove().await?;
+    importing.raise_epoch(header.key_epoch).await?;
     tell(&header, &importing, batcher.fillers(), out)?;
     Ok(Outcome::Done)
 }
@@ -97,10 +99,10 @@ fn check(path: &Path) -> Result<(Header, Vec<Digest>), Fault> {
 }
 
 /// The log to import into, made when it is not there.
-async fn target(session: &Session, log: LogId) -> Result<LogBounds, Fault> {
+async fn target(session: &Session, log: LogId, sealing: Sealing) -> Result<LogBounds, Fault> {
     let missing = |error: &CallError| matches!(error, CallError::Refused(no) if no.code == ErrorCode::LogNotFound);
     let reply = match session.ask(Call::Status(log)).await {
-        Err(error) if missing(&error) => session.ask(Call::CreateLog(log)).await?,
+        Err(error) if missing(&error) => session.ask(Call::CreateLog { log, sealing }).await?,
         other => other?,
     };
     match reply {
@@ -151,12 +153,16 @@ async fn already_there(session: &Session, log: LogId, bounds: &LogBounds, chain:
     }
 }
 
+/// Rotations between two ops of an export; more is a file that was made up.
+const ROTATIONS_MAX: u32 = 1_000;
+
 struct Importing<'a> {
     session: &'a Session,
     log: LogId,
     chain: Chain,
     at: usize,
     progress: Progress,
+    key_epoch: u32,
 }
 
 impl Importing<'_> {
@@ -164,7 +170,14 @@ impl Importing<'_> {
     async fn push(&mut self, batch: Batch, out: &mut dyn Write) -> Result<Outcome, Fault> {
         let request = request(self.log, b"import", &batch.ops);
         let landing = self.at + batch.of_log().count();
-        let Batch { atomic, ops, spends } = batch;
+        if let Some(epoch) = batch.epoch {
+            // The first sealed op sets a log's epoch; from there it only rises by rotation.
+            if self.key_epoch > 0 {
+                self.raise_epoch(epoch).await?;
+            }
+            self.key_epoch = self.key_epoch.max(epoch);
+        }
+        let Batch { atomic, ops, spends, epoch: _ } = batch;
         let ids: Vec<_> = ops.iter().map(syncline::oplog::Op::id).collect();
         let cursor = Some(self.chain.cursor(self.at));
         let pushed =
@@ -196,6 +209,18 @@ impl Importing<'_> {
         self.at = landing;
         self.progress.at(self.at as u64);
         Ok(outcome)
+    }
+
+    /// Brings the log to a key epoch that the exported log had come to.
+    async fn raise_epoch(&mut self, epoch: u32) -> Result<(), Fault> {
+        if epoch.saturating_sub(self.key_epoch) > ROTATIONS_MAX {
+            let at = self.key_epoch;
+            return Err(Fault::new(format!("the export goes from key epoch {at} to {epoch}, which no log does")));
+        }
+        while self.key_epoch < epoch {
+            self.key_epoch = self.session.rotate_keys(self.log, self.key_epoch).await?.key_epoch;
+        }
+        Ok(())
     }
 
     async fn prove(&self) -> Result<(), Fault> {

@@ -214,3 +214,32 @@ async fn fault_an_op_that_is_not_accepted_again_is_named_and_stops_the_import() 
     assert_eq!((&ran.lines()[0]["exported_seq"], &ran.lines()[0]["reason"]), (&2.into(), &"APPEND_ONLY".into()));
     assert_eq!(ran.result.unwrap(), Outcome::NotAll);
 }
+
+/// Sealed under one epoch after the other, with a counter spent on an op that lost in between.
+#[tokio::test]
+async fn a_sealed_log_comes_back_with_its_policy_and_its_epochs() {
+    let exported = Exported::of(async |_, _| {}).await;
+    let rig = &exported.rig;
+    let log = rig.run(&["log", "create", "--sealing", "required"]).await.done().trim().to_owned();
+    let sealed = |replica, counter, name: &str, epoch| {
+        let head = syncline::seal::EnvelopeHead::new(1, epoch).unwrap().to_bytes();
+        let payload = syncline::oplog::Payload::Sealed(head.to_vec().into());
+        syncline::oplog::Draft { payload, ..op_on(replica, counter, name, "{}").draft().clone() }.seal().unwrap()
+    };
+    let first = [sealed(1, 1, "a", 1), sealed(2, 1, "a", 1), sealed(2, 2, "b", 1)];
+    let ran = rig.run_with(&["push", &log], &lines_of(&first)).await;
+    assert_eq!(ran.result.unwrap(), Outcome::NotAll, "one op lost, and its counter is spent");
+    for from in 1..=2 {
+        rig.run(&["log", "rotate-keys", &log, "--from", &from.to_string()]).await.done();
+    }
+    rig.run_with(&["push", &log], &lines_of(&[sealed(1, 2, "c", 3)])).await.done();
+    rig.run(&["log", "rotate-keys", &log, "--from", "3"]).await.done();
+    let file = exported.file.with_extension("sealed");
+    rig.run(&["export", &log, file.to_str().unwrap()]).await.done();
+    let into = "00000000-0000-8000-8000-000000000002";
+    rig.run(&["import", into, file.to_str().unwrap()]).await.done();
+    rig.run(&["import", into, file.to_str().unwrap()]).await.done();
+    assert_eq!(exported.ops(into).await, exported.ops(&log).await);
+    let bounds = rig.session.status(log_id(into)).await.unwrap();
+    assert_eq!((bounds.sealing, bounds.key_epoch), (syncline::oplog::Sealing::Required, 4));
+}

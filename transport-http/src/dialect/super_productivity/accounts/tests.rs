@@ -289,7 +289,7 @@ async fn a_deleted_account_is_gone_and_its_number_is_not_used_again() {
     let who = rig.signed_in("a@b.de", PASSWORD).await;
     let log = rig.one.records.log(who.id);
     let operator = syncline::access::Caller::operator(BUCKET);
-    let create = syncline::call::Call::CreateLog(log.log);
+    let create = syncline::call::Call::CreateLog { log: log.log, sealing: syncline::oplog::Sealing::Optional };
     rig.one.server.handle(&operator, create, rig.env()).await.unwrap();
 
     assert!(rig.one.delete(who.id, rig.env()).await.unwrap());
