@@ -18,7 +18,9 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Precondition, Snapshot, Subject, Verdict};
+use crate::oplog::{
+    Draft, FullStateKind, Gap, LoggedOp, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
+};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -350,7 +352,8 @@ impl Inner {
         let what = match snapshot {
             None => What::Renew,
             Some(snapshot) => {
-                let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
+                let state = self.opened(&snapshot)?.bytes().clone();
+                StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
                 What::Begin { snapshot, state }
             }
         };

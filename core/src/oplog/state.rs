@@ -249,6 +249,12 @@ impl StateEntities {
         Ok(Self { input, left, last: None })
     }
 
+    /// How many there still are, if all of them read.
+    #[must_use]
+    pub const fn len_at_most(&self) -> usize {
+        self.left
+    }
+
     fn entity(&mut self) -> Result<(EntityKey, Bytes), DecodeError> {
         const BAD: DecodeError = DecodeError::NotCanonical(StateEntities::WHAT);
         let name = self.input.bytes(Self::WHAT)?;
@@ -279,9 +285,5 @@ impl Iterator for StateEntities {
         let entity = self.entity();
         self.left = if entity.is_ok() { left } else { 0 };
         Some(entity)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left))
     }
 }
