@@ -233,7 +233,8 @@ fn an_edit_that_the_server_refuses_is_kept_with_the_reason_and_goes_through_when
     let mut house = House::new(&[0], &["--collection", "tasks=append"]);
     house.write(0, "add letter", None, &[("title", "letter")]);
     house.settle(0);
-    house.ask(0, "sync");
+    let synced = house.ask(0, "sync");
+    assert_eq!(synced["unsynced"], 0, "{synced}");
     let parked = house.ask(0, "parked")["parked"].as_array().cloned().expect("a list");
     assert_eq!(parked.len(), 1, "{parked:#?}");
     assert!(parked[0]["why"].as_str().is_some_and(|why| why.contains("APPEND_ONLY")), "{parked:#?}");
