@@ -51,6 +51,10 @@ const PRUNE: &str = "\
 WITH gone AS (DELETE FROM op WHERE log = $1 AND seq < $2 RETURNING log, op, seq, digest)
 INSERT INTO op_past (log, op, seq, digest) SELECT log, op, seq, digest FROM gone";
 
+const FORGET_PRUNED: &str = "\
+WITH past AS (DELETE FROM op_past WHERE log = $1)
+DELETE FROM op WHERE log = $1 AND seq < $2";
+
 /// Sends one statement; the number of rows of its last part.
 macro_rules! send {
     ($lease:expr, $sql:expr $(, $value:expr)*) => {
@@ -91,7 +95,11 @@ pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrite
         write_snapshot(lease, id, snapshot).await?;
     }
     if let Some(seq) = writes.prune_before {
-        send!(lease, PRUNE, id, number(seq));
+        if writes.forget_pruned {
+            send!(lease, FORGET_PRUNED, id, number(seq));
+        } else {
+            send!(lease, PRUNE, id, number(seq));
+        }
     }
     if let Some(time) = writes.receipts_before {
         send!(lease, "DELETE FROM receipt WHERE log = $1 AND at < $2", id, millis(time));

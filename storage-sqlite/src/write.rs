@@ -1,6 +1,7 @@
 //! A write set → rows, inside a transaction that is already open.
 //!
-//! What must hold: nothing is added to a log whose stored ops contradict its row; ids of pruned ops stay known.
+//! What must hold: nothing is added to a log whose stored ops contradict its row; ids of pruned ops stay known where a
+//! rule does not say otherwise.
 
 use rusqlite::params;
 use syncline::decide::{Forget, LogWrites, WriteSet};
@@ -96,7 +97,11 @@ fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
         write_snapshot(db, id, snapshot)?;
     }
     if let Some(seq) = log.prune_before {
-        prune(db, id, seq)?;
+        if log.forget_pruned {
+            forget_pruned(db, id, seq)?;
+        } else {
+            prune(db, id, seq)?;
+        }
     }
     if let Some(time) = log.receipts_before {
         db.run("DELETE FROM receipt WHERE log = ?1 AND at < ?2", params![id, rows::number(time.ms())?])?;
@@ -174,6 +179,12 @@ fn prune(db: &Db, id: i64, before: Seq) -> Outcome<()> {
         params![id, before],
     )?;
     db.run("DELETE FROM op WHERE log = ?1 AND seq < ?2", params![id, before])?;
+    Ok(())
+}
+
+fn forget_pruned(db: &Db, id: i64, before: Seq) -> Outcome<()> {
+    db.run("DELETE FROM op_past WHERE log = ?1", params![id])?;
+    db.run("DELETE FROM op WHERE log = ?1 AND seq < ?2", params![id, rows::number(before.get())?])?;
     Ok(())
 }
 

@@ -18,7 +18,9 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, FullStateKind, Gap, LogState, OpKind, Precondition, Snapshot, Subject, Verdict};
+use crate::oplog::{
+    Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
+};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -358,7 +360,8 @@ impl Inner {
         } else {
             None
         };
-        let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
+        let state = self.opened(&snapshot)?.bytes().clone();
+        StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
         self.leave(What::Begin { snapshot, state }, offer, Seq::ZERO).await
     }
 
@@ -402,9 +405,8 @@ impl Inner {
         let payload = self.opened(&snapshot)?;
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
-        let mut clock = snapshot.clock.clone();
-        // What the seed has seen is what the snapshot had seen; it takes no counter that another op has or will have.
-        let _ = clock.set(identity.replica, identity.counter.max(clock.get(identity.replica)));
+        // The seed stands for what the snapshot had seen and takes no counter of its own: the ops after it have theirs.
+        let clock = snapshot.clock.clone();
         let mut draft = Draft {
             id: crate::OpId::from_bytes(env.uuid7("seed")),
             replica: identity.replica,

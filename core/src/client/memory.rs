@@ -8,6 +8,7 @@ use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
 use crate::oplog::{EntityKey, LogState, Payload};
+use crate::seq::Seq;
 
 /// The desk in short.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Memory {
     pub(super) parked: u64,
     pub(super) conflicts: u64,
     pub(super) unread: u64,
+    /// Where the copy ended when it was last looked at for history to let go of.
+    pub(super) prune_tried: Seq,
 }
 
 impl Memory {
@@ -34,6 +37,7 @@ impl Memory {
             parked: 0,
             conflicts: 0,
             unread: 0,
+            prune_tried: Seq::ZERO,
         }
     }
 

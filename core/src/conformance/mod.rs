@@ -127,6 +127,8 @@ macro_rules! store_conformance {
             prune: [
                 pruned_ops_are_gone_and_the_rest_stays
                 a_pruned_op_id_still_has_its_one_effect
+                a_copy_forgets_the_ids_of_what_it_pruned
+                a_copy_goes_on_at_a_later_place_and_keeps_its_heads
             ]
             forget: [
                 forgotten_heads_are_gone_and_the_others_stay

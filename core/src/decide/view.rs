@@ -80,6 +80,7 @@ impl View {
         let (mut last, mut tip) = match &before.bounds {
             _ if writes.erase && writes.rewind.is_some() => return Err("a log is both erased and cut back"),
             _ if writes.erase => horizon(writes, after)?,
+            Some(bounds) if bounds.last < after.first.before() => later_horizon(writes, after)?,
             Some(bounds) if writes.rewind.is_some() => cut(before, bounds, writes, after)?,
             Some(bounds) => (bounds.last, bounds.tip),
             None if writes.rewind.is_some() => return Err("a log that is not there is cut back"),
@@ -116,6 +117,15 @@ fn horizon(writes: &LogWrites, after: &LogBounds) -> Result<(Seq, Anchor), &'sta
         return Err("the snapshot is of no place in the log");
     }
     Ok(start)
+}
+
+/// Where a reader's copy goes on that keeps nothing of what came in between.
+fn later_horizon(writes: &LogWrites, after: &LogBounds) -> Result<(Seq, Anchor), &'static str> {
+    if writes.prune_before == Some(after.first) && writes.forget_pruned {
+        Ok((after.first.before(), after.base))
+    } else {
+        Err("the horizon lies behind the end")
+    }
 }
 
 /// Where a log is cut back to.

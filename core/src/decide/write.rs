@@ -47,6 +47,9 @@ pub struct LogWrites {
     pub snapshot: Option<Snapshot>,
     /// Ops before this seq go; their ids and digests stay, so that no id ever has a second effect.
     pub prune_before: Option<Seq>,
+    /// With `prune_before`: the ids and digests of all pruned ops go too, and the log may go on at a later place than its
+    /// end, with nothing kept before that. For a reader's copy, whose ops are judged elsewhere.
+    pub forget_pruned: bool,
     /// Receipts from before this time go.
     pub receipts_before: Option<Timestamp>,
 }
@@ -86,6 +89,7 @@ impl LogWrites {
             receipts: Vec::new(),
             snapshot: None,
             prune_before: None,
+            forget_pruned: false,
             receipts_before: None,
         }
     }

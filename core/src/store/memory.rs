@@ -225,6 +225,9 @@ fn write_log(stored: &mut StoredLog, writes: LogWrites) {
     }
     if let Some(seq) = writes.prune_before {
         stored.ops = stored.ops.split_off(&seq);
+        if writes.forget_pruned {
+            stored.known.retain(|_, known| known.seq >= seq);
+        }
     }
     if let Some(time) = writes.receipts_before {
         stored.receipts.retain(|_, receipt| receipt.at >= time);

@@ -6,5 +6,6 @@ mod conflicts;
 mod everyday;
 mod past;
 mod restore;
+mod retain;
 mod rollback;
 mod world;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use syncline::client::{Halt, Phase};
-use syncline::store::MemoryStore;
+use syncline::client::{Halt, Phase, Retain};
+use syncline::store::{MemoryStore, StoreExt as _};
 
-use crate::world::{Fault, World, run};
+use crate::world::{Fault, LOG, World, run};
 
 /// Catalogue S12: the server is restored from an older copy while devices hold newer acknowledged ops.
 #[test]
@@ -161,7 +161,21 @@ fn a_device_set_back_to_its_backup_reads_on_and_writes_under_a_new_name() {
 /// write is nowhere.
 #[test]
 fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
-    for seed in 0..200_u64 {
+    random_runs(200, Retain::Everything, u64::MAX);
+}
+
+/// The same with devices that keep thirty ops, and backups that are never further behind than fifteen.
+#[test]
+fn devices_that_let_go_of_history_end_with_the_same_too_where_backups_are_young_enough() {
+    random_runs(100, Retain::Window { ops: 30, ms: 0 }, 15);
+}
+
+fn ops(server: &MemoryStore) -> u64 {
+    run(server.bounds(LOG)).unwrap().map_or(0, |bounds| bounds.last.get())
+}
+
+fn random_runs(seeds: u64, retain: Retain, backup_after: u64) {
+    for seed in 0..seeds {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut next = move |below: u64| {
             state ^= state << 13;
@@ -170,6 +184,7 @@ fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
             state % below
         };
         let mut world = World::new();
+        world.retain = retain;
         let server = Arc::new(MemoryStore::new());
         world.replace_server(Arc::clone(&server));
         let mut devices: Vec<_> = (0..3).map(|_| world.device()).collect();
@@ -201,6 +216,9 @@ fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
                     world.replace_server(Arc::clone(&current));
                 }
                 _ => {}
+            }
+            if ops(&current) > ops(&backup).saturating_add(backup_after) {
+                backup = Arc::new(current.fork());
             }
         }
         world.fault(&[]);
