@@ -294,8 +294,10 @@ impl Inner {
     /// A batch applies whole or nowhere: where one write of it is left to somebody's choice, the others wait with it.
     async fn of_broken_batches(&self, ruled: &[Lost]) -> Result<BTreeMap<WriteNo, Parked>, ReplicaError> {
         let left = |lost: &&Lost| matches!(lost.ruling, Ruling::Ask | Ruling::Theirs);
-        let broken: BTreeSet<(WriteNo, u32)> = ruled.iter().filter(left).filter_map(|lost| lost.entry.batch).collect();
-        let members = broken.iter().flat_map(|(first, count)| (first.0..first.0 + u64::from(*count)).map(WriteNo));
+        let mut members: BTreeSet<WriteNo> = BTreeSet::new();
+        for (first, count) in ruled.iter().filter(left).filter_map(|lost| lost.entry.batch) {
+            members.extend((first.0..first.0 + u64::from(count)).map(WriteNo));
+        }
         let mut entries = entries_of(self, members).await?;
         ruled.iter().filter(left).for_each(|lost| drop(entries.remove(&lost.entry.no)));
         let parked = |(no, entry)| (no, Parked { reason: ParkReason::Batch, entry });
