@@ -1,5 +1,6 @@
 //! Accounts of the Super Productivity dialect over real sockets: every route, how it refuses, and what stands around it.
 
+#![cfg(all(feature = "client", feature = "super-productivity"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
