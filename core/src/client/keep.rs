@@ -58,8 +58,8 @@ pub(super) struct Kept {
     pub(super) identity: Identity,
     pub(super) again: Option<Sent>,
     pub(super) new: Option<Sent>,
-    /// Writes whose ops are in the mirror, with the op's place.
-    pub(super) settled: Vec<(WriteNo, Seq, Vec<EntityKey>)>,
+    /// Writes whose ops are in the mirror.
+    pub(super) settled: Vec<Settled>,
     pub(super) parked: Vec<(Entry, ParkReason)>,
     pub(super) conflicts: Vec<Conflict>,
     /// Writes that met something newer.
@@ -72,6 +72,16 @@ pub(super) struct Kept {
     pub(super) stopped: Option<Unopened>,
     /// What came does not fit; nothing was written.
     pub(super) gap: Option<Gap>,
+}
+
+/// A write whose op is in the mirror.
+#[derive(Debug, Clone)]
+pub(super) struct Settled {
+    pub(super) no: WriteNo,
+    /// The op that says it.
+    pub(super) op: OpId,
+    pub(super) seq: Seq,
+    pub(super) keys: Vec<EntityKey>,
 }
 
 /// The desk is not as this process remembers it.
@@ -185,10 +195,12 @@ impl<'a> Work<'a> {
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
+                self.kept.identity.stable = Seq::ZERO;
                 Ok(None)
             }
             What::Begin { snapshot, state } => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = Seq::ZERO;
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
@@ -388,7 +400,9 @@ impl<'a> Work<'a> {
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };
-            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(|no| (*no, seq, keys.clone())));
+            self.kept.identity.newest = self.kept.identity.newest.max(seq);
+            let settled = |no: &WriteNo| Settled { no: *no, op: item.op.id(), seq, keys: keys.clone() };
+            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(settled));
         }
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));

@@ -47,6 +47,9 @@ impl Replica {
             let input = match session.poll() {
                 Output::Wait(until) => {
                     lock(&self.inner.conversation).phase = Some(session.phase());
+                    if session.phase() == Phase::Live {
+                        self.acknowledge(transport).await?;
+                    }
                     return Ok(until);
                 }
                 Output::Prepare => Input::Prepared(self.prepare().await?.map(Box::new)),

@@ -14,6 +14,7 @@ pub mod blobs;
 pub mod fanouts;
 pub mod forget;
 pub mod heads;
+pub mod holders;
 pub mod horizon;
 pub mod logs;
 pub mod model;
@@ -143,6 +144,10 @@ macro_rules! store_conformance {
                 a_log_begun_at_a_horizon_serves_its_snapshot
                 a_log_begun_anew_forgets_everything_of_the_old
                 contradictory_horizons_are_refused
+            ]
+            holders: [
+                acknowledgements_of_many_at_once_are_all_kept
+                acknowledgements_are_of_their_log_and_go_with_it
             ]
             writes: [
                 an_aborted_decision_leaves_nothing

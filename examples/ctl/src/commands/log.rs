@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write};
 
 use syncline::call::{Call, Reply};
 use syncline::oplog::Sealing;
-use syncline::wire::json::LogJson;
+use syncline::wire::json::{DevicesJson, LogJson};
 use syncline::{Cursor, LogId, limits};
 
 use super::{Outcome, write_line};
@@ -31,6 +31,13 @@ pub(super) async fn run(
             Ok(Outcome::Done)
         }
         LogCommand::List => list(session, out).await,
+        LogCommand::Devices { log } => {
+            let Reply::Devices(holders) = session.ask(Call::Devices(log)).await? else {
+                return Err(unexpected("who holds a log"));
+            };
+            write_line(out, &DevicesJson::of(&holders))?;
+            Ok(Outcome::Done)
+        }
         LogCommand::Status { log } => {
             let bounds = session.status(log).await?;
             write_line(out, &LogJson::of(log, &bounds, false))?;
