@@ -7,6 +7,7 @@ use super::entry::WriteNo;
 use super::gate::{Bell, lock};
 use super::parked::ParkReason;
 use crate::id::OpId;
+use crate::oplog::EntityKey;
 use crate::seq::Seq;
 
 /// How far a write has come.
@@ -36,6 +37,16 @@ pub enum Fate {
     Lost,
     /// It was taken back here before it was sent.
     Discarded,
+}
+
+/// A write whose op is in the copy of the log.
+#[derive(Debug, Clone)]
+pub(super) struct Settled {
+    pub(super) no: WriteNo,
+    /// The op that says it.
+    pub(super) op: OpId,
+    pub(super) seq: Seq,
+    pub(super) keys: Vec<EntityKey>,
 }
 
 #[derive(Debug)]

@@ -23,6 +23,7 @@ pub mod pages;
 pub mod prune;
 pub mod race;
 pub mod receipts;
+pub mod rewind;
 mod rewrite;
 pub mod snapshots;
 pub mod support;
@@ -127,6 +128,8 @@ macro_rules! store_conformance {
             prune: [
                 pruned_ops_are_gone_and_the_rest_stays
                 a_pruned_op_id_still_has_its_one_effect
+                a_copy_forgets_the_ids_of_what_it_pruned
+                a_copy_goes_on_at_a_later_place_and_keeps_its_heads
             ]
             forget: [
                 forgotten_heads_are_gone_and_the_others_stay
@@ -148,6 +151,12 @@ macro_rules! store_conformance {
             holders: [
                 acknowledgements_of_many_at_once_are_all_kept
                 acknowledgements_are_of_their_log_and_go_with_it
+            ]
+            rewind: [
+                a_log_that_is_cut_back_is_the_log_it_was
+                cutting_back_takes_a_later_snapshot_along
+                a_log_is_cut_back_and_goes_on_at_once
+                contradictory_cuts_are_refused
             ]
             writes: [
                 an_aborted_decision_leaves_nothing

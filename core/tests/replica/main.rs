@@ -7,5 +7,6 @@ mod devices;
 mod everyday;
 mod past;
 mod restore;
+mod retain;
 mod rollback;
 mod world;

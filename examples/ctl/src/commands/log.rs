@@ -184,6 +184,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_holds_a_log_is_listed() {
+        let rig = Rig::new();
+        let log = rig.log().await;
+        let none = rig.run(&["log", "devices", &log]).await.lines();
+        assert_eq!((none[0]["stable"].as_u64(), none[0]["devices"].as_array().map(Vec::len)), (Some(0), Some(0)));
+        rig.edits(&log, "laptop", 1..=2).await;
+        let end = rig.run(&["log", "status", &log]).await.lines()[0]["end"].clone();
+        let cursor = serde_json::from_value(end).unwrap();
+        let replica = syncline::ReplicaId::from_bytes([7; 16]);
+        rig.session.ask(Call::Acknowledge { log: log.parse().unwrap(), replica, cursor }).await.unwrap();
+        let one = rig.run(&["log", "devices", &log]).await.lines();
+        assert_eq!((one[0]["stable"].as_u64(), one[0]["devices"][0]["seq"].as_u64()), (Some(2), Some(2)));
+    }
+
+    #[tokio::test]
     async fn nothing_is_deleted_without_saying_what_was_seen() {
         let rig = Rig::new();
         let log = rig.log().await;
