@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::conflict::{Conflict, Outcome};
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
@@ -18,7 +20,7 @@ use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::id::{OpId, ReplicaId};
-use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Snapshot, Verdict};
+use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -27,8 +29,8 @@ use crate::time::Env;
 pub(super) enum What {
     /// Ops that follow the mirror, whole batches only, and the cursor after them.
     Ops { ops: Vec<PageOp>, next: Cursor },
-    /// The state to begin from, already readable.
-    Begin { snapshot: Box<Snapshot>, state: LogState },
+    /// The state to begin from: a [`LogState`](crate::oplog::LogState)'s bytes, readable and looked through.
+    Begin { snapshot: Box<Snapshot>, state: Bytes },
     /// The mirror as it was at an earlier place.
     Rewind(Box<Earlier>),
     /// The next page begins the mirror anew.
@@ -130,12 +132,12 @@ impl Keep {
             work.kept.unread = std::mem::take(&mut mirror.unread);
             work.kept.changed = mirror.changed.take();
             for seq in std::mem::take(&mut mirror.points) {
-                work.put(Drawer::point(seq), bytes::Bytes::new());
+                work.put(Drawer::point(seq), Bytes::new());
             }
             mirror_writes = Some(mirror.finish());
         }
         for (seq, why) in work.kept.unread.clone() {
-            work.put(Drawer::Unread.key(seq.get()), bytes::Bytes::copy_from_slice(&[why.code()]));
+            work.put(Drawer::Unread.key(seq.get()), Bytes::copy_from_slice(&[why.code()]));
         }
         let desk_writes = work.desk_writes(self.places, desk_bounds);
         let mut logs: Vec<LogWrites> = mirror_writes.into_iter().chain([desk_writes]).collect();
@@ -150,7 +152,7 @@ struct Work<'a> {
     view: &'a View,
     means: Means<'a>,
     kept: Kept,
-    puts: BTreeMap<EntityKey, bytes::Bytes>,
+    puts: BTreeMap<EntityKey, Bytes>,
     gone: BTreeSet<EntityKey>,
 }
 
@@ -179,7 +181,7 @@ impl<'a> Work<'a> {
         self.kept
     }
 
-    fn put(&mut self, key: EntityKey, bytes: bytes::Bytes) {
+    fn put(&mut self, key: EntityKey, bytes: Bytes) {
         self.gone.remove(&key);
         self.puts.insert(key, bytes);
     }
@@ -214,7 +216,7 @@ impl<'a> Work<'a> {
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
-                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state, now)
+                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state.clone(), now)
                     .map(Some)
                     .ok_or(Gap::Hole)
             }
