@@ -220,8 +220,8 @@ impl Inner {
         memory.identity = done.identity.clone();
         memory.set_sent(Lane::Again, done.again.clone());
         memory.set_sent(Lane::New, done.new.clone());
-        for (no, _, keys) in &done.settled {
-            memory.pending.remove(*no, keys.iter().cloned());
+        for settled in &done.settled {
+            memory.pending.remove(settled.no, settled.keys.iter().cloned());
         }
         for (entry, _) in &done.parked {
             memory.pending.remove(entry.no, entry.keys());
@@ -241,14 +241,16 @@ impl Inner {
     }
 
     fn announce(&self, done: &Done) {
-        for (no, seq, _) in &done.settled {
-            self.receipts.tell(*no, Fate::Accepted(*seq));
+        self.receipts.stable_at(done.identity.stable);
+        for settled in &done.settled {
+            self.receipts.settle(settled.no, settled.op, settled.seq);
         }
         for (entry, reason) in &done.parked {
             self.tell_parked(entry.no, reason.clone(), entry);
         }
         for conflict in &done.conflicts {
             self.receipts.tell(conflict.no(), Fate::Lost);
+            self.receipts.tell_op(conflict.entry.op.id(), &Fate::Lost);
             self.watchers.tell(&Event::Conflict(conflict.no()));
         }
         match &done.changed {
@@ -384,7 +386,12 @@ impl Inner {
     async fn leave(&self, what: What, offer: Option<Offer>, common: Seq) -> Result<Kept, ReplicaError> {
         *lock(&self.ahead) = None;
         let outdated = self.unread_after(common).await?;
+        let parted = offer.is_some();
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
+        if parted && done.gap.is_none() {
+            // What this server does not have waits again, and is told when it is there once more.
+            self.receipts.unsettle(common);
+        }
         Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
     }
 
@@ -395,8 +402,19 @@ impl Inner {
         let numbers = old.iter().map(|entry| entry.no).collect();
         let known: BTreeSet<crate::OpId> = entries.iter().map(|entry| entry.op.id()).collect();
         entries.extend(old.into_iter().filter(|entry| !known.contains(&entry.op.id())));
-        number(&mut entries);
+        number(&mut entries, self.last_on_record().await?);
         Ok((entries, numbers))
+    }
+
+    /// The last number of an op offered again that a conflict or a parked write bears: a record is never written over.
+    async fn last_on_record(&self) -> Result<u64, ReplicaError> {
+        let mut last = 0;
+        for drawer in [Drawer::Conflicts, Drawer::Parked] {
+            let found = self.drawer(drawer).await?;
+            let again = found.into_iter().map(|(no, _)| no).filter(|no| *no < WriteNo::FIRST);
+            last = again.map(WriteNo::get).max().unwrap_or_default().max(last);
+        }
+        Ok(last)
     }
 
     /// The state this device began from, as the first content of an empty log.
@@ -427,17 +445,18 @@ impl Inner {
     }
 }
 
-/// Numbers entries from 1 and finds the batches: in a batch the counts of what follows run down to 0.
-fn number(entries: &mut [Entry]) {
+/// Numbers entries after `last` and finds the batches: in a batch the counts of what follows run down to 0.
+fn number(entries: &mut [Entry], last: u64) {
+    let no = |index: usize| WriteNo(last + index as u64 + 1);
     let mut first = 0;
     for index in 0..entries.len() {
-        entries[index].no = WriteNo(index as u64 + 1);
+        entries[index].no = no(index);
         let rest = entries[index].batch.map_or(0, |(_, rest)| rest);
         if rest > 0 && index + 1 < entries.len() {
             continue;
         }
         let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
-        let batch = (count > 1).then_some((WriteNo(first as u64 + 1), count));
+        let batch = (count > 1).then_some((no(first), count));
         entries[first..=index].iter_mut().for_each(|entry| entry.batch = batch);
         first = index + 1;
     }
