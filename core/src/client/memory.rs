@@ -77,13 +77,21 @@ impl Pending {
             };
             self.states.insert(entry.no, state.map(Arc::new));
         }
-        for key in entry.keys() {
-            let numbers = self.by_entity.entry(key).or_default();
-            // Nearly always the newest; ops offered again come before.
-            let at = numbers.partition_point(|no| *no < entry.no);
-            if numbers.get(at) != Some(&entry.no) {
-                numbers.insert(at, entry.no);
-            }
+        entry.keys().for_each(|key| self.place(entry.no, key));
+    }
+
+    /// Adds a write of one entity that is on its way to the desk.
+    pub(super) fn promise(&mut self, no: WriteNo, key: EntityKey) {
+        self.count += 1;
+        self.place(no, key);
+    }
+
+    fn place(&mut self, no: WriteNo, key: EntityKey) {
+        let numbers = self.by_entity.entry(key).or_default();
+        // Nearly always the newest; ops offered again come before.
+        let at = numbers.partition_point(|known| *known < no);
+        if numbers.get(at) != Some(&no) {
+            numbers.insert(at, no);
         }
     }
 
@@ -157,22 +165,36 @@ impl Pending {
 /// Receipts that somebody still holds.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    held: Mutex<BTreeMap<WriteNo, Weak<Watched>>>,
+    held: Mutex<Watching>,
+}
+
+#[derive(Debug, Default)]
+struct Watching {
+    by_write: BTreeMap<WriteNo, Weak<Watched>>,
+    /// How many there may be before those that nobody holds any more are looked for: each is looked at twice at most for
+    /// every one that comes.
+    sweep_at: usize,
 }
 
 impl Receipts {
     pub(super) fn watch(&self, no: WriteNo) -> Arc<Watched> {
         let watched = Arc::new(Watched::default());
         let mut held = lock(&self.held);
-        held.retain(|_, watched| watched.strong_count() > 0);
-        held.insert(no, Arc::downgrade(&watched));
+        if held.by_write.len() >= held.sweep_at {
+            held.by_write.retain(|_, watched| watched.strong_count() > 0);
+            held.sweep_at = 2 * held.by_write.len() + SWEPT_AT_LEAST;
+        }
+        held.by_write.insert(no, Arc::downgrade(&watched));
         watched
     }
 
     pub(super) fn tell(&self, no: WriteNo, fate: Fate) {
-        let watched = lock(&self.held).get(&no).and_then(Weak::upgrade);
+        let watched = lock(&self.held).by_write.get(&no).and_then(Weak::upgrade);
         if let Some(watched) = watched {
             watched.set(fate);
         }
     }
 }
+
+/// So few receipts are never swept.
+const SWEPT_AT_LEAST: usize = 64;
