@@ -13,6 +13,7 @@ use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
 use super::parked::{ParkReason, Parked};
+use super::receipt::Settled;
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
 use crate::call::PageOp;
@@ -65,8 +66,8 @@ pub(super) struct Kept {
     pub(super) identity: Identity,
     pub(super) again: Option<Sent>,
     pub(super) new: Option<Sent>,
-    /// Writes whose ops are in the mirror, with the op's place.
-    pub(super) settled: Vec<(WriteNo, Seq, Vec<EntityKey>)>,
+    /// Writes whose ops are in the mirror.
+    pub(super) settled: Vec<Settled>,
     pub(super) parked: Vec<(Entry, ParkReason)>,
     pub(super) conflicts: Vec<Conflict>,
     /// Writes that met something newer.
@@ -199,16 +200,19 @@ impl<'a> Work<'a> {
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
+                self.kept.identity.stable = Seq::ZERO;
                 Ok(None)
             }
             What::Rewind(earlier) => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = self.kept.identity.stable.min(earlier.end().seq);
                 self.kept.end = earlier.end();
                 self.kept.changed = earlier.changed();
                 Ok(None)
             }
             What::Begin { snapshot, state } => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = Seq::ZERO;
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
@@ -413,7 +417,9 @@ impl<'a> Work<'a> {
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };
-            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(|no| (*no, seq, keys.clone())));
+            self.kept.identity.newest = self.kept.identity.newest.max(seq);
+            let settled = |no: &WriteNo| Settled { no: *no, op: item.op.id(), seq, keys: keys.clone() };
+            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(settled));
         }
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));

@@ -81,6 +81,7 @@ pub(super) struct Inner {
     pub(super) ahead: Mutex<Option<Page>>,
     pub(super) watchers: super::events::Watchers,
     pub(super) conversation: Mutex<super::status::Conversation>,
+    pub(super) said: Mutex<Option<super::holding::Said>>,
 }
 
 impl Replica {
@@ -98,6 +99,8 @@ impl Replica {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
         let memory = load(&store, places, &*env, lease).await?;
+        let receipts = Receipts::default();
+        receipts.stable_at(memory.identity.stable);
         let inner = Inner {
             store,
             places,
@@ -106,7 +109,7 @@ impl Replica {
             env,
             gate: Gate::default(),
             memory: Mutex::new(memory),
-            receipts: Receipts::default(),
+            receipts,
             doubtful: AtomicBool::new(false),
             version: AtomicU64::new(0),
             shown: Mutex::default(),
@@ -115,6 +118,7 @@ impl Replica {
             ahead: Mutex::default(),
             watchers: super::events::Watchers::default(),
             conversation: Mutex::default(),
+            said: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -294,6 +298,8 @@ async fn load(
         renew: false,
         batch_max: u32::try_from(limits::BATCH_OPS_MAX).unwrap_or(u32::MAX),
         contact: Timestamp::default(),
+        newest: Seq::ZERO,
+        stable: Seq::ZERO,
     };
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
     let take = move |view: &View| {
