@@ -18,9 +18,7 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{
-    Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Payload, Precondition, Snapshot, Subject, Verdict,
-};
+use crate::oplog::{Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Precondition, Snapshot, Subject, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -117,7 +115,7 @@ impl Inner {
         }
         let pull_from = ahead.as_ref().map(|ahead| ahead.next);
         let done = self.transact(What::Ops { ops, next }, verdicts, None, at_end).await?;
-        *lock(&self.ahead) = ahead;
+        *lock(&self.ahead) = ahead.filter(|_| done.stopped.is_none());
         if let Some(gap) = done.gap {
             return Ok(Kept { cursor, more: true, gap: Some(gap) });
         }
@@ -193,6 +191,7 @@ impl Inner {
             places: self.places,
             schema: Arc::clone(&self.schema),
             sealer: self.options.sealer.clone(),
+            policy: self.policy(),
             env: self.env.env(),
             identity,
             again,
@@ -224,6 +223,9 @@ impl Inner {
             let old: Vec<(WriteNo, Vec<crate::oplog::EntityKey>)> = memory.pending.offered_again();
             old.into_iter().for_each(|(no, keys)| memory.pending.remove(no, keys.into_iter()));
             entries.iter().for_each(|entry| memory.pending.add(entry));
+        }
+        if let Some(epoch) = done.epoch_said {
+            lock(&self.said).epoch = epoch;
         }
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
@@ -344,16 +346,14 @@ impl Inner {
     /// Begins anew, with everything that only this device still has put up to be offered again.
     async fn restart(&self, common: Seq, snapshot: Option<Box<Snapshot>>) -> Result<Kept, ReplicaError> {
         *lock(&self.ahead) = None;
+        if common != Seq::MAX {
+            self.forget_said();
+        }
         let offer = if common == Seq::MAX { None } else { Some(self.to_offer(common, snapshot.is_none()).await?) };
         let what = match snapshot {
             None => What::Renew,
             Some(snapshot) => {
-                let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
-                    (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, &snapshot)?,
-                    (Payload::Sealed(_), None) => return Err(super::sealer::Unopened::KeyNeeded { epoch: 0 }.into()),
-                    (readable, _) => readable.clone(),
-                };
-                let state = LogState::from_bytes(payload.bytes().clone())?;
+                let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
                 What::Begin { snapshot, state }
             }
         };
@@ -397,16 +397,13 @@ impl Inner {
     /// The state this device began from, as the first content of an empty log.
     async fn seed(&self) -> Result<Option<Entry>, ReplicaError> {
         let Some(snapshot) = self.store.snapshot(self.places.mirror, Seq::MAX).await? else { return Ok(None) };
-        let payload = match (&snapshot.payload, self.options.sealer.as_deref()) {
-            (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, &snapshot)?,
-            (readable, _) => readable.clone(),
-        };
+        let payload = self.opened(&snapshot)?;
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
         let mut clock = snapshot.clock.clone();
         // What the seed has seen is what the snapshot had seen; it takes no counter that another op has or will have.
         let _ = clock.set(identity.replica, identity.counter.max(clock.get(identity.replica)));
-        let mut draft = Draft {
+        let draft = Draft {
             id: crate::OpId::from_bytes(env.uuid7("seed")),
             replica: identity.replica,
             subject: Subject::Log,
@@ -417,10 +414,7 @@ impl Inner {
             precondition: Precondition::Absent,
             payload,
         };
-        if let Some(sealer) = self.options.sealer.as_deref() {
-            draft.payload = sealer.seal(self.places.mirror, &draft, &env).map_err(ReplicaError::Stopped)?;
-        }
-        let op = draft.seal()?;
+        let op = self.sealed(draft, &env)?.seal()?;
         let no = WriteNo(0);
         Ok(Some(Entry { no, batch: None, base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
     }

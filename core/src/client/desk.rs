@@ -12,7 +12,7 @@ use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
 use crate::id::{EntityId, LogId, LogKey, OpId, ReplicaId, RequestId};
-use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes};
+use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Sealing};
 use crate::seq::Seq;
 use crate::time::{Hlc, Timestamp};
 
@@ -103,6 +103,10 @@ pub(super) struct Identity {
     pub(super) batch_max: u32,
     /// When a server last answered.
     pub(super) contact: Timestamp,
+    /// The log's policy on sealed payloads, once heard.
+    pub(super) sealing: Option<Sealing>,
+    /// The highest key epoch of which something was opened here, or to which this device rotated; 0 before the first.
+    pub(super) key_epoch: u32,
 }
 
 impl Identity {
@@ -110,10 +114,10 @@ impl Identity {
         Drawer::Identity.key(0)
     }
 
-    /// Version byte 1, then the fields in order.
+    /// Version byte 2, then the fields in order; the policy as 0 or its code and 1.
     pub(super) fn to_bytes(&self) -> Bytes {
         let mut out = Writer::with_capacity(80);
-        out.u8(1);
+        out.u8(2);
         out.fixed(&self.lease);
         out.fixed(self.replica.as_bytes());
         out.u64(self.counter);
@@ -124,6 +128,8 @@ impl Identity {
         out.u8(u8::from(self.renew));
         out.u64(self.batch_max.into());
         out.u64(self.contact.ms());
+        out.u8(self.sealing.map_or(0, |sealing| sealing.code() + 1));
+        out.u64(self.key_epoch.into());
         out.finish()
     }
 
@@ -132,10 +138,10 @@ impl Identity {
         const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
         let mut input = Reader::new(bytes);
         let version = input.u8(WHAT)?;
-        if version != 1 {
+        if !(1..=2).contains(&version) {
             return Err(DecodeError::Unknown { what: WHAT, value: version.into() });
         }
-        let identity = Self {
+        let mut identity = Self {
             lease: input.fixed(WHAT)?,
             replica: ReplicaId::from_bytes(input.fixed(WHAT)?),
             counter: input.u64(WHAT)?,
@@ -148,7 +154,16 @@ impl Identity {
             renew: input.u8(WHAT)? == 1,
             batch_max: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
             contact: Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?,
+            sealing: None,
+            key_epoch: 0,
         };
+        if version > 1 {
+            identity.sealing = match input.u8(WHAT)? {
+                0 => None,
+                code => Some(Sealing::from_code(code - 1).ok_or(BAD)?),
+            };
+            identity.key_epoch = u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
+        }
         input.finish()?;
         Ok(identity)
     }

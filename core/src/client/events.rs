@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::entry::WriteNo;
 use super::gate::{Bell, lock};
 use super::parked::ParkReason;
+use super::session::Halt;
 use crate::limits;
 use crate::oplog::EntityKey;
 
@@ -21,6 +22,8 @@ pub enum Event {
     Parked(WriteNo, ParkReason),
     /// A write met another one; see [`Replica::conflicts`](super::Replica::conflicts).
     Conflict(WriteNo),
+    /// Syncing stopped for want of a key, or because the log's policy on sealed payloads is another.
+    Halted(Halt),
     /// This device's clock differs from the server's by more than the engine lets count
     /// ([`limits::CLOCK_DRIFT_MS_MAX`]); positive when it is ahead.
     Skew {

@@ -16,7 +16,7 @@ use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::id::{OpId, ReplicaId};
-use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Snapshot, Verdict};
+use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -37,6 +37,7 @@ pub(super) struct Keep {
     pub(super) places: Places,
     pub(super) schema: Arc<Schema>,
     pub(super) sealer: Option<Arc<dyn Sealer>>,
+    pub(super) policy: Sealing,
     pub(super) env: Env,
     pub(super) identity: Identity,
     pub(super) again: Option<Arc<Sent>>,
@@ -70,6 +71,8 @@ pub(super) struct Kept {
     pub(super) end: Cursor,
     /// Reading stopped in front of an op for want of a key.
     pub(super) stopped: Option<Unopened>,
+    /// The key epoch that the server says the log is at, where it refused what was sealed under another.
+    pub(super) epoch_said: Option<u32>,
     /// What came does not fit; nothing was written.
     pub(super) gap: Option<Gap>,
 }
@@ -102,12 +105,14 @@ impl Keep {
         let Some(desk_bounds) = desk.bounds.clone().filter(|_| found == Some(self.identity.to_bytes())) else {
             return Choice::Done(Err(Stale), None);
         };
-        let means = Means { places: self.places, schema: &self.schema, sealer: self.sealer.as_deref() };
+        let sealer = self.sealer.as_deref();
+        let means = Means { places: self.places, schema: &self.schema, sealer, policy: self.policy };
         let mut work = Work::new(self, view, means);
         let mirror = match work.mirror() {
             Ok(mirror) => mirror,
             Err(gap) => return Choice::Done(Ok(work.refused(gap)), None),
         };
+        work.kept.identity.synced |= self.at_end && work.kept.stopped.is_none();
         work.settle(mirror.as_ref());
         work.judge(mirror.as_ref());
         work.offer();
@@ -116,6 +121,7 @@ impl Keep {
             work.kept.end = mirror.end();
             work.kept.unread = std::mem::take(&mut mirror.unread);
             work.kept.changed = mirror.changed.take();
+            work.kept.identity.key_epoch = work.kept.identity.key_epoch.max(mirror.epoch);
             mirror_writes = Some(mirror.finish());
         }
         for (seq, why) in work.kept.unread.clone() {
@@ -153,6 +159,7 @@ impl<'a> Work<'a> {
             changed: Some(BTreeSet::new()),
             end,
             stopped: None,
+            epoch_said: None,
             gap: None,
         };
         Self { keep, view, means, kept, puts: BTreeMap::new(), gone: BTreeSet::new() }
@@ -178,7 +185,6 @@ impl<'a> Work<'a> {
         let before = self.view.log(self.keep.places.mirror);
         let now = self.keep.env.now;
         self.kept.identity.contact = now;
-        self.kept.identity.synced |= self.keep.at_end;
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
@@ -200,21 +206,31 @@ impl<'a> Work<'a> {
             What::Ops { ops, next } => {
                 let origin = next.anchor.ok_or(Gap::Diverged)?.origin;
                 let anew = self.kept.identity.renew || self.kept.end.seq == Seq::ZERO;
-                let mut mirror = match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
+                let begin = || match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
                     Some(mirror) => mirror,
                     None => MirrorWrite::from_start(self.means, before, origin, now),
                 };
-                self.kept.identity.renew = false;
-                for op in ops {
-                    if let Err(needed) = mirror.apply(op) {
-                        self.kept.stopped = Some(needed);
-                        break;
+                let mut mirror = begin();
+                let needed = ops.iter().enumerate().find_map(|(at, op)| Some((at, mirror.apply(op).err()?)));
+                let mut read = ops.as_slice();
+                if let Some((at, needed)) = needed {
+                    self.kept.stopped = Some(needed);
+                    // A batch applies whole or not at all, so what came before its closed op does not count either.
+                    let whole = ops[..at].iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
+                    read = &ops[..whole];
+                    if whole == 0 {
+                        return Ok(None);
                     }
-                    self.hear(op);
-                }
-                if self.kept.stopped.is_none() && mirror.end() != *next {
+                    if whole < at {
+                        mirror = begin();
+                        // They were opened a moment ago.
+                        let _ = read.iter().try_for_each(|op| mirror.apply(op));
+                    }
+                } else if mirror.end() != *next {
                     return Err(Gap::Diverged);
                 }
+                self.kept.identity.renew = false;
+                read.iter().for_each(|op| self.hear(op));
                 Ok(Some(mirror))
             }
         }
@@ -273,8 +289,13 @@ impl<'a> Work<'a> {
                 let items = std::mem::take(&mut sent.items);
                 let atomic = sent.atomic;
                 let mut left = Vec::new();
+                // What was refused for its seal is sealed again, and what came behind it goes with it.
+                let seal = verdicts.iter().find_map(refused_for_its_seal);
                 for (item, verdict) in items.into_iter().zip(verdicts) {
-                    left.extend(self.verdict(*lane, item, verdict, mirror));
+                    match seal {
+                        Some(reason) if verdict.seq().or(item.seq).is_none() => self.seal_again(*lane, &item, reason),
+                        _ => left.extend(self.verdict(*lane, item, verdict, mirror)),
+                    }
                 }
                 if atomic && self.kept.parked.iter().any(|(entry, _)| entry.batch.is_some()) {
                     self.park_batch();
@@ -316,6 +337,25 @@ impl<'a> Work<'a> {
             (Lane::New, _) => {}
         }
         None
+    }
+
+    /// An op that was refused for its seal spent no counter: sealed again it keeps id, clock and counter.
+    fn seal_again(&mut self, lane: Lane, item: &Item, reason: RejectReason) {
+        let identity = &mut self.kept.identity;
+        match reason {
+            RejectReason::KeyEpochStale { current } | RejectReason::KeyEpochAhead { current } => {
+                self.kept.epoch_said = Some(current);
+            }
+            RejectReason::SealedRequired => identity.sealing = Some(Sealing::Required),
+            _ if identity.sealing != Some(Sealing::Required) => identity.sealing = Some(Sealing::Forbidden),
+            _ => {}
+        }
+        if lane == Lane::New
+            && let Ok(op) = item.op.read()
+            && op.replica() == identity.replica
+        {
+            identity.counter = identity.counter.min(op.counter().saturating_sub(1));
+        }
     }
 
     fn rejected(&mut self, entry: &Entry, item: &Item, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) {
@@ -437,6 +477,16 @@ impl<'a> Work<'a> {
         let gone: Vec<EntityKey> = std::mem::take(&mut self.gone).into_iter().collect();
         let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
         LogWrites { heads, forget, ..LogWrites::new(places.desk, bounds) }
+    }
+}
+
+fn refused_for_its_seal(verdict: &Verdict) -> Option<RejectReason> {
+    use RejectReason::{KeyEpochAhead, KeyEpochStale, SealedForbidden, SealedRequired};
+    match verdict {
+        Verdict::Rejected {
+            reason: reason @ (KeyEpochStale { .. } | KeyEpochAhead { .. } | SealedRequired | SealedForbidden),
+        } => Some(*reason),
+        _ => None,
     }
 }
 

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
+use super::sealing::epoch_of;
 use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
     Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, Schema,
-    Snapshot, Subject,
+    Sealing, Snapshot, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
 use crate::time::Timestamp;
@@ -25,18 +26,22 @@ pub(super) struct Means<'a> {
     pub(super) places: Places,
     pub(super) schema: &'a Schema,
     pub(super) sealer: Option<&'a dyn Sealer>,
+    /// What payloads are to be like.
+    pub(super) policy: Sealing,
 }
 
 /// Why an op that is in the log has no effect here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// A format, kind or schema version from a newer author.
+    /// A format, kind, schema version or way of sealing from a newer author.
     Unknown,
     /// Sealed, and not what was sealed.
     Tampered,
     /// Its content does not fit its collection.
     Unfit,
+    /// Readable in a log that requires sealing, or sealed in one that forbids it: no honest server took it.
+    Sealing,
 }
 
 impl Unreadable {
@@ -45,6 +50,7 @@ impl Unreadable {
             Self::Unknown => 0,
             Self::Tampered => 1,
             Self::Unfit => 2,
+            Self::Sealing => 3,
         }
     }
 
@@ -52,6 +58,7 @@ impl Unreadable {
         match code {
             1 => Self::Tampered,
             2 => Self::Unfit,
+            3 => Self::Sealing,
             _ => Self::Unknown,
         }
     }
@@ -62,13 +69,22 @@ impl Means<'_> {
     pub(super) fn open(&self, op: &Op) -> Result<Payload, Unopened> {
         match (op.payload(), self.sealer) {
             (Payload::Sealed(_), Some(sealer)) => sealer.open(self.places.mirror, op),
-            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }),
+            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: epoch_of(op.payload()).unwrap_or(0) }),
             (readable, _) => Ok(readable.clone()),
         }
     }
 
+    /// Whether a payload is as the log's policy wants it.
+    pub(super) fn admits(&self, payload: &Payload) -> bool {
+        match self.policy {
+            Sealing::Optional => true,
+            Sealing::Required => payload.is_sealed(),
+            Sealing::Forbidden => !payload.is_sealed(),
+        }
+    }
+
     /// Whether this build knows what the op means.
-    fn understands(&self, op: &Op) -> bool {
+    pub(super) fn understands(&self, op: &Op) -> bool {
         !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
     }
 }
@@ -88,6 +104,8 @@ pub(super) struct MirrorWrite<'a> {
     pub(super) unread: Vec<(Seq, Unreadable)>,
     /// Entities that changed; `None` when all may have.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
+    /// The highest key epoch of which something was opened.
+    pub(super) epoch: u32,
 }
 
 impl<'a> MirrorWrite<'a> {
@@ -120,6 +138,7 @@ impl<'a> MirrorWrite<'a> {
         bounds.snapshot = snapshot.seq;
         let mut write = Self { changed: None, ..Self::new(means, before, bounds, true) };
         write.replace(state, snapshot.seq, &snapshot.clock);
+        write.epoch = epoch_of(&snapshot.payload).unwrap_or(0);
         write.snapshot = Some(snapshot);
         Some(write)
     }
@@ -136,6 +155,7 @@ impl<'a> MirrorWrite<'a> {
             snapshot: None,
             unread: Vec::new(),
             changed: Some(BTreeSet::new()),
+            epoch: 0,
         }
     }
 
@@ -158,12 +178,17 @@ impl<'a> MirrorWrite<'a> {
         let effect = match &read {
             Err(_) => Err(Unreadable::Unknown),
             Ok(read) if !self.means.understands(read) => Err(Unreadable::Unknown),
+            Ok(read) if !self.means.admits(read.payload()) => Err(Unreadable::Sealing),
             Ok(read) => match self.means.open(read) {
                 Ok(payload) => Ok((read, payload)),
                 Err(Unopened::Tampered) => Err(Unreadable::Tampered),
+                Err(Unopened::Unknown) => Err(Unreadable::Unknown),
                 Err(needed) => return Err(needed),
             },
         };
+        if let Ok((read, _)) = &effect {
+            self.epoch = self.epoch.max(epoch_of(read.payload()).unwrap_or(0));
+        }
         let outcome = effect.and_then(|(read, payload)| self.change(op, read, &payload));
         if let Err(why) = outcome {
             self.unread.push((op.seq, why));

@@ -9,7 +9,7 @@
 //! a conflict record, never nowhere; cursor and content move in one transaction; a counter is durable before it is used.
 //!
 //! Next: `write` (local writes), `prepare` (what is sent), `keep` (what comes), `resolve` (what lost), [`Session`] (who
-//! says what when), `desk` (what is kept beside the log).
+//! says what when), `sealing` (what only devices read), `desk` (what is kept beside the log).
 
 mod arrive;
 mod backoff;
@@ -22,6 +22,8 @@ mod events;
 mod gate;
 mod handle;
 mod keep;
+#[cfg(feature = "encryption")]
+mod keyring;
 mod memory;
 mod mirror;
 mod parked;
@@ -30,7 +32,9 @@ mod receipt;
 mod replica;
 mod resolve;
 mod sealer;
+mod sealing;
 mod session;
+mod snapshot;
 mod status;
 mod sync;
 mod transport;
@@ -43,11 +47,13 @@ pub use entry::WriteNo;
 pub use error::ReplicaError;
 pub use events::{Event, Events};
 pub use handle::{Entities, Map};
+#[cfg(feature = "encryption")]
+pub use keyring::SharedKeyring;
 pub use mirror::Unreadable;
 pub use parked::{ParkReason, Parked};
 pub use receipt::{Fate, NotReached, Receipt, Tier};
 pub use replica::{Confirm, Replica, ReplicaOptions};
-pub use sealer::{Sealer, Unopened};
+pub use sealer::{Sealer, Unopened, Unsealed};
 pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
 pub use status::Status;
 pub use transport::{CallError, Transport};

@@ -15,7 +15,7 @@ use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
-use crate::oplog::{Change, EntityKey, Head, LogBounds, Schema};
+use crate::oplog::{Change, EntityKey, Head, LogBounds, Schema, Sealing};
 use crate::seq::{Origin, Seq};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreExt};
 use crate::time::{EnvSource, Hlc, Timestamp};
@@ -28,6 +28,10 @@ pub struct ReplicaOptions {
     pub schema: Schema,
     /// Encrypts payloads; none are encrypted without.
     pub sealer: Option<Arc<dyn Sealer>>,
+    /// What the application wants of the log, whatever a server says of it: with [`Sealing::Required`] nothing leaves this
+    /// device unsealed and nothing unsealed has an effect here, and a log that is not there yet is made so, where this
+    /// device may make logs. `None` takes the log as it is, and seals if there is a sealer.
+    pub sealing: Option<Sealing>,
     /// The schema version its ops say they have.
     pub schema_version: u32,
     /// Asked before a log's content comes onto a device that has none yet.
@@ -36,7 +40,7 @@ pub struct ReplicaOptions {
 
 impl Default for ReplicaOptions {
     fn default() -> Self {
-        Self { schema: Schema::default(), sealer: None, schema_version: 1, confirm: None }
+        Self { schema: Schema::default(), sealer: None, sealing: None, schema_version: 1, confirm: None }
     }
 }
 
@@ -74,6 +78,7 @@ pub(super) struct Inner {
     pub(super) ahead: Mutex<Option<Page>>,
     pub(super) watchers: super::events::Watchers,
     pub(super) conversation: Mutex<super::status::Conversation>,
+    pub(super) said: Mutex<super::sealing::Said>,
 }
 
 impl Replica {
@@ -106,6 +111,7 @@ impl Replica {
             ahead: Mutex::default(),
             watchers: super::events::Watchers::default(),
             conversation: Mutex::default(),
+            said: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -125,7 +131,8 @@ impl Replica {
 
 impl Inner {
     pub(super) fn means(&self) -> Means<'_> {
-        Means { places: self.places, schema: &self.schema, sealer: self.options.sealer.as_deref() }
+        let sealer = self.options.sealer.as_deref();
+        Means { places: self.places, schema: &self.schema, sealer, policy: self.policy() }
     }
 
     /// One queued write.
@@ -230,6 +237,8 @@ async fn load(
         renew: false,
         batch_max: u32::try_from(limits::BATCH_OPS_MAX).unwrap_or(u32::MAX),
         contact: Timestamp::default(),
+        sealing: None,
+        key_epoch: 0,
     };
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
     let take = move |view: &View| {

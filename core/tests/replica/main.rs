@@ -5,4 +5,6 @@
 mod conflicts;
 mod everyday;
 mod rollback;
+#[cfg(feature = "encryption")]
+mod sealed;
 mod world;
