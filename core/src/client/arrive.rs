@@ -400,9 +400,8 @@ impl Inner {
         let payload = self.opened(&snapshot)?;
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
-        let mut clock = snapshot.clock.clone();
-        // What the seed has seen is what the snapshot had seen; it takes no counter that another op has or will have.
-        let _ = clock.set(identity.replica, identity.counter.max(clock.get(identity.replica)));
+        // What the seed has seen is what the snapshot had seen: the ops that came after it, own ones too, follow it.
+        let clock = snapshot.clock.clone();
         let draft = Draft {
             id: crate::OpId::from_bytes(env.uuid7("seed")),
             replica: identity.replica,

@@ -23,7 +23,7 @@ fn keys(epochs: &[u32]) -> SharedKeyring {
     keys
 }
 
-fn with(keys: &SharedKeyring, sealing: Option<Sealing>) -> impl FnOnce(&mut ReplicaOptions) {
+fn with(keys: &SharedKeyring, sealing: Option<Sealing>) -> impl FnOnce(&mut ReplicaOptions) + use<> {
     let keys = keys.clone();
     move |options| {
         options.sealer = Some(Arc::new(keys));
@@ -170,7 +170,7 @@ fn a_lost_answer_before_a_rotation_has_no_second_effect_after_it() {
 #[test]
 fn fault_a19_whatever_a_server_changes_around_a_payload_is_noticed_named_and_hinders_nothing() {
     type Change = fn(&mut Draft);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 9] = [
         ("id", |draft| draft.id = syncline::OpId::from_bytes([9; 16])),
         ("replica", |draft| {
             let counter = draft.clock.get(draft.replica);
@@ -180,7 +180,6 @@ fn fault_a19_whatever_a_server_changes_around_a_payload_is_noticed_named_and_hin
         ("clock", |draft| draft.clock.set(draft.replica, 70).unwrap()),
         ("time", |draft| draft.hlc.counter += 1),
         ("kind", |draft| draft.kind = OpKind::Delete),
-        ("schema", |draft| draft.schema_version = 0),
         ("precondition", |draft| draft.precondition = syncline::oplog::Precondition::Absent),
         ("entity", |draft| {
             if let Subject::Entity { key, .. } = &mut draft.subject {
@@ -533,6 +532,9 @@ fn whatever_happens_to_servers_and_keys_all_devices_end_with_the_same_and_nothin
         for ring in &rings {
             devices.push(world.open_with(Arc::new(MemoryStore::new()), 0, required(ring)));
         }
+        // A log without an epoch takes the newest key of whoever comes first.
+        devices[0].set("first", "by", "0");
+        world.sync(&devices[0]);
         let (mut written, mut current, mut epoch) = (Vec::new(), server, 1);
         let mut backup = Arc::new(current.fork());
         for step in 0..60_u64 {
