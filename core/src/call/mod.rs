@@ -88,7 +88,7 @@ pub enum Call {
         /// Makes a retry harmless.
         request: RequestId,
     },
-    /// Take the last restore back, as long as nothing was added after it.
+    /// Take the last restore, or import, back, as long as nothing was added after it.
     UndoRestore {
         /// Which log.
         log: LogId,

@@ -185,6 +185,10 @@ impl Inner {
             for key in op.subject().keys().filter(versioned) {
                 numbers.extend(memory.pending.of(&key).iter().find(|no| **no > item.no));
             }
+            if op.full_state().is_some() {
+                let next = memory.pending.first_after(item.no).filter(|(key, _)| versioned(key));
+                numbers.extend(next.map(|(_, no)| no));
+            }
         }
         let entries = entries_of(self, numbers).await?;
         Ok(Keep {

@@ -42,6 +42,7 @@ pub(super) enum Drawer {
     Parked,
     Conflicts,
     Unread,
+    Points,
 }
 
 impl Drawer {
@@ -53,6 +54,7 @@ impl Drawer {
             Self::Parked => "sys.parked",
             Self::Conflicts => "sys.conflict",
             Self::Unread => "sys.unread",
+            Self::Points => "sys.point",
         })
     }
 
@@ -61,6 +63,16 @@ impl Drawer {
         let mut entity = [0; 16];
         entity[8..].copy_from_slice(&number.to_be_bytes());
         EntityKey { collection: self.collection(), entity: EntityId::from_bytes(entity) }
+    }
+
+    /// Where a full state of the log is noted: the newest sorts first.
+    pub(super) fn point(seq: Seq) -> EntityKey {
+        Self::Points.key(Seq::MAX.get() - seq.get())
+    }
+
+    /// The full state that such a key is of.
+    pub(super) fn seq_of_point(key: &EntityKey) -> Option<Seq> {
+        Seq::MAX.get().checked_sub(number(key)).and_then(Seq::new)
     }
 }
 

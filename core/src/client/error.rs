@@ -51,9 +51,6 @@ pub enum ReplicaError {
     /// A key is missing, or something was altered.
     #[error("{0}")]
     Unopened(#[from] Unopened),
-    /// The op at this seq is from a newer build, so a state built here would leave out what it says.
-    #[error("the op at seq {0} is from a newer build")]
-    NotUnderstood(crate::seq::Seq),
     /// Something cannot be sealed.
     #[error(transparent)]
     Unsealed(#[from] super::sealer::Unsealed),
@@ -71,9 +68,35 @@ pub enum ReplicaError {
     /// There is no such parked write or conflict.
     #[error("there is no write {0} among them")]
     NoSuchWrite(WriteNo),
-    /// The history asked for is not kept here.
+    /// This device's copy begins later: it started from a snapshot, or dropped what is older.
     #[error("the history at seq {0} is not kept here")]
     NotKept(crate::seq::Seq),
+    /// The copy here does not reach so far.
+    #[error("seq {seq} is past this copy's end at {end}")]
+    Beyond {
+        /// What was asked for.
+        seq: crate::seq::Seq,
+        /// Where the copy ends.
+        end: crate::seq::Seq,
+    },
+    /// A batch applies whole or not at all, so nobody ever stood there.
+    #[error("seq {0} is inside an atomic batch")]
+    InsideBatch(crate::seq::Seq),
+    /// The state at this seq is larger than [`limits::REPLAY_BYTES_MAX`](crate::limits::REPLAY_BYTES_MAX).
+    #[error("the state at seq {0} is larger than {max} bytes", max = crate::limits::REPLAY_BYTES_MAX)]
+    StateTooLarge(crate::seq::Seq),
+    /// The op at this seq is from a newer build, so a state built here would leave out what it says.
+    #[error("the op at seq {0} is from a newer build")]
+    NotUnderstood(crate::seq::Seq),
+    /// Before the first op there is nothing to go back to.
+    #[error("there is nothing before the first op to go back to")]
+    NothingThere,
+    /// The newest thing here is no restore.
+    #[error("the newest op is not a restore; restore to a seq instead")]
+    NothingToUndo,
+    /// It may be in the log by now; sync first.
+    #[error("the write {0} is being sent; sync first")]
+    UnderWay(WriteNo),
     /// The server, or the way to it.
     #[error(transparent)]
     Call(#[from] CallError),

@@ -28,7 +28,7 @@ pub struct Map {
     key: EntityKey,
 }
 
-type Fields = BTreeMap<String, Box<RawValue>>;
+pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
 impl Replica {
     /// The entities of a collection.
@@ -71,6 +71,8 @@ impl Entities {
             let pending = {
                 let memory = super::gate::lock(&inner.memory);
                 let keys = memory.pending.entities().filter(|key| key.collection == self.collection);
+                let state = memory.pending.newest_state().into_iter().flat_map(|(_, state)| state.iter());
+                let keys = keys.chain(state.map(|(key, _)| key).filter(|key| key.collection == self.collection));
                 let here = keys.filter(|key| after.as_ref().is_none_or(|after| *key > after));
                 here.filter(|key| upto.as_ref().is_none_or(|upto| *key <= upto)).cloned().collect::<Vec<_>>()
             };

@@ -122,6 +122,9 @@ impl Keep {
             work.kept.unread = std::mem::take(&mut mirror.unread);
             work.kept.changed = mirror.changed.take();
             work.kept.identity.key_epoch = work.kept.identity.key_epoch.max(mirror.epoch);
+            for seq in std::mem::take(&mut mirror.points) {
+                work.put(Drawer::point(seq), bytes::Bytes::new());
+            }
             mirror_writes = Some(mirror.finish());
         }
         for (seq, why) in work.kept.unread.clone() {
@@ -448,15 +451,16 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A later write of ours on the same entity builds on the version this one has made.
+    /// A later write of ours on the same entity builds on the version this one has made; after a full state, so does the
+    /// next one on every entity.
     fn base_of_next(&mut self, item: &Item) {
         let Some(seq) = item.seq else { return };
-        let next = self.keep.entries.values().find(|entry| entry.base == Base::After(item.no));
-        let Some(next) = next else { return };
         let precondition = crate::oplog::Precondition::Version(seq);
-        if let Ok(op) = (Draft { precondition, ..next.op.draft().clone() }).seal() {
-            let entry = Entry { base: Base::Stated, op, ..next.clone() };
-            self.put(Drawer::Queue.key(next.no.get()), entry.to_bytes());
+        for next in self.keep.entries.values().filter(|entry| entry.base == Base::After(item.no)) {
+            if let Ok(op) = (Draft { precondition, ..next.op.draft().clone() }).seal() {
+                let entry = Entry { base: Base::Stated, op, ..next.clone() };
+                self.put(Drawer::Queue.key(next.no.get()), entry.to_bytes());
+            }
         }
     }
 

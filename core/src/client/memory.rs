@@ -7,7 +7,7 @@ use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
-use crate::oplog::EntityKey;
+use crate::oplog::{EntityKey, LogState};
 
 /// The desk in short.
 #[derive(Debug)]
@@ -53,16 +53,23 @@ impl Memory {
     }
 }
 
-/// Which entities have writes that the mirror does not show yet. Holds keys and numbers, not contents.
+/// Which entities have writes that the mirror does not show yet. Holds keys and numbers, not contents, but for full
+/// states: what the newest of those says of an entity is shown instead of what the mirror says.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     by_entity: HashMap<EntityKey, Vec<WriteNo>>,
+    states: BTreeMap<WriteNo, Arc<LogState>>,
     count: u64,
 }
 
 impl Pending {
     pub(super) fn add(&mut self, entry: &Entry) {
         self.count += 1;
+        if entry.op.full_state().is_some() && !entry.is_again() {
+            // It was made here from a state, so it reads.
+            let state = LogState::from_bytes(entry.op.payload().bytes().clone()).unwrap_or_default();
+            self.states.insert(entry.no, Arc::new(state));
+        }
         for key in entry.keys() {
             let numbers = self.by_entity.entry(key).or_default();
             // Nearly always the newest; ops offered again come before.
@@ -87,6 +94,7 @@ impl Pending {
                 }
             }
         }
+        self.states.remove(&no);
         if found || keyless {
             self.count = self.count.saturating_sub(1);
         }
@@ -95,6 +103,24 @@ impl Pending {
     /// The writes on one entity, oldest first.
     pub(super) fn of(&self, key: &EntityKey) -> &[WriteNo] {
         self.by_entity.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest full state, which stands for everything before it.
+    pub(super) fn newest_state(&self) -> Option<(WriteNo, &Arc<LogState>)> {
+        self.states.last_key_value().map(|(no, state)| (*no, state))
+    }
+
+    /// The newest write that decides what one entity is.
+    pub(super) fn newest_of(&self, key: &EntityKey) -> Option<WriteNo> {
+        self.of(key).last().copied().max(self.newest_state().map(|(no, _)| no))
+    }
+
+    /// The first write after `no` on each entity, in no order.
+    pub(super) fn first_after(&self, no: WriteNo) -> impl Iterator<Item = (&EntityKey, WriteNo)> {
+        self.by_entity.iter().filter_map(move |(key, numbers)| {
+            let first = numbers.iter().find(|later| **later > no)?;
+            Some((key, *first))
+        })
     }
 
     /// The ops that are offered again, with their entities.

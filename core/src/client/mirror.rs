@@ -74,6 +74,25 @@ impl Means<'_> {
         }
     }
 
+    /// What an op says, readable, or why it has no effect here.
+    ///
+    /// # Errors
+    /// When a key is missing: then nothing is judged.
+    pub(super) fn read(&self, op: &Op) -> Result<Result<Payload, Unreadable>, Unopened> {
+        if !self.understands(op) {
+            return Ok(Err(Unreadable::Unknown));
+        }
+        if !self.admits(op.payload()) {
+            return Ok(Err(Unreadable::Sealing));
+        }
+        match self.open(op) {
+            Ok(payload) => Ok(Ok(payload)),
+            Err(Unopened::Tampered) => Ok(Err(Unreadable::Tampered)),
+            Err(Unopened::Unknown) => Ok(Err(Unreadable::Unknown)),
+            Err(needed) => Err(needed),
+        }
+    }
+
     /// Whether a payload is as the log's policy wants it.
     pub(super) fn admits(&self, payload: &Payload) -> bool {
         match self.policy {
@@ -84,7 +103,7 @@ impl Means<'_> {
     }
 
     /// Whether this build knows what the op means.
-    pub(super) fn understands(&self, op: &Op) -> bool {
+    fn understands(&self, op: &Op) -> bool {
         !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
     }
 }
@@ -102,6 +121,8 @@ pub(super) struct MirrorWrite<'a> {
     snapshot: Option<Snapshot>,
     /// Ops that have no effect here.
     pub(super) unread: Vec<(Seq, Unreadable)>,
+    /// Full states among the ops.
+    pub(super) points: Vec<Seq>,
     /// Entities that changed; `None` when all may have.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
     /// The highest key epoch of which something was opened.
@@ -154,6 +175,7 @@ impl<'a> MirrorWrite<'a> {
             heads: BTreeMap::new(),
             snapshot: None,
             unread: Vec::new(),
+            points: Vec::new(),
             changed: Some(BTreeSet::new()),
             epoch: 0,
         }
@@ -177,14 +199,7 @@ impl<'a> MirrorWrite<'a> {
         let read = op.op.read();
         let effect = match &read {
             Err(_) => Err(Unreadable::Unknown),
-            Ok(read) if !self.means.understands(read) => Err(Unreadable::Unknown),
-            Ok(read) if !self.means.admits(read.payload()) => Err(Unreadable::Sealing),
-            Ok(read) => match self.means.open(read) {
-                Ok(payload) => Ok((read, payload)),
-                Err(Unopened::Tampered) => Err(Unreadable::Tampered),
-                Err(Unopened::Unknown) => Err(Unreadable::Unknown),
-                Err(needed) => return Err(needed),
-            },
+            Ok(read) => self.means.read(read)?.map(|payload| (read, payload)),
         };
         if let Ok((read, _)) = &effect {
             self.epoch = self.epoch.max(epoch_of(read.payload()).unwrap_or(0));
@@ -210,6 +225,7 @@ impl<'a> MirrorWrite<'a> {
         let Subject::Entity { key, .. } = op.subject() else {
             let state = LogState::from_bytes(payload.bytes().clone()).map_err(|_| Unreadable::Unfit)?;
             self.replace(&state, at.seq, op.clock());
+            self.points.push(at.seq);
             let mut seen = self.bounds.clock.clone();
             let _ = seen.join(op.clock());
             self.bounds.full_state = Some(FullStateMark { seq: at.seq, op: op.id(), clock: op.clock().clone(), seen });

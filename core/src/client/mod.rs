@@ -8,8 +8,8 @@
 //! What must hold: a write that returned survives whatever the local store survives; it ends in the log, or parked, or in
 //! a conflict record, never nowhere; cursor and content move in one transaction; a counter is durable before it is used.
 //!
-//! Next: `write` (local writes), `prepare` (what is sent), `keep` (what comes), `resolve` (what lost), [`Session`] (who
-//! says what when), `sealing` (what only devices read), `desk` (what is kept beside the log).
+//! Next: `write` (local writes), `past` and `restore` (what was), `prepare` (what is sent), `keep` (what comes), `resolve`
+//! (what lost), [`Session`] (who says what when), `sealing` (what only devices read), `desk` (what is kept beside the log).
 
 mod arrive;
 mod backoff;
@@ -27,10 +27,12 @@ mod keyring;
 mod memory;
 mod mirror;
 mod parked;
+mod past;
 mod prepare;
 mod receipt;
 mod replica;
 mod resolve;
+mod restore;
 mod sealer;
 mod sealing;
 mod session;
@@ -51,6 +53,7 @@ pub use handle::{Entities, Map};
 pub use keyring::SharedKeyring;
 pub use mirror::Unreadable;
 pub use parked::{ParkReason, Parked};
+pub use past::{Past, PastEntities, PastMap};
 pub use receipt::{Fate, NotReached, Receipt, Tier};
 pub use replica::{Confirm, Replica, ReplicaOptions};
 pub use sealer::{Sealer, Unopened, Unsealed};

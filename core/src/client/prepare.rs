@@ -60,7 +60,7 @@ impl Replica {
             if let Some(sent) = sent {
                 return Ok(Some(inner.push_of(&sent, cursor)?));
             }
-            let (entries, atomic) = inner.run_of(lane).await?;
+            let (entries, atomic) = inner.next_run(lane).await?;
             if entries.is_empty() {
                 continue;
             }
@@ -93,6 +93,20 @@ impl Inner {
             atomic: sent.atomic,
             ops: ops.map_err(ReplicaError::Corrupt)?,
         })
+    }
+
+    /// The writes at the front of a lane that may go together and still stand.
+    async fn next_run(&self, lane: Lane) -> Result<(Vec<Entry>, bool), ReplicaError> {
+        loop {
+            let (mut entries, atomic) = self.run_of(lane).await?;
+            let state = lane == Lane::New && entries.first().is_some_and(|entry| entry.op.full_state().is_some());
+            let full = if state { entries.pop() } else { None };
+            let Some(entry) = full else { return Ok((entries, atomic)) };
+            if let Some(entry) = self.on_own_writes(entry).await? {
+                return Ok((vec![entry], atomic));
+            }
+            self.resolve_lost().await?;
+        }
     }
 
     /// The writes at the front of a lane that may go together.
@@ -176,8 +190,7 @@ impl Inner {
     pub(super) fn tell_parked(&self, no: WriteNo, reason: ParkReason, entry: &Entry) {
         self.receipts.tell(no, Fate::Parked(reason.clone()));
         self.watchers.tell(&super::events::Event::Parked(no, reason));
-        self.watchers.tell(&super::events::Event::Changed(entry.keys().collect()));
-        self.changed.ring();
+        self.moved([entry]);
     }
 
     async fn keep_made(&self, lane: Lane, before: &Identity, made: &Made) -> Result<bool, ReplicaError> {

@@ -170,11 +170,21 @@ impl Inner {
     }
 
     async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
-        let (numbers, renew) = {
+        let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
-            (memory.pending.of(key).to_vec(), memory.identity.renew)
+            let instead = memory.pending.newest_state().map(|(no, state)| (no, Arc::clone(state)));
+            (memory.pending.of(key).to_vec(), memory.identity.renew, instead)
         };
-        let head = self.store.head(self.places.mirror, key).await?;
+        let before = match &instead {
+            Some((no, state)) => {
+                numbers.retain(|later| later > no);
+                state.get(key).map(<[u8]>::to_vec)
+            }
+            None => {
+                let head = self.store.head(self.places.mirror, key).await?;
+                head.as_ref().and_then(Head::live_state).map(|state| state.to_vec())
+            }
+        };
         let mut entries = Vec::with_capacity(numbers.len());
         for no in &numbers {
             // Between the two reads it may have come into the log; then the version has changed and both are read again.
@@ -182,11 +192,10 @@ impl Inner {
         }
         // While the mirror shows the history that is offered again, it has those ops already.
         entries.retain(|entry| !(renew && entry.is_again()));
-        Ok(self.show(key, head.as_ref(), &entries))
+        Ok(self.show(key, before, &entries))
     }
 
-    pub(super) fn show(&self, key: &EntityKey, head: Option<&Head>, entries: &[Entry]) -> Option<Vec<u8>> {
-        let mut state = head.and_then(Head::live_state).map(|state| state.to_vec());
+    fn show(&self, key: &EntityKey, mut state: Option<Vec<u8>>, entries: &[Entry]) -> Option<Vec<u8>> {
         let reducer = &self.schema.rules(&key.collection).reducer;
         for entry in entries {
             // An op offered again may be sealed; without its key it shows when it is back in the log.

@@ -91,7 +91,7 @@ impl Replica {
             memory.parked = memory.parked.saturating_sub(again.len() as u64);
         }
         again.iter().for_each(|entry| self.inner.receipts.tell(entry.no, Fate::Waiting));
-        self.inner.moved(again.iter().flat_map(|entry| entry.keys().collect::<Vec<_>>()));
+        self.inner.moved(&again);
         self.inner.edited.ring();
         Ok(())
     }
@@ -153,7 +153,7 @@ impl Replica {
             entry.iter().for_each(|entry| memory.pending.add(entry));
         }
         drop(pass);
-        self.inner.moved(entry.iter().flat_map(|entry| entry.keys().collect::<Vec<_>>()));
+        self.inner.moved(&entry);
         self.inner.edited.ring();
         Ok(entry.map(|entry| self.inner.receipt(entry.no)))
     }
@@ -179,7 +179,7 @@ impl Inner {
     }
 
     /// What this device has seen of the log by now.
-    async fn seen_now(&self) -> Result<(Seq, VectorClock), ReplicaError> {
+    pub(super) async fn seen_now(&self) -> Result<(Seq, VectorClock), ReplicaError> {
         let bounds = self.store.bounds(self.places.mirror).await?;
         Ok(bounds.map_or((Seq::ZERO, VectorClock::new()), |bounds| (bounds.last, bounds.clock)))
     }
@@ -187,7 +187,15 @@ impl Inner {
     /// A write as it would be made now: with everything seen, and on the present version where its policy wants one.
     async fn on_top(&self, entry: &Entry, seen: Seq, clock: &VectorClock) -> Result<Entry, ReplicaError> {
         let mut again = entry.again(seen, clock.clone())?;
-        let Some(key) = again.keys().next() else { return Ok(again) };
+        let Some(key) = again.keys().next() else {
+            let precondition = match again.op.precondition() {
+                Precondition::None => Precondition::None,
+                _ if seen == Seq::ZERO => Precondition::Absent,
+                _ => Precondition::Version(seen),
+            };
+            again.op = Draft { precondition, ..again.op.draft().clone() }.seal()?;
+            return Ok(again);
+        };
         let versioned = self.schema.rules(&key.collection).policy == ConflictPolicy::Precondition
             || again.op.precondition() != Precondition::None;
         if versioned {
@@ -255,9 +263,7 @@ impl Inner {
             };
             self.receipts.tell(entry.no, head.map_or(Fate::Lost, |head| Fate::Accepted(head.version)));
         }
-        self.moved(
-            same.iter().chain(ended.iter().map(|c| &c.entry)).flat_map(|entry| entry.keys().collect::<Vec<_>>()),
-        );
+        self.moved(same.iter().chain(ended.iter().map(|conflict| &conflict.entry)));
         Ok(())
     }
 
@@ -324,11 +330,18 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells everyone that these entities may read differently.
-    pub(super) fn moved(&self, keys: impl IntoIterator<Item = EntityKey>) {
+    /// Tells everyone that what these writes are about may read differently now.
+    pub(super) fn moved<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>) {
         self.version.fetch_add(2, Ordering::AcqRel);
-        let keys: std::collections::BTreeSet<EntityKey> = keys.into_iter().collect();
-        if !keys.is_empty() {
+        let mut keys = std::collections::BTreeSet::new();
+        let mut everything = false;
+        for entry in entries {
+            keys.extend(entry.keys());
+            everything |= entry.op.full_state().is_some();
+        }
+        if everything {
+            self.watchers.tell(&Event::Reset);
+        } else if !keys.is_empty() {
             self.watchers.tell(&Event::Changed(keys));
         }
         self.changed.ring();

@@ -12,7 +12,7 @@ use super::replica::{Inner, Replica};
 use super::sealer::{Unopened, Unsealed};
 use super::transport::{CallError, Transport};
 use crate::call::{Call, Reply};
-use crate::oplog::{LogState, Op, Payload, Snapshot};
+use crate::oplog::{Op, Payload, Snapshot};
 use crate::seq::{Cursor, Seq};
 use crate::store::{PageLimit, StoreExt as _};
 
@@ -94,10 +94,13 @@ impl Replica {
 impl Inner {
     /// The copy's state at its end, sealed where payloads are.
     async fn snapshot(&self) -> Result<Option<Snapshot>, ReplicaError> {
+        let _pass = self.gate.enter().await;
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(None) };
         let end = bounds.end();
         let (Some(anchor), false) = (end.anchor, end.seq == Seq::ZERO) else { return Ok(None) };
-        let (state, schema_version) = self.replayed(end.seq).await?;
+        let past = self.past(end.seq).await?;
+        past.is_whole()?;
+        let (state, schema_version) = (past.state, past.schema_version);
         let payload = Payload::Plain(state.to_bytes());
         let snapshot = Snapshot { seq: end.seq, anchor, clock: bounds.clock, schema_version, payload };
         if self.seals() { self.seal_snapshot(snapshot).map(Some) } else { Ok(Some(snapshot)) }
@@ -108,39 +111,5 @@ impl Inner {
         let sealer = self.options.sealer.as_deref().ok_or(Unsealed::KeyNeeded { epoch })?;
         let payload = sealer.seal_snapshot(self.places.mirror, &snapshot, epoch, &self.env.env())?;
         Ok(Snapshot { payload, ..snapshot })
-    }
-
-    /// The log's state at a seq by the rules that the copy was made by: what has no effect there has none here.
-    async fn replayed(&self, to: Seq) -> Result<(LogState, u32), ReplicaError> {
-        let (mut state, mut schema_version, mut at) = (LogState::default(), 1, Seq::ZERO);
-        if let Some(base) = self.store.snapshot(self.places.mirror, to).await? {
-            state = LogState::from_bytes(self.opened(&base)?.bytes().clone())?;
-            (schema_version, at) = (base.schema_version, base.seq);
-        }
-        while at < to {
-            let page = self.store.ops_after(self.places.mirror, at, PageLimit::default()).await?;
-            let Some(last) = page.ops.last() else { break };
-            at = last.seq;
-            for logged in page.ops.iter().take_while(|logged| logged.seq <= to) {
-                let op = logged.op.read().map_err(|_| ReplicaError::NotUnderstood(logged.seq))?;
-                let means = self.means();
-                if !means.understands(&op) {
-                    return Err(ReplicaError::NotUnderstood(logged.seq));
-                }
-                let payload = match means.open(&op) {
-                    _ if !means.admits(op.payload()) => continue,
-                    Ok(payload) => payload,
-                    Err(Unopened::Tampered) => continue,
-                    Err(Unopened::Unknown) => return Err(ReplicaError::NotUnderstood(logged.seq)),
-                    Err(needed) => return Err(needed.into()),
-                };
-                schema_version = schema_version.max(op.schema_version());
-                match state.apply_opened(logged, &op, &payload, &self.schema) {
-                    Ok(_) | Err(crate::oplog::ReplayStop::Unfit { .. }) => {}
-                    Err(stop) => return Err(ReplicaError::Stopped(stop.to_string())),
-                }
-            }
-        }
-        Ok((state, schema_version))
     }
 }

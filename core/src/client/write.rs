@@ -1,11 +1,8 @@
 //! Writing: durable on this device before it returns, in one transaction, with or without a server.
 
-use std::sync::atomic::Ordering;
-
 use super::desk::{Drawer, Identity, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
-use super::events::Event;
 use super::gate::lock;
 use super::receipt::Receipt;
 use super::replica::{Inner, Replica};
@@ -91,11 +88,8 @@ impl Inner {
             memory.identity = identity;
             entries.iter().for_each(|entry| memory.pending.add(entry));
         }
-        self.version.fetch_add(2, Ordering::AcqRel);
         drop(pass);
-        self.watchers
-            .tell(&Event::Changed(entries.iter().flat_map(|entry| entry.keys().collect::<Vec<_>>()).collect()));
-        self.changed.ring();
+        self.moved(&entries);
         self.edited.ring();
         Ok(receipts)
     }
@@ -108,7 +102,7 @@ impl Inner {
         let env = self.env.env();
         let (identity, last) = {
             let memory = lock(&self.memory);
-            let last = |key: &EntityKey| memory.pending.of(key).last().copied();
+            let last = |key: &EntityKey| memory.pending.newest_of(key);
             (memory.identity.clone(), writes.iter().map(|write| last(&write.key)).collect::<Vec<_>>())
         };
         let meant: Vec<Meant> = (0_u32..)

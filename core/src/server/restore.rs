@@ -63,7 +63,8 @@ impl Server {
         }
         let bounds = self.unmoved(log, seen).await?;
         let newest = self.restore_points_upto(log, bounds.last).await?;
-        let restored = newest.filter(|point| point.seq == bounds.last && point.replica == ReplicaId::SERVER);
+        // A device's restore is one like ours, and an import is taken back in the same way.
+        let restored = newest.filter(|point| point.seq == bounds.last && point.kind == FullStateKind::Recovery);
         let Some(point) = restored else {
             let detail = "the newest op is not a restore; restore to a seq instead";
             return Err(Refusal::new(ErrorCode::NothingToUndo, detail));

@@ -4,6 +4,8 @@
 
 mod conflicts;
 mod everyday;
+mod past;
+mod restore;
 mod rollback;
 #[cfg(feature = "encryption")]
 mod sealed;

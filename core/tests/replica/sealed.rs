@@ -427,6 +427,45 @@ fn a_fresh_device_begins_from_a_sealed_full_state() {
     assert_eq!(second.read("3"), r#"{"n":"goes on"}"#);
 }
 
+/// A restore is a full state, and a server that cannot read it serves it as one.
+#[test]
+fn a_restore_in_a_sealed_log_is_sealed_and_fresh_devices_begin_from_it() {
+    let mut world = World::new();
+    create(&world, Sealing::Required);
+    let ring = keys(&[1]);
+    let (a, b) = (holder(&mut world, &ring), holder(&mut world, &ring));
+    a.set("1", "n", "good");
+    world.sync(&a);
+    let good = run(a.replica.end()).unwrap().seq;
+    a.set("1", "n", "bad");
+    world.sync(&a);
+    world.sync(&b);
+    run(a.replica.restore(good)).unwrap();
+    world.sync(&a);
+    world.sync(&b);
+    assert_eq!(b.read("1"), r#"{"n":"good"}"#);
+    let fresh = holder(&mut world, &ring);
+    world.sync(&fresh);
+    assert_eq!(fresh.read("1"), r#"{"n":"good"}"#);
+    assert_eq!(run(fresh.replica.cursor_at(Seq::FIRST)).unwrap(), None, "it did not read from the start");
+    for (device, name) in [(&fresh, "2"), (&b, "3")] {
+        device.set(name, "n", "after");
+        assert!(world.sync(device).is_safe());
+    }
+    run(a.replica.rotate_keys(&world.way, 2)).unwrap_err();
+    ring.add(2, &secret(2)).unwrap();
+    run(a.replica.rotate_keys(&world.way, 2)).unwrap();
+    world.sync(&a);
+    run(a.replica.put_snapshot(&world.way)).unwrap().unwrap();
+    let another = holder(&mut world, &ring);
+    world.sync(&another);
+    for name in ["1", "2", "3"] {
+        assert_eq!(another.read(name), a.read(name), "{name}");
+        assert_ne!(another.read(name), "-", "{name}");
+    }
+    assert!(!finds(&world.way.sent.lock().unwrap(), "good"));
+}
+
 /// What was sealed under two epochs is offered again to a server that knows neither, or only the first.
 #[test]
 fn a_rolled_back_or_emptied_server_is_brought_to_the_epoch_again() {

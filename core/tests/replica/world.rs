@@ -15,7 +15,7 @@ use syncline::oplog::{ConflictPolicy, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore, Store};
 use syncline::time::EnvSource;
-use syncline::{BucketId, Env, LogId, LogKey, Timestamp};
+use syncline::{BucketId, Env, LogId, LogKey, Seq, Timestamp};
 
 pub(crate) const LOG: LogKey = LogKey { bucket: BucketId::from_bytes([1; 16]), log: LogId::from_bytes([2; 16]) };
 
@@ -217,7 +217,19 @@ impl Device {
     }
 }
 
+/// A seq in range.
+pub(crate) fn seq(value: u64) -> Seq {
+    Seq::new(value).unwrap()
+}
+
 impl World {
+    /// A clock and a source of randomness for a device that is opened by hand.
+    pub(crate) fn env(&mut self) -> Arc<Clock> {
+        self.devices += 1;
+        let now = Arc::clone(&self.now);
+        Arc::new(Clock { now, ahead_ms: 0, seed: self.devices, drawn: AtomicU64::new(0) })
+    }
+
     pub(crate) fn later(&self, ms: u64) {
         self.now.fetch_add(ms, Ordering::Relaxed);
     }

@@ -132,9 +132,9 @@ fn only_a_restore_at_the_very_end_is_undone() {
     let mut author = Author::new(1);
     world.verdicts(&edits(&mut author, 2));
     assert_eq!(world.code(undo(world.end(), 1)), ErrorCode::NothingToUndo);
-    let import = author.full_state(FullStateKind::Recovery, LogState::default().to_bytes(), Default::default());
-    world.verdicts(&[import]);
-    assert_eq!(world.code(undo(world.end(), 1)), ErrorCode::NothingToUndo, "a client's full state is no restore");
+    let first = author.full_state(FullStateKind::Initial, LogState::default().to_bytes(), Default::default());
+    world.verdicts(&[first]);
+    assert_eq!(world.code(undo(world.end(), 1)), ErrorCode::NothingToUndo, "a log's first content is no restore");
     world.call(restore(seq(1), world.end(), 2));
     author.sees(&world.bounds().clock);
     assert!(matches!(world.verdicts(&edits(&mut author, 1))[..], [Verdict::Accepted { .. }]));

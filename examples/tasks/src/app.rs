@@ -1,0 +1,159 @@
+//! A device at work: its replica on its own file, and the way to its server if it has one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use syncline::client::{Halt, Outcome, Phase, Replica, ReplicaOptions, Status};
+use syncline::time::EnvSource;
+use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
+use syncline_transport_http::client::{Background, ClientOptions, HttpClient};
+
+use crate::cli::At;
+use crate::fault::Fault;
+use crate::home::Home;
+use crate::note;
+use crate::out::{Out, Said};
+use crate::words::span;
+use crate::world::World;
+
+/// A server that does not answer within this is away, as far as somebody at a prompt is concerned.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// An open device.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) replica: Replica,
+    pub(crate) env: Arc<dyn EnvSource>,
+    pub(crate) out: Out,
+    way: Option<Arc<HttpClient>>,
+}
+
+impl App {
+    /// Opens the device in a folder.
+    ///
+    /// # Errors
+    /// When it is none, is open elsewhere, or does not read.
+    pub(crate) async fn open(at: &At) -> Result<Self, Fault> {
+        let home = Home::open(&at.device)?;
+        let world = World::new(at.clock_offset_ms).map_err(|error| Fault::new(error.to_string()))?;
+        let env: Arc<dyn EnvSource> = Arc::new(world);
+        let store = SqliteStore::open(SqliteOptions::new(home.replica()));
+        let store = Arc::new(store.map_err(|error| Fault::store(home.folder(), &error))?);
+        let mut options = ReplicaOptions::default();
+        options.schema = note::schema()?;
+        let replica = Replica::open(store, home.log(), Arc::clone(&env), options).await?;
+        let server = home.settings.server.as_ref().filter(|_| !at.offline);
+        let way = server.map(|way| {
+            let mut options = ClientOptions::new(&way.url, &way.token);
+            options.connect_timeout = CONNECT;
+            HttpClient::new(options).map(Arc::new).map_err(|error| Fault::new(error.to_string()))
+        });
+        let out = if at.json { Out::Json } else { Out::Text };
+        Ok(Self { replica, env, out, way: way.transpose()? })
+    }
+
+    /// Whether there is a server to sync with.
+    pub(crate) const fn has_server(&self) -> bool {
+        self.way.is_some()
+    }
+
+    /// Syncs once.
+    ///
+    /// # Errors
+    /// Why it did not come to the end; what waits goes on waiting.
+    pub(crate) async fn sync(&self) -> Result<Status, Fault> {
+        let way =
+            self.way.as_ref().ok_or_else(|| Fault::new("this device has no server, or was told to stay offline"))?;
+        Ok(self.replica.sync_once(&**way).await?)
+    }
+
+    /// Syncs from now on, if there is a server.
+    pub(crate) fn background(&self) -> Option<Background> {
+        let way = Arc::clone(self.way.as_ref()?);
+        Some(Background::start(self.replica.clone(), way, Arc::clone(&self.env)))
+    }
+
+    /// Whether everything is safe, and what there is to do if it is not.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn status(&self) -> Result<Said, Fault> {
+        let status = self.replica.status();
+        let conflicts = self.replica.conflicts().await?;
+        let open = conflicts.iter().filter(|conflict| conflict.outcome == Outcome::Open).count();
+        // The text that lost an open conflict is nowhere else yet.
+        let safe = status.is_safe() && open == 0;
+        let json = json!({
+            "reply": "status", "safe": safe, "unsynced": status.unsynced, "parked": status.parked,
+            "open_conflicts": open, "conflicts": status.conflicts, "unread": status.unread,
+            "synced_once": status.synced_once, "last_contact_ms": status.last_contact.map(|at| at.ms()),
+            "phase": phase(status.phase), "error": &status.error, "skew_ms": status.skew_ms,
+            "device": self.replica.id().to_string(),
+        });
+        let mut lines = vec![match (safe, status.unsynced) {
+            (true, _) => "Safe: everything written here is on the server.".to_owned(),
+            (false, 0) => "Something waits for you to decide.".to_owned(),
+            (false, 1) => "1 edit is only on this device.".to_owned(),
+            (false, unsynced) => format!("{unsynced} edits are only on this device."),
+        }];
+        let now = self.env.env().now.ms();
+        lines.extend(match status.last_contact {
+            Some(at) => Some(format!("The server answered {} ago.", span(now.saturating_sub(at.ms())))),
+            None if self.has_server() => Some("The server has never answered.".to_owned()),
+            None => Some("There is no server; give this device one with `attach`.".to_owned()),
+        });
+        let error = status.error.filter(|_| status.phase != Some(Phase::Live));
+        lines.extend(error.map(|error| format!("What went wrong last: {error}")));
+        lines.extend(advice(status.phase));
+        if status.parked > 0 {
+            lines.push(format!("{} refused: see `parked`.", status.parked));
+        }
+        if open > 0 {
+            lines.push(format!("{open} in conflict: see `conflicts`."));
+        }
+        if status.unread > 0 {
+            lines.push(format!(
+                "{} in the list cannot be read here, perhaps a newer version wrote them.",
+                status.unread
+            ));
+        }
+        lines.extend(status.skew_ms.filter(|ms| ms.unsigned_abs() > SKEW_TOLD_MS).map(|ms| {
+            let side = if ms > 0 { "fast" } else { "slow" };
+            format!("This device's clock is {} {side}.", span(ms.unsigned_abs()))
+        }));
+        Ok(Said::new(json, lines.join("\n")))
+    }
+}
+
+/// A clock that is wrong by less is not worth a word.
+const SKEW_TOLD_MS: u64 = 60_000;
+
+const fn phase(phase: Option<Phase>) -> &'static str {
+    match phase {
+        None => "apart",
+        Some(Phase::Offline) => "offline",
+        Some(Phase::Working) => "working",
+        Some(Phase::Live) => "live",
+        Some(Phase::Backoff { .. }) => "waiting",
+        Some(Phase::Halted(_)) => "halted",
+        Some(_) => "unknown",
+    }
+}
+
+fn advice(phase: Option<Phase>) -> Option<String> {
+    let Some(Phase::Halted(halt)) = phase else { return None };
+    Some(match halt {
+        Halt::SignIn => "The server does not take this token: give another one with `attach`.".to_owned(),
+        Halt::Upgrade => "The server speaks another version: update this program.".to_owned(),
+        Halt::ForeignLog => "The server has another list under this name; nothing was mixed.".to_owned(),
+        Halt::Operator(code) => format!("The server's operator has to look ({}).", code.name()),
+        halt => format!("Syncing stopped: {halt:?}."),
+    })
+}
+
+/// A sync that did not work, for somebody who asked for something else.
+pub(crate) fn not_now(fault: &Fault) -> Said {
+    let why = fault.to_string();
+    Said::new(json!({ "event": "not_synced", "why": why }), format!("Not on the server yet: {why}."))
+}
