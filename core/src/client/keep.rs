@@ -12,6 +12,7 @@ use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
 use super::parked::{ParkReason, Parked};
 use super::sealer::{Sealer, Unopened};
+use super::sealing::{refused_for_its_seal, take_back};
 use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
@@ -296,7 +297,10 @@ impl<'a> Work<'a> {
                 let seal = verdicts.iter().find_map(refused_for_its_seal);
                 for (item, verdict) in items.into_iter().zip(verdicts) {
                     match seal {
-                        Some(reason) if verdict.seq().or(item.seq).is_none() => self.seal_again(*lane, &item, reason),
+                        Some(reason) if verdict.seq().or(item.seq).is_none() => {
+                            let own = (*lane == Lane::New).then_some(&item);
+                            self.kept.epoch_said = take_back(&mut self.kept.identity, own, reason);
+                        }
                         _ => left.extend(self.verdict(*lane, item, verdict, mirror)),
                     }
                 }
@@ -340,25 +344,6 @@ impl<'a> Work<'a> {
             (Lane::New, _) => {}
         }
         None
-    }
-
-    /// An op that was refused for its seal spent no counter: sealed again it keeps id, clock and counter.
-    fn seal_again(&mut self, lane: Lane, item: &Item, reason: RejectReason) {
-        let identity = &mut self.kept.identity;
-        match reason {
-            RejectReason::KeyEpochStale { current } | RejectReason::KeyEpochAhead { current } => {
-                self.kept.epoch_said = Some(current);
-            }
-            RejectReason::SealedRequired => identity.sealing = Some(Sealing::Required),
-            _ if identity.sealing != Some(Sealing::Required) => identity.sealing = Some(Sealing::Forbidden),
-            _ => {}
-        }
-        if lane == Lane::New
-            && let Ok(op) = item.op.read()
-            && op.replica() == identity.replica
-        {
-            identity.counter = identity.counter.min(op.counter().saturating_sub(1));
-        }
     }
 
     fn rejected(&mut self, entry: &Entry, item: &Item, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) {
@@ -481,16 +466,6 @@ impl<'a> Work<'a> {
         let gone: Vec<EntityKey> = std::mem::take(&mut self.gone).into_iter().collect();
         let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
         LogWrites { heads, forget, ..LogWrites::new(places.desk, bounds) }
-    }
-}
-
-fn refused_for_its_seal(verdict: &Verdict) -> Option<RejectReason> {
-    use RejectReason::{KeyEpochAhead, KeyEpochStale, SealedForbidden, SealedRequired};
-    match verdict {
-        Verdict::Rejected {
-            reason: reason @ (KeyEpochStale { .. } | KeyEpochAhead { .. } | SealedRequired | SealedForbidden),
-        } => Some(*reason),
-        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! How: the policy is asked for once, before anything is sent, and pinned on the desk. The highest epoch of which something
 //! opened here, or to which this device rotated, is kept beside it. What a server says about its epoch is a hint.
 
+use super::desk::{Identity, Item};
 use super::error::ReplicaError;
 use super::gate::lock;
 use super::replica::{Inner, Replica};
@@ -15,7 +16,7 @@ use super::sealer::{Unopened, Unsealed};
 use super::session::Halt;
 use super::transport::{CallError, Transport};
 use crate::call::{Call, ErrorCode, Reply};
-use crate::oplog::{Draft, LogBounds, Payload, Sealing, Snapshot};
+use crate::oplog::{Draft, LogBounds, Op, Payload, RejectReason, Sealing, Snapshot, Verdict};
 use crate::seal::EnvelopeHead;
 use crate::time::Env;
 
@@ -41,6 +42,33 @@ pub(super) fn epoch_of(payload: &Payload) -> Option<u32> {
         Payload::Sealed(bytes) => Some(EnvelopeHead::read(bytes).map_or(0, |head| head.epoch)),
         _ => None,
     }
+}
+
+/// Whether a verdict is about how an op was sealed, not about what it says.
+pub(super) fn refused_for_its_seal(verdict: &Verdict) -> Option<RejectReason> {
+    use RejectReason::{KeyEpochAhead, KeyEpochStale, SealedForbidden, SealedRequired};
+    match verdict {
+        Verdict::Rejected {
+            reason: reason @ (KeyEpochStale { .. } | KeyEpochAhead { .. } | SealedRequired | SealedForbidden),
+        } => Some(*reason),
+        _ => None,
+    }
+}
+
+/// Takes note of such a refusal; the epoch that the log is said to be at. An op of our own that was refused so has spent
+/// no counter: sealed again it keeps id, clock and counter.
+pub(super) fn take_back(identity: &mut Identity, own: Option<&Item>, reason: RejectReason) -> Option<u32> {
+    let op = own.and_then(|item| item.op.read().ok()).filter(|op| op.replica() == identity.replica);
+    if let Some(op) = op {
+        identity.counter = identity.counter.min(op.counter().saturating_sub(1));
+    }
+    match reason {
+        RejectReason::KeyEpochStale { current } | RejectReason::KeyEpochAhead { current } => return Some(current),
+        RejectReason::SealedRequired => identity.sealing = Some(Sealing::Required),
+        _ if identity.sealing != Some(Sealing::Required) => identity.sealing = Some(Sealing::Forbidden),
+        _ => {}
+    }
+    None
 }
 
 impl Replica {
@@ -259,7 +287,7 @@ impl Inner {
 
     /// An op that was accepted once, as the server takes it now: sealed again where the log has come to a newer epoch, or
     /// wants sealed what it did not.
-    pub(super) fn sealed_again(&self, op: &crate::oplog::Op, env: &Env) -> Result<Option<Draft>, Unresealed> {
+    pub(super) fn sealed_again(&self, op: &Op, env: &Env) -> Result<Option<Draft>, Unresealed> {
         let said = self.epoch_said();
         let open = match epoch_of(op.payload()) {
             Some(epoch) if epoch >= said => return Ok(None),

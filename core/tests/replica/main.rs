@@ -9,4 +9,8 @@ mod restore;
 mod rollback;
 #[cfg(feature = "encryption")]
 mod sealed;
+#[cfg(feature = "encryption")]
+mod sealed_state;
+#[cfg(feature = "encryption")]
+mod sealed_untrusted;
 mod world;

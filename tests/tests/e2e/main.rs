@@ -10,5 +10,6 @@ mod faults;
 mod meddler;
 mod paper;
 mod replicas;
+mod sealed;
 mod together;
 mod trace;
