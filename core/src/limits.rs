@@ -91,6 +91,10 @@ pub const TOKEN_NAME_CHARS_MAX: usize = 100;
 
 /// Changed entities and other events held for a listener that does not listen; then it is told to read anew.
 pub const EVENTS_HELD_MAX: usize = 10_000;
+/// Newest ops of its log that a replica keeps unless told otherwise, so that a server set back to a backup gets them again.
+pub const REPLICA_OPS_KEPT: u64 = 10_000;
+/// It keeps younger ones than this too, however many: a month, for backups are rarely older.
+pub const REPLICA_OPS_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// Ended conflicts kept on record, the newest.
 pub const CONFLICTS_KEPT_MAX: usize = 1_000;
 

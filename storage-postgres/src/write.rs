@@ -30,6 +30,10 @@ c AS (DELETE FROM head WHERE log = $1), d AS (DELETE FROM slot WHERE log = $1),
 e AS (DELETE FROM receipt WHERE log = $1)
 DELETE FROM snapshot WHERE log = $1";
 
+const REWIND: &str = "\
+WITH a AS (DELETE FROM op WHERE log = $1 AND seq > $2)
+DELETE FROM snapshot WHERE log = $1 AND seq > $2";
+
 const FORGET: &str = "\
 DELETE FROM head USING unnest($2::text[], $3::bytea[]) gone(collection, entity)
 WHERE head.log = $1 AND head.collection = gone.collection AND head.entity = gone.entity";
@@ -46,6 +50,10 @@ ON CONFLICT (log) DO UPDATE SET seq = excluded.seq, anchor = excluded.anchor, cl
 const PRUNE: &str = "\
 WITH gone AS (DELETE FROM op WHERE log = $1 AND seq < $2 RETURNING log, op, seq, digest)
 INSERT INTO op_past (log, op, seq, digest) SELECT log, op, seq, digest FROM gone";
+
+const FORGET_PRUNED: &str = "\
+WITH past AS (DELETE FROM op_past WHERE log = $1)
+DELETE FROM op WHERE log = $1 AND seq < $2";
 
 /// Sends one statement; the number of rows of its last part.
 macro_rules! send {
@@ -77,6 +85,9 @@ pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrite
         Some(id) => id,
         None => make(lease, log, &bounds).await?,
     };
+    if let Some(seq) = writes.rewind {
+        send!(lease, REWIND, id, number(seq));
+    }
     forget(lease, id, &writes.forget).await?;
     write_rows(lease, id, &bounds, writes).await?;
     write_slots(lease, id, writes).await?;
@@ -84,7 +95,11 @@ pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrite
         write_snapshot(lease, id, snapshot).await?;
     }
     if let Some(seq) = writes.prune_before {
-        send!(lease, PRUNE, id, number(seq));
+        if writes.forget_pruned {
+            send!(lease, FORGET_PRUNED, id, number(seq));
+        } else {
+            send!(lease, PRUNE, id, number(seq));
+        }
     }
     if let Some(time) = writes.receipts_before {
         send!(lease, "DELETE FROM receipt WHERE log = $1 AND at < $2", id, millis(time));

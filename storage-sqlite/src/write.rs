@@ -1,6 +1,7 @@
 //! A write set → rows, inside a transaction that is already open.
 //!
-//! What must hold: nothing is added to a log whose stored ops contradict its row; ids of pruned ops stay known.
+//! What must hold: nothing is added to a log whose stored ops contradict its row; ids of pruned ops stay known where a
+//! rule does not say otherwise.
 
 use rusqlite::params;
 use syncline::decide::{Forget, LogWrites, WriteSet};
@@ -17,7 +18,7 @@ pub(crate) fn write(db: &Db, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSe
     let mut size = 0;
     for log in &writes.logs {
         let row = rows.iter().find(|(key, _)| *key == log.log).and_then(|(_, row)| row.as_ref());
-        if let Some(row) = row.filter(|_| !log.ops.is_empty() && !log.erase) {
+        if let Some(row) = row.filter(|_| (!log.ops.is_empty() || log.rewind.is_some()) && !log.erase) {
             row.check_tip(db, log.log)?;
         }
         let mut id = row.map(|row| row.id);
@@ -49,6 +50,9 @@ fn write_bounds(db: &Db, log: LogKey, id: Option<i64>, bounds: &LogBounds) -> Ou
 
 fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
     let mut size = 0;
+    if let Some(seq) = log.rewind {
+        cut_back(db, id, seq)?;
+    }
     for logged in &log.ops {
         size += logged.op.bytes().len();
         insert_op(db, id, logged)?;
@@ -93,7 +97,11 @@ fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
         write_snapshot(db, id, snapshot)?;
     }
     if let Some(seq) = log.prune_before {
-        prune(db, id, seq)?;
+        if log.forget_pruned {
+            forget_pruned(db, id, seq)?;
+        } else {
+            prune(db, id, seq)?;
+        }
     }
     if let Some(time) = log.receipts_before {
         db.run("DELETE FROM receipt WHERE log = ?1 AND at < ?2", params![id, rows::number(time.ms())?])?;
@@ -156,6 +164,13 @@ fn write_snapshot(db: &Db, id: i64, snapshot: &Snapshot) -> Outcome<()> {
     Ok(())
 }
 
+fn cut_back(db: &Db, id: i64, to: Seq) -> Outcome<()> {
+    let to = rows::number(to.get())?;
+    db.run("DELETE FROM op WHERE log = ?1 AND seq > ?2", params![id, to])?;
+    db.run("DELETE FROM snapshot WHERE log = ?1 AND seq > ?2", params![id, to])?;
+    Ok(())
+}
+
 fn prune(db: &Db, id: i64, before: Seq) -> Outcome<()> {
     let before = rows::number(before.get())?;
     db.run(
@@ -164,6 +179,12 @@ fn prune(db: &Db, id: i64, before: Seq) -> Outcome<()> {
         params![id, before],
     )?;
     db.run("DELETE FROM op WHERE log = ?1 AND seq < ?2", params![id, before])?;
+    Ok(())
+}
+
+fn forget_pruned(db: &Db, id: i64, before: Seq) -> Outcome<()> {
+    db.run("DELETE FROM op_past WHERE log = ?1", params![id])?;
+    db.run("DELETE FROM op WHERE log = ?1 AND seq < ?2", params![id, rows::number(before.get())?])?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{Draft, FullStateKind, Gap, LogState, LoggedOp, OpKind, Precondition, Snapshot, Subject, Verdict};
+use crate::oplog::{Draft, EntityKey, FullStateKind, Gap, LogState, OpKind, Precondition, Snapshot, Subject, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -36,7 +36,8 @@ impl Replica {
             Came::Verdicts(pushed) => inner.take_verdicts(pushed).await,
             Came::Refused(refusal) => inner.take_refusal(&refusal).await,
             Came::TooLarge => inner.make_smaller().await,
-            Came::Restart { common, snapshot } => inner.restart(common, snapshot).await,
+            Came::Rewind(to) => inner.rewind(to).await,
+            Came::Begin { snapshot, parted } => inner.begin_anew(snapshot, parted).await,
         }
     }
 
@@ -49,6 +50,19 @@ impl Replica {
             self.inner.store.ops_after(self.inner.places.mirror, seq, PageLimit::ops(1).unwrap_or_default()).await?;
         Ok(page.anchor.map(|anchor| Cursor { seq, anchor: Some(anchor) }))
     }
+}
+
+/// Entries to put in the place of those with these numbers, which were offered again before.
+type Offer = (Vec<Entry>, Vec<WriteNo>);
+
+/// What is to become of the mirror and the desk.
+#[derive(Debug, Clone)]
+struct Change {
+    what: What,
+    verdicts: Option<(Lane, Vec<Verdict>)>,
+    offer: Option<Offer>,
+    outdated: Vec<EntityKey>,
+    at_end: bool,
 }
 
 /// What is read changes now; odd until it is dropped.
@@ -114,7 +128,8 @@ impl Inner {
             }
         }
         let pull_from = ahead.as_ref().map(|ahead| ahead.next);
-        let done = self.transact(What::Ops { ops, next }, verdicts, None, at_end).await?;
+        let what = What::Ops { ops, next };
+        let done = self.transact(Change { what, verdicts, offer: None, outdated: Vec::new(), at_end }).await?;
         *lock(&self.ahead) = ahead.filter(|_| done.stopped.is_none());
         if let Some(gap) = done.gap {
             return Ok(Kept { cursor, more: true, gap: Some(gap) });
@@ -126,15 +141,9 @@ impl Inner {
         Ok(Kept { cursor: pull_from.unwrap_or(end), more, gap: None })
     }
 
-    async fn transact(
-        &self,
-        what: What,
-        verdicts: Option<(Lane, Vec<Verdict>)>,
-        offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
-        at_end: bool,
-    ) -> Result<Done, ReplicaError> {
+    async fn transact(&self, change: Change) -> Result<Done, ReplicaError> {
         for _ in 0..2 {
-            let keep = self.gather(what.clone(), verdicts.clone(), offer.clone(), at_end).await?;
+            let keep = self.gather(change.clone()).await?;
             let scope = keep.scope().map_err(|_| super::replica::lost_answer(&*self.store))?;
             let keep = Arc::new(keep);
             let rule = Arc::clone(&keep);
@@ -155,13 +164,8 @@ impl Inner {
         Err(ReplicaError::TakenOver)
     }
 
-    async fn gather(
-        &self,
-        what: What,
-        verdicts: Option<(Lane, Vec<Verdict>)>,
-        offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
-        at_end: bool,
-    ) -> Result<Keep, ReplicaError> {
+    async fn gather(&self, change: Change) -> Result<Keep, ReplicaError> {
+        let Change { what, verdicts, offer, outdated, at_end } = change;
         let (identity, again, new) = {
             let memory = lock(&self.memory);
             (memory.identity.clone(), memory.again.clone(), memory.new.clone())
@@ -178,7 +182,7 @@ impl Inner {
         // Writes on the same entities after those of the batch: they may have to name the version it makes.
         for item in new.iter().flat_map(|sent| &sent.items) {
             let Ok(op) = item.op.read() else { continue };
-            let versioned = |key: &crate::oplog::EntityKey| {
+            let versioned = |key: &EntityKey| {
                 self.schema.rules(&key.collection).policy == crate::oplog::ConflictPolicy::Precondition
             };
             let memory = lock(&self.memory);
@@ -204,6 +208,7 @@ impl Inner {
             verdicts,
             entries,
             offer,
+            outdated,
             at_end,
         })
     }
@@ -224,7 +229,7 @@ impl Inner {
             memory.pending.remove(conflict.no(), conflict.entry.keys());
         }
         if let Some((entries, _)) = &keep.offer {
-            let old: Vec<(WriteNo, Vec<crate::oplog::EntityKey>)> = memory.pending.offered_again();
+            let old: Vec<(WriteNo, Vec<EntityKey>)> = memory.pending.offered_again();
             old.into_iter().for_each(|(no, keys)| memory.pending.remove(no, keys.into_iter()));
             entries.iter().for_each(|entry| memory.pending.add(entry));
         }
@@ -234,7 +239,7 @@ impl Inner {
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
         memory.conflicts += done.conflicts.len() as u64;
-        memory.unread += done.unread.len() as u64;
+        memory.unread = memory.unread.saturating_sub(keep.outdated.len() as u64) + done.unread.len() as u64;
     }
 
     fn announce(&self, done: &Done) {
@@ -347,48 +352,48 @@ impl Inner {
         Ok(Kept { cursor: self.cursor().await?, more: false, gap: None })
     }
 
-    /// Begins anew, with everything that only this device still has put up to be offered again.
-    async fn restart(&self, common: Seq, snapshot: Option<Box<Snapshot>>) -> Result<Kept, ReplicaError> {
-        *lock(&self.ahead) = None;
-        if common != Seq::MAX {
-            self.forget_said();
-        }
-        let offer = if common == Seq::MAX { None } else { Some(self.to_offer(common, snapshot.is_none()).await?) };
-        let what = match snapshot {
-            None => What::Renew,
-            Some(snapshot) => {
-                let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
-                What::Begin { snapshot, state }
-            }
+    /// Begins anew from a state, with everything this device holds put up to be offered again when the server's history
+    /// is another.
+    async fn begin_anew(&self, snapshot: Box<Snapshot>, parted: bool) -> Result<Kept, ReplicaError> {
+        let offer = if parted {
+            let mut entries: Vec<Entry> = self.seed().await?.into_iter().collect();
+            entries.extend(self.held_after(Seq::ZERO).await?.entries);
+            Some(self.again(entries).await?)
+        } else {
+            None
         };
-        let done = self.transact(what, None, offer, false).await?;
-        match done.gap {
-            Some(gap) => Ok(Kept { cursor: self.cursor().await?, more: true, gap: Some(gap) }),
-            None => Ok(Kept { cursor: self.cursor().await?, more: true, gap: None }),
-        }
+        let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
+        self.leave(What::Begin { snapshot, state }, offer, Seq::ZERO).await
     }
 
-    /// The ops after `common`, as entries of the queue, and the entries they replace.
-    async fn to_offer(&self, common: Seq, from_nothing: bool) -> Result<(Vec<Entry>, Vec<WriteNo>), ReplicaError> {
-        let bounds = self.store.bounds(self.places.mirror).await?;
-        let mut entries = Vec::new();
-        let whole = bounds.as_ref().is_none_or(|bounds| bounds.first.before() <= common);
-        if !whole && !from_nothing {
-            let why = "the server's history differs from this device's before anything this device keeps";
-            return Err(ReplicaError::Stopped(why.into()));
+    /// Back to a place that the server has too, with everything after it put up to be offered again.
+    async fn rewind(&self, to: Seq) -> Result<Kept, ReplicaError> {
+        let held = self.held_after(to).await?;
+        if let Some(earlier) = self.earlier(to, &held).await? {
+            let offer = self.again(held.entries).await?;
+            return self.leave(What::Rewind(Box::new(earlier)), Some(offer), to).await;
         }
-        if !whole {
-            entries.extend(self.seed().await?);
+        // The copy does not reach back that far. What it began from is offered as a state, and it shows what it has until
+        // there is something of the server's to show.
+        let mut entries: Vec<Entry> = self.seed().await?.into_iter().collect();
+        entries.extend(held.entries);
+        let offer = self.again(entries).await?;
+        self.leave(What::Renew, Some(offer), Seq::ZERO).await
+    }
+
+    /// Leaves the history that the server does not have.
+    async fn leave(&self, what: What, offer: Option<Offer>, common: Seq) -> Result<Kept, ReplicaError> {
+        *lock(&self.ahead) = None;
+        if offer.is_some() {
+            self.forget_said();
         }
-        let mut after = common.max(bounds.map_or(Seq::ZERO, |bounds| bounds.first.before()));
-        loop {
-            let page = self.store.ops_after(self.places.mirror, after, PageLimit::default()).await?;
-            let Some(last) = page.ops.last() else { break };
-            after = last.seq;
-            for logged in &page.ops {
-                entries.extend(offered(logged)?);
-            }
-        }
+        let outdated = self.unread_after(common).await?;
+        let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
+        Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
+    }
+
+    /// These ops before those that are offered again already, as entries of the queue, and the entries they replace.
+    async fn again(&self, mut entries: Vec<Entry>) -> Result<Offer, ReplicaError> {
         let old = self.entries_after(None, usize::MAX >> 1).await?;
         let old: Vec<Entry> = old.into_iter().take_while(Entry::is_again).collect();
         let numbers = old.iter().map(|entry| entry.no).collect();
@@ -404,7 +409,7 @@ impl Inner {
         let payload = self.opened(&snapshot)?;
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
-        // What the seed has seen is what the snapshot had seen: the ops that came after it, own ones too, follow it.
+        // The seed stands for what the snapshot had seen and takes no counter of its own: the ops after it have theirs.
         let clock = snapshot.clock.clone();
         let draft = Draft {
             id: crate::OpId::from_bytes(env.uuid7("seed")),
@@ -421,13 +426,6 @@ impl Inner {
         let no = WriteNo(0);
         Ok(Some(Entry { no, batch: None, base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
     }
-}
-
-fn offered(logged: &LoggedOp) -> Result<Option<Entry>, ReplicaError> {
-    // What this build cannot read it cannot offer either; whoever wrote it can.
-    let Ok(op) = logged.op.read() else { return Ok(None) };
-    let rest = (WriteNo(0), logged.batch_rest);
-    Ok(Some(Entry { no: WriteNo(0), batch: Some(rest), base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
 }
 
 /// Numbers entries from 1 and finds the batches: in a batch the counts of what follows run down to 0.

@@ -11,6 +11,7 @@ use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
 use super::parked::{ParkReason, Parked};
+use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
 use super::sealing::{refused_for_its_seal, take_back};
 use crate::call::PageOp;
@@ -28,6 +29,8 @@ pub(super) enum What {
     Ops { ops: Vec<PageOp>, next: Cursor },
     /// The state to begin from, already readable.
     Begin { snapshot: Box<Snapshot>, state: LogState },
+    /// The mirror as it was at an earlier place.
+    Rewind(Box<Earlier>),
     /// The next page begins the mirror anew.
     Renew,
 }
@@ -50,6 +53,8 @@ pub(super) struct Keep {
     pub(super) entries: BTreeMap<WriteNo, Entry>,
     /// Queue entries to put in place of all that were offered again so far.
     pub(super) offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
+    /// Keys of ops without effect, of a history that goes.
+    pub(super) outdated: Vec<EntityKey>,
     /// The server has nothing more.
     pub(super) at_end: bool,
 }
@@ -86,11 +91,15 @@ impl Keep {
     pub(super) fn scope(&self) -> Result<Scope, crate::decide::ScopeError> {
         let mut heads: BTreeSet<EntityKey> = match &self.what {
             What::Ops { ops, .. } => keys_of(ops),
-            What::Begin { .. } | What::Renew => BTreeSet::new(),
+            What::Begin { .. } | What::Rewind(_) | What::Renew => BTreeSet::new(),
+        };
+        let anchors = match &self.what {
+            What::Rewind(earlier) => vec![earlier.end().seq],
+            _ => Vec::new(),
         };
         heads.extend(self.entries.values().flat_map(|entry| entry.keys().collect::<Vec<_>>()));
         let ops = self.sent_items().map(|(_, item)| item.op.id()).collect();
-        let mirror = Reads { heads: heads.into_iter().collect(), ops, ..Reads::default() };
+        let mirror = Reads { heads: heads.into_iter().collect(), ops, anchors, ..Reads::default() };
         let desk = Reads { heads: vec![Identity::key()], ..Reads::default() };
         Scope::logs(vec![(self.places.mirror, mirror), (self.places.desk, desk)])
     }
@@ -117,7 +126,10 @@ impl Keep {
         work.settle(mirror.as_ref());
         work.judge(mirror.as_ref());
         work.offer();
-        let mut mirror_writes = None;
+        let mut mirror_writes = match &self.what {
+            What::Rewind(earlier) => Some(earlier.writes(self.places.mirror)),
+            _ => None,
+        };
         if let Some(mut mirror) = mirror {
             work.kept.end = mirror.end();
             work.kept.unread = std::mem::take(&mut mirror.unread);
@@ -194,6 +206,12 @@ impl<'a> Work<'a> {
                 self.kept.identity.renew = true;
                 Ok(None)
             }
+            What::Rewind(earlier) => {
+                self.kept.identity.renew = false;
+                self.kept.end = earlier.end();
+                self.kept.changed = earlier.changed();
+                Ok(None)
+            }
             What::Begin { snapshot, state } => {
                 self.kept.identity.renew = false;
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
@@ -267,8 +285,13 @@ impl<'a> Work<'a> {
             found.extend(known.iter().map(|(id, known)| (*id, known.seq)));
         } else {
             // Places in a history that the server no longer has say nothing.
+            let common = match &self.keep.what {
+                What::Rewind(earlier) => earlier.end().seq,
+                _ => Seq::ZERO,
+            };
             let sent = [&mut self.kept.again, &mut self.kept.new];
-            sent.into_iter().flatten().flat_map(|sent| &mut sent.items).for_each(|item| item.seq = None);
+            let items = sent.into_iter().flatten().flat_map(|sent| &mut sent.items);
+            items.for_each(|item| item.seq = item.seq.filter(|seq| *seq <= common));
         }
         if let (What::Ops { ops, .. }, Some(mirror)) = (&self.keep.what, mirror) {
             let last = mirror.end().seq;
@@ -451,6 +474,7 @@ impl<'a> Work<'a> {
 
     /// Ops the server lost take the place of those that were offered again before.
     fn offer(&mut self) {
+        self.keep.outdated.iter().for_each(|key| self.forget(key.clone()));
         let Some((entries, old)) = &self.keep.offer else { return };
         old.iter().for_each(|no| self.forget(Drawer::Queue.key(no.get())));
         for entry in entries {

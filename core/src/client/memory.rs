@@ -7,7 +7,8 @@ use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
-use crate::oplog::{EntityKey, LogState};
+use crate::oplog::{EntityKey, LogState, Payload};
+use crate::seq::Seq;
 
 /// The desk in short.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Memory {
     pub(super) parked: u64,
     pub(super) conflicts: u64,
     pub(super) unread: u64,
+    /// Where the copy ended when it was last looked at for history to let go of.
+    pub(super) prune_tried: Seq,
 }
 
 impl Memory {
@@ -34,6 +37,7 @@ impl Memory {
             parked: 0,
             conflicts: 0,
             unread: 0,
+            prune_tried: Seq::ZERO,
         }
     }
 
@@ -58,17 +62,20 @@ impl Memory {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     by_entity: HashMap<EntityKey, Vec<WriteNo>>,
-    states: BTreeMap<WriteNo, Arc<LogState>>,
+    /// `None` for one that is offered again and sealed: it shows when it is back in the log.
+    states: BTreeMap<WriteNo, Option<Arc<LogState>>>,
     count: u64,
 }
 
 impl Pending {
     pub(super) fn add(&mut self, entry: &Entry) {
         self.count += 1;
-        if entry.op.full_state().is_some() && !entry.is_again() {
-            // It was made here from a state, so it reads.
-            let state = LogState::from_bytes(entry.op.payload().bytes().clone()).unwrap_or_default();
-            self.states.insert(entry.no, Arc::new(state));
+        if entry.op.full_state().is_some() {
+            let state = match entry.op.payload() {
+                Payload::Sealed(_) => None,
+                readable => LogState::from_bytes(readable.bytes().clone()).ok(),
+            };
+            self.states.insert(entry.no, state.map(Arc::new));
         }
         for key in entry.keys() {
             let numbers = self.by_entity.entry(key).or_default();
@@ -107,7 +114,7 @@ impl Pending {
 
     /// The newest full state, which stands for everything before it.
     pub(super) fn newest_state(&self) -> Option<(WriteNo, &Arc<LogState>)> {
-        self.states.last_key_value().map(|(no, state)| (*no, state))
+        self.states.iter().rev().find_map(|(no, state)| Some((*no, state.as_ref()?)))
     }
 
     /// The newest write that decides what one entity is.
@@ -125,9 +132,11 @@ impl Pending {
 
     /// The ops that are offered again, with their entities.
     pub(super) fn offered_again(&self) -> Vec<(WriteNo, Vec<EntityKey>)> {
-        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = BTreeMap::new();
+        let again = |no: &&WriteNo| **no < WriteNo::FIRST;
+        let states = self.states.keys().take_while(again);
+        let mut found: BTreeMap<WriteNo, Vec<EntityKey>> = states.map(|no| (*no, Vec::new())).collect();
         for (key, numbers) in &self.by_entity {
-            for no in numbers.iter().take_while(|no| **no < WriteNo::FIRST) {
+            for no in numbers.iter().take_while(again) {
                 found.entry(*no).or_default().push(key.clone());
             }
         }

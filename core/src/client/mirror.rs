@@ -208,7 +208,45 @@ impl<'a> MirrorWrite<'a> {
         if let Err(why) = outcome {
             self.unread.push((op.seq, why));
         }
-        if let Ok(read) = &read {
+        self.place(op);
+        Ok(())
+    }
+
+    /// Applies the next op again, to rebuild an earlier state of these entities; `None` for all.
+    ///
+    /// # Errors
+    /// As [`MirrorWrite::apply`].
+    pub(super) fn replay(&mut self, op: &PageOp, only: Option<&BTreeSet<EntityKey>>) -> Result<(), Unopened> {
+        let concerns = |only: &BTreeSet<EntityKey>| {
+            op.op.read().is_ok_and(|op| match op.subject() {
+                Subject::Log => true,
+                subject => subject.keys().any(|key| only.contains(&key)),
+            })
+        };
+        if only.is_none_or(concerns) {
+            self.apply(op)?;
+        } else {
+            self.place(op);
+        }
+        self.ops.clear();
+        Ok(())
+    }
+
+    /// Forgets what a replay need not hold.
+    pub(super) fn keep_only(&mut self, only: Option<&BTreeSet<EntityKey>>) {
+        if let Some(only) = only {
+            self.heads.retain(|key, _| only.contains(key));
+        }
+    }
+
+    /// What a replay led to.
+    pub(super) fn into_state(self) -> (LogBounds, BTreeMap<EntityKey, Option<Head>>) {
+        (self.bounds, self.heads.into_iter().map(|(key, head)| (key, Some(head))).collect())
+    }
+
+    /// The op's place in the log, whatever its effect.
+    fn place(&mut self, op: &PageOp) {
+        if let Ok(read) = op.op.read() {
             // A log whose names are full takes no further ones, so this can only fail for a foreign log's clock.
             let _ = self.bounds.clock.join(read.clock());
         }
@@ -218,7 +256,6 @@ impl<'a> MirrorWrite<'a> {
         self.bounds.bytes += op.op.bytes().len() as u64;
         let (seq, accepted_at, batch_rest, op) = (op.seq, op.accepted_at, op.batch_rest, op.op.clone());
         self.ops.push(LoggedOp { seq, anchor, accepted_at, batch_rest, op });
-        Ok(())
     }
 
     fn change(&mut self, at: &PageOp, op: &Op, payload: &Payload) -> Result<(), Unreadable> {

@@ -13,6 +13,7 @@ use super::error::ReplicaError;
 use super::handle::Fields;
 use super::mirror::Unreadable;
 use super::replica::{Inner, Replica};
+use crate::clock::VectorClock;
 use crate::id::EntityId;
 use crate::limits;
 use crate::oplog::{Collection, EntityKey, LogBounds, LogState, LoggedOp, ReplayStop, Schema};
@@ -26,6 +27,8 @@ pub struct Past {
     pub(super) state: LogState,
     pub(super) cursor: Cursor,
     pub(super) schema_version: u32,
+    /// What the log had seen.
+    pub(super) clock: VectorClock,
     pub(super) unread: Vec<(Seq, Unreadable)>,
 }
 
@@ -72,8 +75,14 @@ impl Inner {
             return Err(ReplicaError::Beyond { seq: to, end });
         }
         let schema = std::sync::Arc::clone(&self.schema);
-        let nothing =
-            Past { schema, state: LogState::default(), cursor: Cursor::START, schema_version: 1, unread: Vec::new() };
+        let nothing = Past {
+            schema,
+            state: LogState::default(),
+            cursor: Cursor::START,
+            schema_version: 1,
+            clock: VectorClock::new(),
+            unread: Vec::new(),
+        };
         let Some(bounds) = bounds else { return Ok(nothing) };
         let (mut past, mut rest) = (self.nearest(&bounds, to, nothing).await?, 0);
         while past.cursor.seq < to {
@@ -84,6 +93,9 @@ impl Inner {
             for logged in page.ops.iter().take_while(|logged| logged.seq <= to) {
                 if let Some(why) = self.step(&mut past, logged)? {
                     past.unread.push((logged.seq, why));
+                }
+                if let Ok(op) = logged.op.read() {
+                    let _ = past.clock.join(op.clock());
                 }
                 past.cursor = logged.cursor();
                 rest = logged.batch_rest;
@@ -101,10 +113,13 @@ impl Inner {
         match (snapshot, full) {
             (Some(snapshot), full) if full.is_none_or(|seq| snapshot.seq >= seq) => {
                 let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
-                let schema_version = snapshot.schema_version;
-                Ok(Past { state, cursor: snapshot.cursor(), schema_version, ..nothing })
+                let (cursor, schema_version, clock) = (snapshot.cursor(), snapshot.schema_version, snapshot.clock);
+                Ok(Past { state, cursor, schema_version, clock, ..nothing })
             }
-            (_, Some(seq)) => Ok(Past { cursor: Cursor { seq: seq.before(), anchor: None }, ..nothing }),
+            (_, Some(seq)) => {
+                let clock = bounds.full_state.as_ref().map(|mark| mark.seen.clone()).unwrap_or_default();
+                Ok(Past { cursor: Cursor { seq: seq.before(), anchor: None }, clock, ..nothing })
+            }
             (_, None) if bounds.first == Seq::FIRST => {
                 let anchor = Some(Anchor::genesis(self.places.mirror, bounds.tip.origin));
                 Ok(Past { cursor: Cursor { seq: Seq::ZERO, anchor }, ..nothing })

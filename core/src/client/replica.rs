@@ -10,6 +10,7 @@ use super::error::ReplicaError;
 use super::gate::{Bell, Gate, lock};
 use super::memory::{Memory, Receipts};
 use super::mirror::Means;
+use super::retain::Retain;
 use super::sealer::Sealer;
 use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
@@ -36,11 +37,20 @@ pub struct ReplicaOptions {
     pub schema_version: u32,
     /// Asked before a log's content comes onto a device that has none yet.
     pub confirm: Option<Arc<dyn Confirm>>,
+    /// How much history is kept beside the state.
+    pub retain: Retain,
 }
 
 impl Default for ReplicaOptions {
     fn default() -> Self {
-        Self { schema: Schema::default(), sealer: None, sealing: None, schema_version: 1, confirm: None }
+        Self {
+            schema: Schema::default(),
+            sealer: None,
+            sealing: None,
+            schema_version: 1,
+            confirm: None,
+            retain: Retain::default(),
+        }
     }
 }
 
@@ -172,8 +182,10 @@ impl Inner {
     async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
-            let instead = memory.pending.newest_state().map(|(no, state)| (no, Arc::clone(state)));
-            (memory.pending.of(key).to_vec(), memory.identity.renew, instead)
+            let renew = memory.identity.renew;
+            let instead = memory.pending.newest_state().filter(|(no, _)| !(renew && *no < WriteNo::FIRST));
+            let instead = instead.map(|(no, state)| (no, Arc::clone(state)));
+            (memory.pending.of(key).to_vec(), renew, instead)
         };
         let before = match &instead {
             Some((no, state)) => {

@@ -111,7 +111,7 @@ enum Written {
 
 impl Inner {
     /// The op at a seq, when it is kept.
-    async fn logged(&self, seq: Seq) -> Result<Option<LoggedOp>, ReplicaError> {
+    pub(super) async fn logged(&self, seq: Seq) -> Result<Option<LoggedOp>, ReplicaError> {
         let one = PageLimit::ops(1).unwrap_or_default();
         let page = self.store.ops_after(self.places.mirror, seq.before(), one).await?;
         Ok(page.ops.into_iter().next().filter(|logged| logged.seq == seq))
@@ -216,7 +216,8 @@ impl Inner {
         let _pass = self.gate.enter().await;
         let no = {
             let memory = lock(&self.memory);
-            let Some((no, _)) = memory.pending.newest_state() else { return Ok(false) };
+            let newest = memory.pending.newest_state().map(|(no, _)| no);
+            let Some(no) = newest.filter(|no| *no >= WriteNo::FIRST) else { return Ok(false) };
             if memory.pending.first_after(no).next().is_some() {
                 return Err(ReplicaError::NothingToUndo);
             }
@@ -264,6 +265,9 @@ impl Inner {
         let own = lock(&self.memory).identity.replica;
         loop {
             let page = self.store.ops_after(self.places.mirror, after, PageLimit::default()).await?;
+            if page.bounds.is_some_and(|bounds| bounds.first.before() > after) {
+                return Ok(false);
+            }
             let Some(last) = page.ops.last() else { return Ok(true) };
             after = last.seq;
             if !page.ops.iter().all(|logged| logged.op.read().is_ok_and(|op| op.replica() == own)) {

@@ -9,14 +9,14 @@
 //!            due, online                             ┌──────────── pages until the end ───────────┐
 //! Wait ─────────────────────┐                        │                                            │
 //!  ▲ (New, Live)            ▼                        ▼                                            │
-//!  │      fresh? ── GetSnapshot ──▶ Confirm? ──▶ Keep(Restart) ──▶ Pull ──▶ Confirm? ──▶ Keep(Page)┘
+//!  │      fresh? ── GetSnapshot ──▶ Confirm? ──▶ Keep(Begin) ────▶ Pull ──▶ Confirm? ──▶ Keep(Page)┘
 //!  │        │ no                                     ▲              ▲                     │ at the end
 //!  │        ▼                                        │ snapshot     │ more, or no news    ▼
 //!  │      Prepare ──some──▶ Push ──▶ Keep(Verdicts) ─┼──────────────┴─── at the end ──▶ Prepare
 //!  │        │ none               ╲                   │
-//!  │        ├── news missing? ──▶ Pull               GetSnapshot ◀── pruned
+//!  │        ├── news missing? ──▶ Pull               GetSnapshot ◀── pruned, nothing in common
 //!  │        ▼                     ╲ gap ───────────▶ Probe ⇄ Pull(1)  ahead, diverged (binary search)
-//!  └────── Live                                     Keep(Restart)    server empty
+//!  └────── Live                                     Keep(Rewind) ◀── found, or server empty
 //!
 //! Push refused for its content ──▶ Keep(Refused | TooLarge) ──▶ Prepare
 //! failed, refused for now ──▶ Backoff ──(its time, or Online)──▶ from the top
@@ -127,13 +127,16 @@ pub enum Came {
     TooLarge,
     /// The next page.
     Page(Page),
-    /// Begin anew: from the snapshot, or from the start of the log without one. Ops that the local history holds after
-    /// `common` are offered to the server again.
-    Restart {
-        /// Local and server history are the same up to here; [`Seq::MAX`] when the server has all that is held here.
-        common: Seq,
-        /// What to begin from.
-        snapshot: Option<Box<Snapshot>>,
+    /// Local and server history are the same up to here and no further: cut the local one back, and offer the server
+    /// again what it held after. At 0 nothing is in common that both still keep.
+    Rewind(Seq),
+    /// Begin anew from a state.
+    Begin {
+        /// The state.
+        snapshot: Box<Snapshot>,
+        /// The server's history is another one than the local: what is held here is offered to it again. Otherwise it
+        /// has all of that.
+        parted: bool,
     },
 }
 
@@ -239,8 +242,8 @@ enum Wanted {
     Fresh,
     /// To go on after the ops that were pruned.
     Pruned,
-    /// To begin anew, with the server's history up to here in common.
-    Parted(Seq),
+    /// To begin anew, with nothing in common.
+    Parted,
 }
 
 impl Session {

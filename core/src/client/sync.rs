@@ -52,6 +52,9 @@ impl Replica {
             let input = match session.poll() {
                 Output::Wait(until) => {
                     lock(&self.inner.conversation).phase = Some(session.phase());
+                    if session.phase() == Phase::Live {
+                        self.inner.prune().await?;
+                    }
                     return Ok(until);
                 }
                 Output::Prepare => match self.get_ready(transport).await? {
@@ -164,6 +167,13 @@ impl Replica {
         }
         let detail = "the log was begun anew by another device of this log";
         Ok(CallError::Refused(Refusal::new(ErrorCode::GapServerEmpty, detail)))
+    }
+
+    /// Says that whoever drove a conversation has ended it: [`Status::phase`] is `None` again, and what went wrong last is
+    /// of no interest any more.
+    pub fn left_alone(&self) {
+        let mut conversation = lock(&self.inner.conversation);
+        (conversation.phase, conversation.error) = (None, None);
     }
 
     /// Waits until something was written here since `times`; [`Replica::edits`] says how often so far.

@@ -22,6 +22,7 @@ pub mod pages;
 pub mod prune;
 pub mod race;
 pub mod receipts;
+pub mod rewind;
 mod rewrite;
 pub mod snapshots;
 pub mod support;
@@ -126,6 +127,8 @@ macro_rules! store_conformance {
             prune: [
                 pruned_ops_are_gone_and_the_rest_stays
                 a_pruned_op_id_still_has_its_one_effect
+                a_copy_forgets_the_ids_of_what_it_pruned
+                a_copy_goes_on_at_a_later_place_and_keeps_its_heads
             ]
             forget: [
                 forgotten_heads_are_gone_and_the_others_stay
@@ -143,6 +146,12 @@ macro_rules! store_conformance {
                 a_log_begun_at_a_horizon_serves_its_snapshot
                 a_log_begun_anew_forgets_everything_of_the_old
                 contradictory_horizons_are_refused
+            ]
+            rewind: [
+                a_log_that_is_cut_back_is_the_log_it_was
+                cutting_back_takes_a_later_snapshot_along
+                a_log_is_cut_back_and_goes_on_at_once
+                contradictory_cuts_are_refused
             ]
             writes: [
                 an_aborted_decision_leaves_nothing

@@ -176,7 +176,8 @@ async fn same_answer(store: &dyn Store, model: &MemoryStore, upload: &Upload, at
 }
 
 async fn put(store: &dyn Store, writes: &LogWrites) -> Option<StoreErrorKind> {
-    let (scope, writes) = (Scope::log(writes.log, Reads::default()), writes.clone());
+    let anchors = writes.rewind.into_iter().collect();
+    let (scope, writes) = (Scope::log(writes.log, Reads { anchors, ..Reads::default() }), writes.clone());
     let outcome = store.decide(scope, move |_| Choice::Done((), Some(writes.clone().alone()))).await;
     outcome.err().map(|error| error.kind())
 }

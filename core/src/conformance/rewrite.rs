@@ -17,7 +17,17 @@ use crate::store::{MemoryStore, PageLimit, Store};
 pub(super) struct Rewrite {
     gone: Gone,
     written: Vec<(usize, u8)>,
-    anew: Option<Anew>,
+    base: Base,
+}
+
+/// Which log the writes leave.
+#[derive(Debug, Clone)]
+enum Base {
+    /// The one there is.
+    Same,
+    /// It, without the ops after this seq; one behind its end is a fault.
+    Cut(u64),
+    Anew(Anew),
 }
 
 #[derive(Debug, Clone)]
@@ -41,8 +51,9 @@ pub(super) fn rewrite() -> impl Strategy<Value = Rewrite> {
         1 => Just(Gone::All),
     ];
     let anew = (0..12_u64, prop::option::of(0..12_u64)).prop_map(|(horizon, snapshot)| Anew { horizon, snapshot });
-    let parts = (gone, vec(key(), 0..3), prop::option::weighted(0.4, anew));
-    parts.prop_map(|(gone, written, anew)| Rewrite { gone, written, anew })
+    let base = prop_oneof![2 => Just(Base::Same), 2 => (0..12_u64).prop_map(Base::Cut), 2 => anew.prop_map(Base::Anew)];
+    let parts = (gone, vec(key(), 0..3), base);
+    parts.prop_map(|(gone, written, base)| Rewrite { gone, written, base })
 }
 
 impl Rewrite {
@@ -61,12 +72,21 @@ impl Rewrite {
             Gone::Heads(gone) => Forget::Heads(gone.iter().map(key).collect()),
             Gone::All => Forget::AllHeads,
         };
-        let writes = match &self.anew {
-            None => LogWrites::new(log, bounds),
-            Some(anew) => anew.writes(log, &bounds, &start.ops),
+        let writes = match &self.base {
+            Base::Same => LogWrites::new(log, bounds),
+            Base::Cut(to) => cut(log, bounds, &start.ops, Seq::new(*to).unwrap_or_default()),
+            Base::Anew(anew) => anew.writes(log, &bounds, &start.ops),
         };
         Some(LogWrites { forget, heads, ..writes })
     }
+}
+
+/// The same log without the ops after `to`; before the first op that is kept it is a fault.
+fn cut(log: LogKey, bounds: LogBounds, kept: &[LoggedOp], to: Seq) -> LogWrites {
+    let tip = kept.iter().find(|logged| logged.seq == to).map_or(bounds.base, |logged| logged.anchor);
+    let snapshot = if bounds.snapshot <= to { bounds.snapshot } else { Seq::ZERO };
+    let bounds = LogBounds { last: to, tip, snapshot, ..bounds };
+    LogWrites { rewind: Some(to), ..LogWrites::new(log, bounds) }
 }
 
 impl Anew {

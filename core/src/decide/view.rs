@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Forget, LogWrites, Reads, Receipt, SlotKey};
 use crate::digest::Digest;
 use crate::id::{LogKey, OpId, RequestId};
-use crate::oplog::{EntityKey, Head, LogBounds};
+use crate::oplog::{EntityKey, Gap, Head, LogBounds};
 use crate::seq::{Anchor, Seq};
 
 /// An op that was accepted once: where, and the digest of its bytes. Outlives the op itself when that is pruned.
@@ -78,8 +78,12 @@ impl View {
             return Err("the horizon lies behind the end");
         }
         let (mut last, mut tip) = match &before.bounds {
+            _ if writes.erase && writes.rewind.is_some() => return Err("a log is both erased and cut back"),
             _ if writes.erase => horizon(writes, after)?,
+            Some(bounds) if bounds.last < after.first.before() => later_horizon(writes, after)?,
+            Some(bounds) if writes.rewind.is_some() => cut(before, bounds, writes, after)?,
             Some(bounds) => (bounds.last, bounds.tip),
+            None if writes.rewind.is_some() => return Err("a log that is not there is cut back"),
             None => (Seq::ZERO, Anchor::genesis(writes.log, after.tip.origin)),
         };
         for logged in &writes.ops {
@@ -113,6 +117,33 @@ fn horizon(writes: &LogWrites, after: &LogBounds) -> Result<(Seq, Anchor), &'sta
         return Err("the snapshot is of no place in the log");
     }
     Ok(start)
+}
+
+/// Where a reader's copy goes on that keeps nothing of what came in between.
+fn later_horizon(writes: &LogWrites, after: &LogBounds) -> Result<(Seq, Anchor), &'static str> {
+    if writes.prune_before == Some(after.first) && writes.forget_pruned {
+        Ok((after.first.before(), after.base))
+    } else {
+        Err("the horizon lies behind the end")
+    }
+}
+
+/// Where a log is cut back to.
+fn cut(
+    view: &LogView,
+    before: &LogBounds,
+    writes: &LogWrites,
+    after: &LogBounds,
+) -> Result<(Seq, Anchor), &'static str> {
+    let to = writes.rewind.unwrap_or(before.last);
+    if (after.first, after.base) != (before.first, before.base) || to > before.last {
+        return Err("a log is cut back to a place it does not have");
+    }
+    if writes.snapshot.is_none() && after.snapshot > to {
+        return Err("the bounds name a snapshot of a place that is cut off");
+    }
+    let anchor = Gap::anchor_from_bounds(to, before).or_else(|| view.anchors.get(&to).copied());
+    Ok((to, anchor.ok_or("a log is cut back to a place whose anchor was not read")?))
 }
 
 fn forgets_nothing_it_writes(writes: &LogWrites) -> Result<(), &'static str> {

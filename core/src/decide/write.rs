@@ -26,9 +26,14 @@ pub struct LogWrites {
     /// Forget the log first, with everything in it. With `bounds` it then begins anew at their horizon; see
     /// [`LogWrites::anew`].
     pub erase: bool,
+    /// Ops after this seq go first, as if they had never been: their ids and digests, and a snapshot of a later place,
+    /// go with them. Not with `erase`. Only a replica's copy of a log is ever cut back, never a server's log: it follows
+    /// a server that lost them. The anchor there must have been read or be in the bounds.
+    pub rewind: Option<Seq>,
     /// The log's row afterwards; `None` only with `erase`.
     pub bounds: Option<LogBounds>,
-    /// New ops, in seq order, following `last` without a hole; in a log that begins anew, its horizon.
+    /// New ops, in seq order, following `last` without a hole; in a log that begins anew, its horizon; in one that is
+    /// cut back, the place where it was cut.
     pub ops: Vec<LoggedOp>,
     /// Heads that go before `heads` are written.
     pub forget: Forget,
@@ -42,6 +47,9 @@ pub struct LogWrites {
     pub snapshot: Option<Snapshot>,
     /// Ops before this seq go; their ids and digests stay, so that no id ever has a second effect.
     pub prune_before: Option<Seq>,
+    /// With `prune_before`: the ids and digests of all pruned ops go too, and the log may go on at a later place than its
+    /// end, with nothing kept before that. For a reader's copy, whose ops are judged elsewhere.
+    pub forget_pruned: bool,
     /// Receipts from before this time go.
     pub receipts_before: Option<Timestamp>,
 }
@@ -72,6 +80,7 @@ impl LogWrites {
         Self {
             log,
             erase: false,
+            rewind: None,
             bounds: None,
             ops: Vec::new(),
             forget: Forget::Nothing,
@@ -80,6 +89,7 @@ impl LogWrites {
             receipts: Vec::new(),
             snapshot: None,
             prune_before: None,
+            forget_pruned: false,
             receipts_before: None,
         }
     }

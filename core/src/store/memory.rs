@@ -197,6 +197,11 @@ fn write(logs: &mut BTreeMap<LogKey, StoredLog>, writes: WriteSet) {
 }
 
 fn write_log(stored: &mut StoredLog, writes: LogWrites) {
+    if let Some(to) = writes.rewind {
+        stored.ops.retain(|seq, _| *seq <= to);
+        stored.known.retain(|_, known| known.seq <= to);
+        stored.snapshot = stored.snapshot.take().filter(|snapshot| snapshot.seq <= to);
+    }
     stored.bounds = writes.bounds;
     for logged in writes.ops {
         stored.known.insert(logged.op.id(), KnownOp { seq: logged.seq, digest: logged.op.digest() });
@@ -220,6 +225,9 @@ fn write_log(stored: &mut StoredLog, writes: LogWrites) {
     }
     if let Some(seq) = writes.prune_before {
         stored.ops = stored.ops.split_off(&seq);
+        if writes.forget_pruned {
+            stored.known.retain(|_, known| known.seq >= seq);
+        }
     }
     if let Some(time) = writes.receipts_before {
         stored.receipts.retain(|_, receipt| receipt.at >= time);

@@ -6,8 +6,8 @@
 //!    receipt; and one for snapshots.
 //! 2. Write [`Store::transact`] as *lock the logs in key order, read their bounds and the scope's reads, loop the
 //!    decision, check the writes with [`View::check`](crate::decide::View::check), write, commit durably*.
-//!    In this order: [`erase`](crate::decide::LogWrites::erase), [`forget`](crate::decide::LogWrites::forget), then
-//!    everything else. A log that is erased and written at once begins anew at the horizon of its new bounds, so its
+//!    In this order: [`erase`](crate::decide::LogWrites::erase) or [`rewind`](crate::decide::LogWrites::rewind),
+//!    [`forget`](crate::decide::LogWrites::forget), then everything else. A log that is erased and written at once begins anew at the horizon of its new bounds, so its
 //!    first op need not be 1 and need not follow what was there; nothing of the old log may show through.
 //! 3. Write the four reads, each from one consistent view of the store.
 //! 4. Put `store_conformance!` (feature `conformance`) into `tests/conformance.rs`: one named test per case.

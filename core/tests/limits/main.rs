@@ -76,6 +76,9 @@ const ELSEWHERE: &[&str] = &[
     // core/tests/replica/conflicts.rs and core/src/client/events.rs
     "CONFLICTS_KEPT_MAX",
     "EVENTS_HELD_MAX",
+    // core/tests/replica/retain.rs
+    "REPLICA_OPS_KEPT",
+    "REPLICA_OPS_KEPT_MS",
     // core/tests/seal/: what an envelope is and how dear a guess is, no bounds on input
     "SEALED_FRAME_BYTES_MIN",
     // core/src/seal/super_productivity.rs

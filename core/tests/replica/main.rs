@@ -6,6 +6,7 @@ mod conflicts;
 mod everyday;
 mod past;
 mod restore;
+mod retain;
 mod rollback;
 #[cfg(feature = "encryption")]
 mod sealed;

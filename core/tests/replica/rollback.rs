@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use syncline::client::{Halt, Phase};
-use syncline::store::MemoryStore;
+use syncline::client::{Halt, Phase, Retain};
+use syncline::store::{MemoryStore, StoreExt as _};
 
-use crate::world::{Fault, World, run};
+use crate::world::{Fault, LOG, World, run};
 
 /// Catalogue S12: the server is restored from an older copy while devices hold newer acknowledged ops.
 #[test]
@@ -161,7 +161,21 @@ fn a_device_set_back_to_its_backup_reads_on_and_writes_under_a_new_name() {
 /// write is nowhere.
 #[test]
 fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
-    for seed in 0..60_u64 {
+    random_runs(200, Retain::Everything, u64::MAX);
+}
+
+/// The same with devices that keep thirty ops, and backups that are never further behind than fifteen.
+#[test]
+fn devices_that_let_go_of_history_end_with_the_same_too_where_backups_are_young_enough() {
+    random_runs(100, Retain::Window { ops: 30, ms: 0 }, 15);
+}
+
+fn ops(server: &MemoryStore) -> u64 {
+    run(server.bounds(LOG)).unwrap().map_or(0, |bounds| bounds.last.get())
+}
+
+fn random_runs(seeds: u64, retain: Retain, backup_after: u64) {
+    for seed in 0..seeds {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut next = move |below: u64| {
             state ^= state << 13;
@@ -170,6 +184,7 @@ fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
             state % below
         };
         let mut world = World::new();
+        world.retain = retain;
         let server = Arc::new(MemoryStore::new());
         world.replace_server(Arc::clone(&server));
         let mut devices: Vec<_> = (0..3).map(|_| world.device()).collect();
@@ -195,18 +210,15 @@ fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
                     devices[at] = world.open(store, 0);
                 }
                 10 => backup = Arc::new(current.fork()),
-                _ if next(3) == 0 => {
-                    // Back to a copy, but only once everybody has what was acknowledged: then nothing is lost for good.
-                    world.fault(&[]);
-                    for device in &devices {
-                        world.sync(device);
-                    }
-                    if current.has_any() && backup.has_any() {
-                        current = Arc::new(backup.fork());
-                        world.replace_server(Arc::clone(&current));
-                    }
+                // Back to a copy at any moment, in the middle of another recovery too: what a server had, some device has.
+                _ if backup.has_any() => {
+                    current = Arc::new(backup.fork());
+                    world.replace_server(Arc::clone(&current));
                 }
                 _ => {}
+            }
+            if ops(&current) > ops(&backup).saturating_add(backup_after) {
+                backup = Arc::new(current.fork());
             }
         }
         world.fault(&[]);
@@ -226,4 +238,100 @@ fn whatever_happens_in_between_all_devices_end_with_the_same_and_every_write() {
         }
         assert!(run(devices[0].replica.parked()).unwrap().is_empty());
     }
+}
+
+/// Put back again in the middle of the recovery from the first time: what was confirmed by nobody but the server, before
+/// the place where the histories parted, is still here.
+#[test]
+fn a_server_that_is_put_back_twice_gets_everything_back() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let a = world.device();
+    a.set("1", "n", "1");
+    world.sync(&a);
+    let older = Arc::new(server.fork());
+    a.set("2", "n", "2");
+    world.sync(&a);
+    let newer = Arc::new(server.fork());
+    a.set("3", "n", "3");
+    world.sync(&a);
+    world.replace_server(newer);
+    // It finds the place, cuts back, and then hears nothing more.
+    for calls in 1..6 {
+        let faults: Vec<Fault> =
+            (0..6).map(|call| if call < calls { Fault::None } else { Fault::Unreachable }).collect();
+        world.fault(&faults);
+        let _ = world.try_sync(&a);
+    }
+    world.replace_server(older);
+    world.fault(&[]);
+    let a = world.open(a.store, 0);
+    for name in ["1", "2", "3"] {
+        assert_ne!(a.read(name), "-", "visible without the server");
+    }
+    assert!(world.sync(&a).is_safe());
+    let fresh = world.device();
+    world.sync(&fresh);
+    for name in ["1", "2", "3"] {
+        assert_eq!(fresh.read(name), format!(r#"{{"n":"{name}"}}"#));
+        assert_eq!(a.read(name), fresh.read(name));
+    }
+}
+
+/// What lies before the place where the histories part is not downloaded again.
+#[test]
+fn recovery_from_a_rollback_moves_what_was_lost_and_not_the_history() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let a = world.device();
+    for index in 0..2_000 {
+        a.set(&format!("{}", index % 500), "n", &index.to_string());
+    }
+    world.sync(&a);
+    let backup = Arc::new(server.fork());
+    a.set("late", "n", "1");
+    world.sync(&a);
+    world.replace_server(backup);
+    world.calls();
+    assert!(world.sync(&a).is_safe());
+    // Refused, looked at the server's end, cut back, asked for news, offered the op.
+    assert!(world.calls() <= 5, "{} calls", world.calls());
+    assert_eq!(a.read("late"), r#"{"n":"1"}"#);
+}
+
+/// Its copy does not reach back to where the histories part: it reads the server's, offers what it can, and what was not
+/// taken is kept as a conflict, whole.
+#[test]
+fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_back_behind_it() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let old = world.device();
+    for index in 0..500 {
+        old.set(&format!("early{index}"), "n", "1");
+    }
+    world.sync(&old);
+    let backup = Arc::new(server.fork());
+    for index in 0..2_000 {
+        old.set(&format!("late{index}"), "n", "1");
+    }
+    world.sync(&old);
+    let young = world.device();
+    world.sync(&young);
+    assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
+    young.set("mine", "n", "1");
+    world.replace_server(backup);
+    let _ = world.try_sync(&young);
+    let status = world.sync(&young);
+    assert_eq!(status.phase, Some(Phase::Live), "{status:?}");
+    assert_eq!(young.read("early7"), r#"{"n":"1"}"#);
+    assert_eq!(young.read("mine"), r#"{"n":"1"}"#);
+    let conflicts = run(young.replica.conflicts()).unwrap();
+    assert!(status.conflicts > 0 && !conflicts.is_empty(), "what the server did not take is kept: {status:?}");
+    // The device with the whole history puts everything back.
+    assert!(world.sync(&old).is_safe());
+    world.sync(&young);
+    assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use syncline::access::Caller;
 use syncline::call::{Call, Reply};
-use syncline::client::{CallError, Map, Replica, ReplicaError, ReplicaOptions, Status, Transport};
+use syncline::client::{CallError, Map, Replica, ReplicaError, ReplicaOptions, Retain, Status, Transport};
 use syncline::oplog::{ConflictPolicy, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore, Store};
@@ -112,6 +112,8 @@ pub(crate) struct World {
     now: Arc<AtomicU64>,
     schema: Schema,
     devices: u8,
+    /// How devices are opened from now on.
+    pub(crate) retain: Retain,
 }
 
 pub(crate) struct Device {
@@ -139,7 +141,7 @@ impl World {
             sent: Mutex::default(),
             meddler: Mutex::default(),
         };
-        Self { way, now, schema: schema(), devices: 0 }
+        Self { way, now, schema: schema(), devices: 0, retain: Retain::default() }
     }
 
     pub(crate) fn device(&mut self) -> Device {
@@ -166,6 +168,7 @@ impl World {
         let env = Arc::new(Clock { now, ahead_ms, seed: self.devices, drawn: AtomicU64::new(0) });
         let mut options = ReplicaOptions::default();
         options.schema = self.schema.clone();
+        options.retain = self.retain;
         change(&mut options);
         let local: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         Device { replica: run(Replica::open(local, LOG, env, options)).unwrap(), store }

@@ -179,7 +179,7 @@ proptest! {
             }
             match &said {
                 Output::Call(Call::Push(_)) => prop_assert!(ended, "uploaded before the download was over"),
-                Output::Keep(Came::Restart { snapshot: Some(_), .. }) => prop_assert!(confirmed || ended, "kept unasked"),
+                Output::Keep(Came::Begin { .. }) => prop_assert!(confirmed || ended, "kept unasked"),
                 Output::Keep(Came::Page(page)) => {
                     prop_assert!(confirmed || ended || page.end == Seq::ZERO, "kept unasked");
                 }
@@ -287,7 +287,7 @@ proptest! {
                     looks += 1;
                     Input::Probed((place.get() >= kept).then(|| at(place.get(), 'a')))
                 }
-                Output::Keep(Came::Restart { common, .. }) => break common.get(),
+                Output::Keep(Came::Rewind(common)) => break common.get(),
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             };
             session.handle(input, env(1));

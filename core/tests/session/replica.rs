@@ -131,9 +131,6 @@ struct Device {
     history: Vec<(Op, Cursor)>,
     queue: Vec<Op>,
     batch: Option<(RequestId, usize)>,
-    /// Own ops that the server had before this device began anew. They are to come back with the pages; a server that was
-    /// put back once more in between no longer has them, and then they are offered again.
-    expected: Vec<Op>,
     requests: u128,
     written: Vec<OpId>,
 }
@@ -148,12 +145,6 @@ impl Device {
     }
 
     fn prepare(&mut self) -> Option<Box<Push>> {
-        if !self.expected.is_empty() {
-            self.batch = None;
-            self.queue.append(&mut self.expected);
-            self.queue.sort_by_key(Op::id);
-            self.queue.dedup();
-        }
         if self.batch.is_none() && !self.queue.is_empty() {
             self.requests += 1;
             self.batch = Some((RequestId::from_bytes(self.requests.to_be_bytes()), self.queue.len().min(3)));
@@ -168,17 +159,14 @@ impl Device {
         match came {
             Came::Verdicts(pushed) => self.verdicts(&pushed),
             Came::Page(page) => self.page(&page),
-            Came::Restart { common, snapshot } => {
-                assert!(snapshot.is_none(), "too few ops for a snapshot");
+            Came::Rewind(common) => {
                 let own = self.author.replica();
-                let held = self.history.drain(..).filter(|(op, _)| op.replica() == own);
-                let (back, again): (Vec<_>, Vec<_>) = held.partition(|(_, at)| at.seq <= common);
-                self.expected.extend(back.into_iter().map(|(op, _)| op));
-                self.queue.extend(again.into_iter().map(|(op, _)| op));
+                let cut = self.history.iter().position(|(_, at)| at.seq > common).unwrap_or(self.history.len());
+                self.queue.extend(self.history.drain(cut..).map(|(op, _)| op).filter(|op| op.replica() == own));
                 self.queue.sort_by_key(Op::id);
                 self.queue.dedup();
                 self.batch = None;
-                self.cursor = Cursor::START;
+                self.cursor = self.history.last().map_or(Cursor::START, |(_, at)| *at);
                 Kept { cursor: self.cursor, more: true, gap: None }
             }
             other => panic!("not from this server: {other:?}"),
@@ -221,7 +209,6 @@ impl Device {
         }
         for op in &page.ops {
             let op = op.op.read().expect("an op");
-            self.expected.retain(|expected| expected.id() != op.id());
             self.extend(op, page);
         }
         self.cursor = page.next;
@@ -249,7 +236,6 @@ impl Run {
             history: Vec::new(),
             queue: Vec::new(),
             batch: None,
-            expected: Vec::new(),
             requests: 0,
             written: Vec::new(),
         };

@@ -311,11 +311,10 @@ fn keep(came: &Came) -> String {
         },
         Came::TooLarge => "too large".to_owned(),
         Came::Page(came) => page(came),
-        Came::Restart { common, snapshot } => {
-            let common = if *common == Seq::MAX { "all".to_owned() } else { format!("{common}") };
-            let from =
-                snapshot.as_ref().map_or("the start".to_owned(), |at| format!("snapshot {}", place(at.cursor())));
-            format!("{from}, common {common}")
+        Came::Rewind(common) => format!("back to {common}"),
+        Came::Begin { snapshot, parted } => {
+            let parted = if *parted { ", parted" } else { "" };
+            format!("snapshot {}{parted}", place(snapshot.cursor()))
         }
         other => panic!("nothing a server sends: {other:?}"),
     }

@@ -135,6 +135,11 @@ pub(crate) async fn all(replica: &Replica) -> Result<Vec<Task>, Fault> {
 /// # Errors
 /// When there is none, or more than one, or the store's.
 pub(crate) async fn find(replica: &Replica, typed: &str) -> Result<EntityId, Fault> {
+    if let Ok(id) = typed.parse()
+        && read(replica, id).await?.is_some()
+    {
+        return Ok(id);
+    }
     let begins = |id: &EntityId| id.to_string().starts_with(&typed.to_ascii_lowercase());
     let mut found = ids(replica).await?.into_iter().filter(begins);
     match (found.next(), found.next()) {

@@ -101,3 +101,31 @@ async fn a_killed_server_and_a_dropped_device_cost_no_write() {
     laptop.shows("last", "1").await;
     assert!(phone.replica.status().is_safe(), "{:?}", phone.replica.status());
 }
+
+/// Stopping comes at any instant of a push: before it, while the answer is under way, while it is being stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_is_stopped_in_the_middle_leaves_a_replica_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(&folder.path().join("server"), None);
+    let log = LogKey { bucket: BUCKET, log: LogId::named("stopped") };
+    let Open { replica, mut sync } = open(&folder.path().join("phone.db"), log, &server.url).await;
+    let way = Arc::new(HttpClient::new(ClientOptions::new(&server.url, TOKEN)).unwrap());
+    let map = replica.collection("tasks").unwrap().named("1");
+    let mut receipts = Vec::new();
+    for round in 0..60 {
+        receipts.push(map.set("n", &round).await.unwrap());
+        for _ in 0..round * 20 {
+            tokio::task::yield_now().await;
+        }
+        sync.stop().await;
+        assert_eq!(replica.status().phase, None);
+        if round % 3 == 0 {
+            replica.sync_once(&*way).await.unwrap();
+            assert!(replica.status().is_safe(), "{:?}", replica.status());
+        }
+        sync = Background::start(replica.clone(), way.clone(), Arc::new(SystemEnv::new().unwrap()));
+    }
+    for receipt in receipts {
+        tokio::time::timeout(PATIENCE, receipt.reached(Tier::Server)).await.expect("told").unwrap();
+    }
+}

@@ -1,9 +1,15 @@
 //! Syncing in the background: the one task that drives a conversation, with a timer and wakes.
+//!
+//! What must hold: it is never cut off while it changes the local store, or the replica would go on with a memory that is
+//! older than its store, and tell nobody what became of writes. Only waiting and calls are left in the middle.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use syncline::client::{Input, Replica, Transport};
+use async_trait::async_trait;
+use syncline::LogKey;
+use syncline::call::{Call, Reply};
+use syncline::client::{CallError, Input, Replica, Transport};
 use syncline::store::{Signal, SignalSource};
 use syncline::time::{EnvSource, Timestamp};
 use tokio::sync::watch;
@@ -14,7 +20,8 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(10);
 /// How long a failure of the local store is left alone.
 const STORE_AGAIN: Duration = Duration::from_secs(5);
 
-/// A replica that is kept in step while this lives.
+/// A replica that is kept in step while this lives. Dropping it ends that, once what is under way in the local store is
+/// done; [`Background::stop`] waits for it.
 #[derive(Debug)]
 pub struct Background {
     network: watch::Sender<bool>,
@@ -32,12 +39,12 @@ impl Background {
         Self { network, task }
     }
 
-    /// Ends it, and comes back when nothing of it holds the replica's store any more. What was under way is asked for again
-    /// the next time.
-    pub async fn stop(mut self) {
-        self.task.abort();
-        // That it was cut off is what was asked for.
-        let _ = (&mut self.task).await;
+    /// Ends it, and comes back when nothing of it holds the replica's store any more. A call under way is given up, and
+    /// asked again the next time.
+    pub async fn stop(self) {
+        drop(self.network);
+        // It ends by itself, or has failed and is over all the same.
+        let _ = self.task.await;
     }
 
     /// Says whether there is a network. Coming back ends every backoff and every halt at once.
@@ -47,10 +54,35 @@ impl Background {
     }
 }
 
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.task.abort();
+/// The way to a server for as long as anybody wants to sync: then calls end, and what was done with answers does not.
+#[derive(Debug)]
+struct Leash {
+    way: Arc<dyn Transport>,
+    online: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Transport for Leash {
+    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        tokio::select! {
+            biased;
+            () = over(self.online.clone()) => Err(CallError::Interrupted("syncing was stopped".into())),
+            answer = self.way.call(call) => answer,
+        }
     }
+
+    async fn wakes(&self, log: LogKey) -> Result<Option<Box<dyn SignalSource>>, CallError> {
+        tokio::select! {
+            biased;
+            () = over(self.online.clone()) => Ok(None),
+            wakes = self.way.wakes(log) => wakes,
+        }
+    }
+}
+
+/// Waits until nobody wants to sync any more.
+async fn over(mut online: watch::Receiver<bool>) {
+    while online.changed().await.is_ok() {}
 }
 
 async fn run(
@@ -59,16 +91,21 @@ async fn run(
     env: Arc<dyn EnvSource>,
     mut online: watch::Receiver<bool>,
 ) {
-    loop {
+    let leash = Leash { way: transport, online: online.clone() };
+    while online.has_changed().is_ok() {
         // Only the local store can end a conversation; then it begins again from what is stored.
-        let _ = converse(&replica, &transport, &env, &mut online).await;
-        tokio::time::sleep(STORE_AGAIN).await;
+        let _ = converse(&replica, &leash, &env, &mut online).await;
+        tokio::select! {
+            () = over(online.clone()) => break,
+            () = tokio::time::sleep(STORE_AGAIN) => {}
+        }
     }
+    replica.left_alone();
 }
 
 async fn converse(
     replica: &Replica,
-    transport: &Arc<dyn Transport>,
+    transport: &Leash,
     env: &Arc<dyn EnvSource>,
     online: &mut watch::Receiver<bool>,
 ) -> Result<(), syncline::client::ReplicaError> {
@@ -78,7 +115,7 @@ async fn converse(
     let mut listen_at = tokio::time::Instant::now();
     loop {
         let edits = replica.edits();
-        let until = replica.advance(&mut session, &**transport).await?;
+        let until = replica.advance(&mut session, transport).await?;
         if wakes.is_none() && tokio::time::Instant::now() >= listen_at {
             wakes = transport.wakes(replica.log()).await.ok().flatten();
             listen_at = tokio::time::Instant::now() + LISTEN_AGAIN;

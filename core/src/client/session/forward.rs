@@ -55,7 +55,7 @@ impl Session {
     pub(super) fn keep(&mut self, came: Came) {
         let end = match &came {
             Came::Page(page) => page.end.max(page.next.seq),
-            Came::Restart { snapshot: Some(snapshot), .. } => snapshot.seq,
+            Came::Begin { snapshot, .. } => snapshot.seq,
             _ => Seq::ZERO,
         };
         let ask = self.unconfirmed && end > Seq::ZERO;
@@ -121,9 +121,10 @@ impl Session {
         }
         match (wanted, snapshot) {
             (Wanted::Fresh, None) => self.pull(),
-            (Wanted::Parted(common), snapshot) => self.keep(Came::Restart { common, snapshot }),
+            (Wanted::Parted, Some(snapshot)) => self.keep(Came::Begin { snapshot, parted: true }),
+            (Wanted::Parted, None) => self.keep(Came::Rewind(Seq::ZERO)),
             (Wanted::Fresh | Wanted::Pruned, Some(snapshot)) if snapshot.seq > self.cursor.seq => {
-                self.keep(Came::Restart { common: Seq::MAX, snapshot: Some(snapshot) });
+                self.keep(Came::Begin { snapshot, parted: false });
             }
             (Wanted::Fresh, Some(_)) => self.pull(),
             // What leads nowhere is not begun anew from: local history stays until somebody has mended the server.
@@ -154,7 +155,7 @@ impl Session {
                 }
                 if kept.more { self.pull() } else { self.reached_end(env) }
             }
-            (Came::Restart { .. }, None) => {
+            (Came::Rewind(_) | Came::Begin { .. }, None) => {
                 self.cycle.recovered = Some(kept.cursor);
                 // An empty server is offered the history here at once; everywhere else there is history to read first.
                 if self.cycle.server_empty { self.go_on() } else { self.pull() }

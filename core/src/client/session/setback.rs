@@ -44,10 +44,6 @@ impl Session {
                 self.count_push(false);
                 self.keep(Came::TooLarge);
             }
-            // Nor has it what was in common a moment ago.
-            (Asked::Snapshot(Wanted::Parted(_)), LogNotFound) => {
-                self.fetched(Wanted::Parted(Seq::ZERO), None, env);
-            }
             // No snapshot can be had: reading from the start is what is left.
             (Asked::Snapshot(wanted), LogNotFound | GapPruned | ReplayTooLarge | SealedHistory | UnknownHistory) => {
                 self.fetched(wanted, None, env);
@@ -91,7 +87,7 @@ impl Session {
         self.cycle.server_empty = gap == Gap::ServerEmpty;
         match gap {
             Gap::Pruned => self.ask(Asked::Snapshot(Wanted::Pruned)),
-            Gap::ServerEmpty => self.keep(Came::Restart { common: Seq::ZERO, snapshot: None }),
+            Gap::ServerEmpty => self.keep(Came::Rewind(Seq::ZERO)),
             _ => self.seek(Search::new(self.cursor, end)),
         }
     }
@@ -108,8 +104,10 @@ impl Session {
     pub(super) fn seek(&mut self, search: Search) {
         if search.place().is_some() {
             self.state = State::Probing(search);
+        } else if search.common() > Seq::ZERO {
+            self.keep(Came::Rewind(search.common()));
         } else {
-            self.ask(Asked::Snapshot(Wanted::Parted(search.common())));
+            self.ask(Asked::Snapshot(Wanted::Parted));
         }
     }
 
