@@ -18,7 +18,9 @@ use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, FullStateKind, Gap, LogState, OpKind, Precondition, Snapshot, Subject, Verdict};
+use crate::oplog::{
+    Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
+};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -362,7 +364,8 @@ impl Inner {
         } else {
             None
         };
-        let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
+        let state = self.opened(&snapshot)?.bytes().clone();
+        StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
         self.leave(What::Begin { snapshot, state }, offer, Seq::ZERO).await
     }
 

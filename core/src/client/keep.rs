@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::conflict::{Conflict, Outcome};
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
@@ -18,7 +20,7 @@ use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::id::{OpId, ReplicaId};
-use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Sealing, Snapshot, Verdict};
+use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -27,8 +29,8 @@ use crate::time::Env;
 pub(super) enum What {
     /// Ops that follow the mirror, whole batches only, and the cursor after them.
     Ops { ops: Vec<PageOp>, next: Cursor },
-    /// The state to begin from, already readable.
-    Begin { snapshot: Box<Snapshot>, state: LogState },
+    /// The state to begin from: a [`LogState`](crate::oplog::LogState)'s bytes, readable and looked through.
+    Begin { snapshot: Box<Snapshot>, state: Bytes },
     /// The mirror as it was at an earlier place.
     Rewind(Box<Earlier>),
     /// The next page begins the mirror anew.
@@ -136,12 +138,12 @@ impl Keep {
             work.kept.changed = mirror.changed.take();
             work.kept.identity.key_epoch = work.kept.identity.key_epoch.max(mirror.epoch);
             for seq in std::mem::take(&mut mirror.points) {
-                work.put(Drawer::point(seq), bytes::Bytes::new());
+                work.put(Drawer::point(seq), Bytes::new());
             }
             mirror_writes = Some(mirror.finish());
         }
         for (seq, why) in work.kept.unread.clone() {
-            work.put(Drawer::Unread.key(seq.get()), bytes::Bytes::copy_from_slice(&[why.code()]));
+            work.put(Drawer::Unread.key(seq.get()), Bytes::copy_from_slice(&[why.code()]));
         }
         let desk_writes = work.desk_writes(self.places, desk_bounds);
         let mut logs: Vec<LogWrites> = mirror_writes.into_iter().chain([desk_writes]).collect();
@@ -156,7 +158,7 @@ struct Work<'a> {
     view: &'a View,
     means: Means<'a>,
     kept: Kept,
-    puts: BTreeMap<EntityKey, bytes::Bytes>,
+    puts: BTreeMap<EntityKey, Bytes>,
     gone: BTreeSet<EntityKey>,
 }
 
@@ -186,7 +188,7 @@ impl<'a> Work<'a> {
         self.kept
     }
 
-    fn put(&mut self, key: EntityKey, bytes: bytes::Bytes) {
+    fn put(&mut self, key: EntityKey, bytes: Bytes) {
         self.gone.remove(&key);
         self.puts.insert(key, bytes);
     }
@@ -217,7 +219,7 @@ impl<'a> Work<'a> {
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
-                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state, now)
+                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state.clone(), now)
                     .map(Some)
                     .ok_or(Gap::Hole)
             }
@@ -232,23 +234,12 @@ impl<'a> Work<'a> {
                     Some(mirror) => mirror,
                     None => MirrorWrite::from_start(self.means, before, origin, now),
                 };
-                let mut mirror = begin();
-                let needed = ops.iter().enumerate().find_map(|(at, op)| Some((at, mirror.apply(op).err()?)));
-                let mut read = ops.as_slice();
-                if let Some((at, needed)) = needed {
-                    self.kept.stopped = Some(needed);
-                    // A batch applies whole or not at all, so what came before its closed op does not count either.
-                    let whole = ops[..at].iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
-                    read = &ops[..whole];
-                    if whole == 0 {
-                        return Ok(None);
-                    }
-                    if whole < at {
-                        mirror = begin();
-                        // They were opened a moment ago.
-                        let _ = read.iter().try_for_each(|op| mirror.apply(op));
-                    }
-                } else if mirror.end() != *next {
+                let (mirror, read, needed) = MirrorWrite::applied(begin, ops);
+                self.kept.stopped = needed;
+                if needed.is_some() && read.is_empty() {
+                    return Ok(None);
+                }
+                if needed.is_none() && mirror.end() != *next {
                     return Err(Gap::Diverged);
                 }
                 self.kept.identity.renew = false;

@@ -6,16 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
 use super::sealing::epoch_of;
 use crate::call::PageOp;
 use crate::clock::VectorClock;
+use crate::codec::DecodeError;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
-    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, Schema,
-    Sealing, Snapshot, Subject,
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Payload, Schema, Sealing,
+    Snapshot, StateEntities, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
 use crate::time::Timestamp;
@@ -117,6 +120,9 @@ pub(super) struct MirrorWrite<'a> {
     begins: bool,
     cleared: bool,
     ops: Vec<LoggedOp>,
+    /// What a full state put in place of everything, in key order; all of one version, and many.
+    base: Vec<(EntityKey, Head)>,
+    /// What changed after that.
     heads: BTreeMap<EntityKey, Head>,
     snapshot: Option<Snapshot>,
     /// Ops that have no effect here.
@@ -147,7 +153,7 @@ impl<'a> MirrorWrite<'a> {
         means: Means<'a>,
         before: &'a LogView,
         snapshot: Snapshot,
-        state: &LogState,
+        state: Bytes,
         now: Timestamp,
     ) -> Option<Self> {
         let mut bounds = LogBounds::new(means.places.mirror, snapshot.anchor.origin, now);
@@ -158,10 +164,26 @@ impl<'a> MirrorWrite<'a> {
         bounds.clock = snapshot.clock.clone();
         bounds.snapshot = snapshot.seq;
         let mut write = Self { changed: None, ..Self::new(means, before, bounds, true) };
-        write.replace(state, snapshot.seq, &snapshot.clock);
+        write.replace(state, snapshot.seq, &snapshot.clock).ok()?;
         write.epoch = epoch_of(&snapshot.payload).unwrap_or(0);
         write.snapshot = Some(snapshot);
         Some(write)
+    }
+
+    /// What `begin` makes, with the ops up to the first that needs a key which is not here: those that count, and what that
+    /// one needs. A batch applies whole or not at all, so what came of it before a closed op does not count either.
+    pub(super) fn applied(begin: impl Fn() -> Self, ops: &[PageOp]) -> (Self, &[PageOp], Option<Unopened>) {
+        let mut mirror = begin();
+        let needed = ops.iter().enumerate().find_map(|(at, op)| Some((at, mirror.apply(op).err()?)));
+        let Some((at, needed)) = needed else { return (mirror, ops, None) };
+        let whole = ops[..at].iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
+        let read = &ops[..whole];
+        if whole < at {
+            mirror = begin();
+            // They were opened a moment ago.
+            let _ = read.iter().try_for_each(|op| mirror.apply(op));
+        }
+        (mirror, read, Some(needed))
     }
 
     fn new(means: Means<'a>, before: &'a LogView, bounds: LogBounds, begins: bool) -> Self {
@@ -172,6 +194,7 @@ impl<'a> MirrorWrite<'a> {
             begins,
             cleared: begins,
             ops: Vec::new(),
+            base: Vec::new(),
             heads: BTreeMap::new(),
             snapshot: None,
             unread: Vec::new(),
@@ -235,13 +258,15 @@ impl<'a> MirrorWrite<'a> {
     /// Forgets what a replay need not hold.
     pub(super) fn keep_only(&mut self, only: Option<&BTreeSet<EntityKey>>) {
         if let Some(only) = only {
+            self.base.retain(|(key, _)| only.contains(key));
             self.heads.retain(|key, _| only.contains(key));
         }
     }
 
     /// What a replay led to.
     pub(super) fn into_state(self) -> (LogBounds, BTreeMap<EntityKey, Option<Head>>) {
-        (self.bounds, self.heads.into_iter().map(|(key, head)| (key, Some(head))).collect())
+        // Where both name an entity, the later counts.
+        (self.bounds, self.base.into_iter().chain(self.heads).map(|(key, head)| (key, Some(head))).collect())
     }
 
     /// The op's place in the log, whatever its effect.
@@ -260,8 +285,7 @@ impl<'a> MirrorWrite<'a> {
 
     fn change(&mut self, at: &PageOp, op: &Op, payload: &Payload) -> Result<(), Unreadable> {
         let Subject::Entity { key, .. } = op.subject() else {
-            let state = LogState::from_bytes(payload.bytes().clone()).map_err(|_| Unreadable::Unfit)?;
-            self.replace(&state, at.seq, op.clock());
+            self.replace(payload.bytes().clone(), at.seq, op.clock()).map_err(|_| Unreadable::Unfit)?;
             self.points.push(at.seq);
             let mut seen = self.bounds.clock.clone();
             let _ = seen.join(op.clock());
@@ -289,29 +313,40 @@ impl<'a> MirrorWrite<'a> {
     }
 
     /// A full state replaces everything.
-    fn replace(&mut self, state: &LogState, seq: Seq, clock: &VectorClock) {
-        self.cleared = true;
-        self.changed = None;
-        let head = |bytes: &[u8]| Head {
+    fn replace(&mut self, state: Bytes, seq: Seq, clock: &VectorClock) -> Result<(), DecodeError> {
+        let head = |bytes: Bytes| Head {
             version: seq,
             op: OpId::from_bytes([0; 16]),
             replica: ReplicaId::SERVER,
             clock: clock.clone(),
-            state: HeadState::Live(Some(bytes.to_vec().into())),
+            state: HeadState::Live(Some(bytes)),
         };
-        self.heads = state.iter().map(|(key, bytes)| (key.clone(), head(bytes))).collect();
+        let entities = StateEntities::read(state)?;
+        let mut base = Vec::with_capacity(entities.len_at_most());
+        for entity in entities {
+            let (key, bytes) = entity?;
+            base.push((key, head(bytes)));
+        }
+        self.cleared = true;
+        self.changed = None;
+        self.base = base;
+        self.heads.clear();
+        Ok(())
     }
 
     /// An entity's head as it stands now.
     pub(super) fn head(&self, key: &EntityKey) -> Option<&Head> {
-        let before = if self.cleared { None } else { self.before.heads.get(key) };
-        self.heads.get(key).or(before)
+        let base = || self.base.binary_search_by(|(known, _)| known.cmp(key)).ok().map(|at| &self.base[at].1);
+        let before = || if self.cleared { None } else { self.before.heads.get(key) };
+        self.heads.get(key).or_else(base).or_else(before)
     }
 
     /// The rows.
     pub(super) fn finish(self) -> LogWrites {
         let log = self.means.places.mirror;
-        let heads = self.heads.into_iter().collect();
+        let (mut heads, changed) = (self.base, self.heads);
+        heads.retain(|(key, _)| !changed.contains_key(key));
+        heads.extend(changed);
         let writes = if self.begins { LogWrites::anew(log, self.bounds) } else { LogWrites::new(log, self.bounds) };
         let forget = if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing };
         LogWrites { ops: self.ops, heads, snapshot: self.snapshot, forget, ..writes }

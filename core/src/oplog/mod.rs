@@ -38,5 +38,5 @@ pub use reducer::{History, JsonMerge, ReduceError, Reducer, Remainder, Replace};
 pub use schema::{Counters, Rules, Schema};
 pub use sealing::{Sealing, SealingError};
 pub use snapshot::{RestorePoint, Snapshot};
-pub use state::{LogState, ReplayStop};
+pub use state::{LogState, ReplayStop, StateEntities};
 pub use verdict::{ConflictReason, RejectReason, Verdict};
