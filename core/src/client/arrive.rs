@@ -221,8 +221,8 @@ impl Inner {
         memory.identity = done.identity.clone();
         memory.set_sent(Lane::Again, done.again.clone());
         memory.set_sent(Lane::New, done.new.clone());
-        for (no, _, keys) in &done.settled {
-            memory.pending.remove(*no, keys.iter().cloned());
+        for settled in &done.settled {
+            memory.pending.remove(settled.no, settled.keys.iter().cloned());
         }
         for (entry, _) in &done.parked {
             memory.pending.remove(entry.no, entry.keys());
@@ -236,7 +236,7 @@ impl Inner {
             entries.iter().for_each(|entry| memory.pending.add(entry));
         }
         if let Some(epoch) = done.epoch_said {
-            lock(&self.said).epoch = epoch;
+            lock(&self.sealing).epoch = epoch;
         }
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
@@ -245,14 +245,16 @@ impl Inner {
     }
 
     fn announce(&self, done: &Done) {
-        for (no, seq, _) in &done.settled {
-            self.receipts.tell(*no, Fate::Accepted(*seq));
+        self.receipts.stable_at(done.identity.stable);
+        for settled in &done.settled {
+            self.receipts.settle(settled.no, settled.op, settled.seq);
         }
         for (entry, reason) in &done.parked {
             self.tell_parked(entry.no, reason.clone(), entry);
         }
         for conflict in &done.conflicts {
             self.receipts.tell(conflict.no(), Fate::Lost);
+            self.receipts.tell_op(conflict.entry.op.id(), &Fate::Lost);
             self.watchers.tell(&Event::Conflict(conflict.no()));
         }
         match &done.changed {
@@ -391,7 +393,12 @@ impl Inner {
             self.forget_said();
         }
         let outdated = self.unread_after(common).await?;
+        let parted = offer.is_some();
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
+        if parted && done.gap.is_none() {
+            // What this server does not have waits again, and is told when it is there once more.
+            self.receipts.unsettle(common);
+        }
         Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
     }
 

@@ -115,6 +115,10 @@ pub(super) struct Identity {
     pub(super) batch_max: u32,
     /// When a server last answered.
     pub(super) contact: Timestamp,
+    /// The place of the newest op that this device sent.
+    pub(super) newest: Seq,
+    /// Every device has everything up to here, as far as was heard of this history.
+    pub(super) stable: Seq,
     /// The log's policy on sealed payloads, once heard.
     pub(super) sealing: Option<Sealing>,
     /// The highest key epoch of which something was opened here, or to which this device rotated; 0 before the first.
@@ -128,7 +132,7 @@ impl Identity {
 
     /// Version byte 2, then the fields in order; the policy as 0 or its code and 1.
     pub(super) fn to_bytes(&self) -> Bytes {
-        let mut out = Writer::with_capacity(80);
+        let mut out = Writer::with_capacity(96);
         out.u8(2);
         out.fixed(&self.lease);
         out.fixed(self.replica.as_bytes());
@@ -140,6 +144,8 @@ impl Identity {
         out.u8(u8::from(self.renew));
         out.u64(self.batch_max.into());
         out.u64(self.contact.ms());
+        out.u64(self.newest.get());
+        out.u64(self.stable.get());
         out.u8(self.sealing.map_or(0, |sealing| sealing.code() + 1));
         out.u64(self.key_epoch.into());
         out.finish()
@@ -150,10 +156,10 @@ impl Identity {
         const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
         let mut input = Reader::new(bytes);
         let version = input.u8(WHAT)?;
-        if !(1..=2).contains(&version) {
+        if version != 2 {
             return Err(DecodeError::Unknown { what: WHAT, value: version.into() });
         }
-        let mut identity = Self {
+        let identity = Self {
             lease: input.fixed(WHAT)?,
             replica: ReplicaId::from_bytes(input.fixed(WHAT)?),
             counter: input.u64(WHAT)?,
@@ -166,16 +172,14 @@ impl Identity {
             renew: input.u8(WHAT)? == 1,
             batch_max: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
             contact: Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?,
-            sealing: None,
-            key_epoch: 0,
-        };
-        if version > 1 {
-            identity.sealing = match input.u8(WHAT)? {
+            newest: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
+            stable: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
+            sealing: match input.u8(WHAT)? {
                 0 => None,
                 code => Some(Sealing::from_code(code - 1).ok_or(BAD)?),
-            };
-            identity.key_epoch = u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
-        }
+            },
+            key_epoch: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
+        };
         input.finish()?;
         Ok(identity)
     }

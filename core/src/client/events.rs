@@ -9,6 +9,7 @@ use super::parked::ParkReason;
 use super::session::Halt;
 use crate::limits;
 use crate::oplog::EntityKey;
+use crate::seq::Seq;
 
 /// Something happened to what a replica shows, or to a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Event {
     Conflict(WriteNo),
     /// Syncing stopped for want of a key, or because the log's policy on sealed payloads is another.
     Halted(Halt),
+    /// Everything up to here is on every device now.
+    Stable(Seq),
     /// This device's clock differs from the server's by more than the engine lets count
     /// ([`limits::CLOCK_DRIFT_MS_MAX`]); positive when it is ahead.
     Skew {

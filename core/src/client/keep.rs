@@ -13,6 +13,7 @@ use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
 use super::parked::{ParkReason, Parked};
+use super::receipt::Settled;
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
 use super::sealing::{refused_for_its_seal, take_back};
@@ -67,8 +68,8 @@ pub(super) struct Kept {
     pub(super) identity: Identity,
     pub(super) again: Option<Sent>,
     pub(super) new: Option<Sent>,
-    /// Writes whose ops are in the mirror, with the op's place.
-    pub(super) settled: Vec<(WriteNo, Seq, Vec<EntityKey>)>,
+    /// Writes whose ops are in the mirror.
+    pub(super) settled: Vec<Settled>,
     pub(super) parked: Vec<(Entry, ParkReason)>,
     pub(super) conflicts: Vec<Conflict>,
     /// Writes that met something newer.
@@ -206,16 +207,19 @@ impl<'a> Work<'a> {
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
+                self.kept.identity.stable = Seq::ZERO;
                 Ok(None)
             }
             What::Rewind(earlier) => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = self.kept.identity.stable.min(earlier.end().seq);
                 self.kept.end = earlier.end();
                 self.kept.changed = earlier.changed();
                 Ok(None)
             }
             What::Begin { snapshot, state } => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = Seq::ZERO;
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
@@ -376,7 +380,7 @@ impl<'a> Work<'a> {
             RejectReason::UnknownReplica | RejectReason::ClockAhead => {
                 let known = mirror.map(|mirror| mirror.clock().clone());
                 let known = known.or_else(|| self.mirror_clock()).unwrap_or_default();
-                match trimmed(entry, &known) {
+                match entry.trimmed(&known) {
                     Ok(entry) => self.put(Drawer::Queue.key(item.no.get()), entry.to_bytes()),
                     Err(error) => self.park(entry.clone(), ParkReason::Unsendable(error.to_string())),
                 }
@@ -427,7 +431,9 @@ impl<'a> Work<'a> {
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };
-            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(|no| (*no, seq, keys.clone())));
+            self.kept.identity.newest = self.kept.identity.newest.max(seq);
+            let settled = |no: &WriteNo| Settled { no: *no, op: item.op.id(), seq, keys: keys.clone() };
+            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(settled));
         }
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));
@@ -482,15 +488,4 @@ impl<'a> Work<'a> {
         let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
         LogWrites { heads, forget, ..LogWrites::new(places.desk, bounds) }
     }
-}
-
-/// The write with a clock that claims no more than `known`.
-fn trimmed(entry: &Entry, known: &VectorClock) -> Result<Entry, crate::oplog::DraftError> {
-    let mut clock = VectorClock::new();
-    for (replica, counter) in entry.op.clock().iter() {
-        // Smaller than an entry that was within the limits.
-        let _ = clock.set(replica, counter.min(known.get(replica)));
-    }
-    let op = Draft { clock, ..entry.op.draft().clone() }.seal()?;
-    Ok(Entry { op, ..entry.clone() })
 }

@@ -88,7 +88,8 @@ pub(super) struct Inner {
     pub(super) ahead: Mutex<Option<Page>>,
     pub(super) watchers: super::events::Watchers,
     pub(super) conversation: Mutex<super::status::Conversation>,
-    pub(super) said: Mutex<super::sealing::Said>,
+    pub(super) sealing: Mutex<super::sealing::Heard>,
+    pub(super) said: Mutex<Option<super::holding::Said>>,
 }
 
 impl Replica {
@@ -106,6 +107,8 @@ impl Replica {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
         let memory = load(&store, places, &*env, lease).await?;
+        let receipts = Receipts::default();
+        receipts.stable_at(memory.identity.stable);
         let inner = Inner {
             store,
             places,
@@ -114,13 +117,14 @@ impl Replica {
             env,
             gate: Gate::default(),
             memory: Mutex::new(memory),
-            receipts: Receipts::default(),
+            receipts,
             version: AtomicU64::new(0),
             edited: Bell::default(),
             changed: Bell::default(),
             ahead: Mutex::default(),
             watchers: super::events::Watchers::default(),
             conversation: Mutex::default(),
+            sealing: Mutex::default(),
             said: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -260,6 +264,8 @@ async fn load(
         contact: Timestamp::default(),
         sealing: None,
         key_epoch: 0,
+        newest: Seq::ZERO,
+        stable: Seq::ZERO,
     };
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
     let take = move |view: &View| {

@@ -25,7 +25,7 @@ const RAISES: u32 = 64;
 
 /// What the server said about the log, as far as nothing on the desk says it.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Heard {
     /// It was asked since this replica was opened, or since the server lost the log.
     asked: bool,
     /// The server lost the log: what is there now has a policy of its own.
@@ -74,7 +74,7 @@ pub(super) fn take_back(identity: &mut Identity, own: Option<&Item>, reason: Rej
 impl Replica {
     /// Says that keys were added to the sealer: what stopped for want of one goes on.
     pub fn keys_changed(&self) {
-        lock(&self.inner.said).unlocked = true;
+        lock(&self.inner.sealing).unlocked = true;
         self.inner.edited.ring();
     }
 
@@ -101,7 +101,7 @@ impl Replica {
             return Err(ReplicaError::Rotation { current, to });
         }
         let _pass = inner.gate.enter().await;
-        lock(&inner.said).epoch = to;
+        lock(&inner.sealing).epoch = to;
         inner.put_epoch(to).await
     }
 
@@ -124,7 +124,7 @@ impl Replica {
         let inner = &self.inner;
         let pinned = lock(&inner.memory).identity.sealing;
         let (asked, lost) = {
-            let said = lock(&inner.said);
+            let said = lock(&inner.sealing);
             (said.asked, said.lost)
         };
         if asked || (pinned.is_some() && !lost) {
@@ -144,14 +144,14 @@ impl Replica {
                     Ok(bounds) => bounds,
                     Err(error) => return Ok(Err(error)),
                 };
-                lock(&inner.said).epoch = bounds.key_epoch;
+                lock(&inner.sealing).epoch = bounds.key_epoch;
                 let _pass = inner.gate.enter().await;
                 inner.pin(bounds.sealing).await?;
             }
             Err(CallError::Refused(_)) if gone => {}
             Err(error) => return Ok(Err(error)),
         }
-        let mut said = lock(&inner.said);
+        let mut said = lock(&inner.sealing);
         (said.asked, said.lost) = (true, false);
         Ok(Ok(()))
     }
@@ -171,7 +171,7 @@ impl Replica {
                 Err(CallError::Refused(_)) => 0,
                 Err(error) => return Err(error),
             };
-            lock(&self.inner.said).epoch = epoch;
+            lock(&self.inner.sealing).epoch = epoch;
         }
         Ok(())
     }
@@ -187,17 +187,17 @@ fn log_of(reply: Reply) -> Result<Box<LogBounds>, CallError> {
 impl Inner {
     /// Whether a key was added since this was asked last.
     pub(super) fn unlocked(&self) -> bool {
-        std::mem::take(&mut lock(&self.said).unlocked)
+        std::mem::take(&mut lock(&self.sealing).unlocked)
     }
 
     /// The server has another log, or none: what it said says nothing any more.
     pub(super) fn forget_said(&self) {
-        let mut said = lock(&self.said);
-        *said = Said { lost: true, unlocked: said.unlocked, ..Said::default() };
+        let mut said = lock(&self.sealing);
+        *said = Heard { lost: true, unlocked: said.unlocked, ..Heard::default() };
     }
 
     pub(super) fn epoch_said(&self) -> u32 {
-        lock(&self.said).epoch
+        lock(&self.sealing).epoch
     }
 
     /// The highest epoch that is certain.

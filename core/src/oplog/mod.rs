@@ -12,6 +12,7 @@ mod draft;
 mod fields;
 mod gap;
 mod head;
+mod holders;
 mod object;
 mod op;
 mod payload;
@@ -29,6 +30,7 @@ pub use draft::{Draft, DraftError};
 pub use fields::Fields;
 pub use gap::Gap;
 pub use head::{Head, HeadState};
+pub use holders::{Holder, Holders};
 pub use op::{
     Collection, CollectionError, CorruptOp, EntityKey, FullStateKind, LoggedOp, Op, OpBytes, OpKind, Precondition,
     Subject,
