@@ -18,6 +18,7 @@ use syncline_transport_http::client::{ClientError, ClientOptions, HttpClient, Tr
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// An authority of a test's own.
@@ -31,7 +32,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 async fn proxy(authority: &CertifiedIssuer<'static, KeyPair>, name: &str, behind: SocketAddr) -> u16 {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -12,7 +12,6 @@ use super::desk::{Drawer, Identity, note};
 use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
-use super::mirror::Unreadable;
 use super::past::Past;
 use super::receipt::{Fate, Receipt};
 use super::replica::{Inner, Replica, lost_answer};
@@ -120,12 +119,9 @@ impl Inner {
 
     /// Writes a state that the log had, if the copy still ends at `end`, where one is given.
     async fn write_state(&self, past: &Past, end: Option<Cursor>) -> Result<Receipt, ReplicaError> {
-        let unknown = past.unread().iter().find(|(_, why)| *why == Unreadable::Unknown);
-        if let Some((seq, _)) = unknown {
-            return Err(ReplicaError::NotUnderstood(*seq));
-        }
+        past.is_whole()?;
         let payload = Payload::Plain(past.state.to_bytes());
-        let pass = self.gate.enter().await;
+        let pass = self.enter().await?;
         let mut written = self.try_write_state(past, &payload, end).await?;
         if matches!(written, Written::Stale) {
             self.reload().await?;
@@ -217,7 +213,7 @@ impl Inner {
 
     /// Drops a restore that waits here with nothing written after it; whether there was one.
     async fn drop_unsent(&self) -> Result<bool, ReplicaError> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let no = {
             let memory = lock(&self.memory);
             let newest = memory.pending.newest_state().map(|(no, _)| no);
