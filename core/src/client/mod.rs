@@ -36,6 +36,7 @@ mod retain;
 mod rewind;
 mod sealer;
 mod session;
+mod shown;
 mod status;
 mod sync;
 mod transport;
