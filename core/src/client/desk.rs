@@ -12,7 +12,7 @@ use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
 use crate::id::{EntityId, LogId, LogKey, OpId, ReplicaId, RequestId};
-use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes};
+use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Sealing};
 use crate::seq::Seq;
 use crate::time::{Hlc, Timestamp};
 
@@ -119,6 +119,10 @@ pub(super) struct Identity {
     pub(super) newest: Seq,
     /// Every device has everything up to here, as far as was heard of this history.
     pub(super) stable: Seq,
+    /// The log's policy on sealed payloads, once heard.
+    pub(super) sealing: Option<Sealing>,
+    /// The highest key epoch of which something was opened here, or to which this device rotated; 0 before the first.
+    pub(super) key_epoch: u32,
 }
 
 impl Identity {
@@ -126,7 +130,7 @@ impl Identity {
         Drawer::Identity.key(0)
     }
 
-    /// Version byte 2, then the fields in order.
+    /// Version byte 2, then the fields in order; the policy as 0 or its code and 1.
     pub(super) fn to_bytes(&self) -> Bytes {
         let mut out = Writer::with_capacity(96);
         out.u8(2);
@@ -142,6 +146,8 @@ impl Identity {
         out.u64(self.contact.ms());
         out.u64(self.newest.get());
         out.u64(self.stable.get());
+        out.u8(self.sealing.map_or(0, |sealing| sealing.code() + 1));
+        out.u64(self.key_epoch.into());
         out.finish()
     }
 
@@ -168,6 +174,11 @@ impl Identity {
             contact: Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?,
             newest: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
             stable: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
+            sealing: match input.u8(WHAT)? {
+                0 => None,
+                code => Some(Sealing::from_code(code - 1).ok_or(BAD)?),
+            },
+            key_epoch: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
         };
         input.finish()?;
         Ok(identity)

@@ -16,11 +16,12 @@ use super::parked::{ParkReason, Parked};
 use super::receipt::Settled;
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
+use super::sealing::{refused_for_its_seal, take_back};
 use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::id::{OpId, ReplicaId};
-use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Snapshot, Verdict};
+use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -43,6 +44,7 @@ pub(super) struct Keep {
     pub(super) places: Places,
     pub(super) schema: Arc<Schema>,
     pub(super) sealer: Option<Arc<dyn Sealer>>,
+    pub(super) policy: Sealing,
     pub(super) env: Env,
     pub(super) identity: Identity,
     pub(super) again: Option<Arc<Sent>>,
@@ -78,6 +80,8 @@ pub(super) struct Kept {
     pub(super) end: Cursor,
     /// Reading stopped in front of an op for want of a key.
     pub(super) stopped: Option<Unopened>,
+    /// The key epoch that the server says the log is at, where it refused what was sealed under another.
+    pub(super) epoch_said: Option<u32>,
     /// What came does not fit; nothing was written.
     pub(super) gap: Option<Gap>,
 }
@@ -114,12 +118,14 @@ impl Keep {
         let Some(desk_bounds) = desk.bounds.clone().filter(|_| found == Some(self.identity.to_bytes())) else {
             return Choice::Done(Err(Stale), None);
         };
-        let means = Means { places: self.places, schema: &self.schema, sealer: self.sealer.as_deref() };
+        let sealer = self.sealer.as_deref();
+        let means = Means { places: self.places, schema: &self.schema, sealer, policy: self.policy };
         let mut work = Work::new(self, view, means);
         let mirror = match work.mirror() {
             Ok(mirror) => mirror,
             Err(gap) => return Choice::Done(Ok(work.refused(gap)), None),
         };
+        work.kept.identity.synced |= self.at_end && work.kept.stopped.is_none();
         work.settle(mirror.as_ref());
         work.judge(mirror.as_ref());
         work.offer();
@@ -131,6 +137,7 @@ impl Keep {
             work.kept.end = mirror.end();
             work.kept.unread = std::mem::take(&mut mirror.unread);
             work.kept.changed = mirror.changed.take();
+            work.kept.identity.key_epoch = work.kept.identity.key_epoch.max(mirror.epoch);
             for seq in std::mem::take(&mut mirror.points) {
                 work.put(Drawer::point(seq), Bytes::new());
             }
@@ -171,6 +178,7 @@ impl<'a> Work<'a> {
             changed: Some(BTreeSet::new()),
             end,
             stopped: None,
+            epoch_said: None,
             gap: None,
         };
         Self { keep, view, means, kept, puts: BTreeMap::new(), gone: BTreeSet::new() }
@@ -196,7 +204,6 @@ impl<'a> Work<'a> {
         let before = self.view.log(self.keep.places.mirror);
         let now = self.keep.env.now;
         self.kept.identity.contact = now;
-        self.kept.identity.synced |= self.keep.at_end;
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
@@ -227,21 +234,20 @@ impl<'a> Work<'a> {
             What::Ops { ops, next } => {
                 let origin = next.anchor.ok_or(Gap::Diverged)?.origin;
                 let anew = self.kept.identity.renew || self.kept.end.seq == Seq::ZERO;
-                let mut mirror = match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
+                let begin = || match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
                     Some(mirror) => mirror,
                     None => MirrorWrite::from_start(self.means, before, origin, now),
                 };
-                self.kept.identity.renew = false;
-                for op in ops {
-                    if let Err(needed) = mirror.apply(op) {
-                        self.kept.stopped = Some(needed);
-                        break;
-                    }
-                    self.hear(op);
+                let (mirror, read, needed) = MirrorWrite::applied(begin, ops);
+                self.kept.stopped = needed;
+                if needed.is_some() && read.is_empty() {
+                    return Ok(None);
                 }
-                if self.kept.stopped.is_none() && mirror.end() != *next {
+                if needed.is_none() && mirror.end() != *next {
                     return Err(Gap::Diverged);
                 }
+                self.kept.identity.renew = false;
+                read.iter().for_each(|op| self.hear(op));
                 Ok(Some(mirror))
             }
         }
@@ -305,8 +311,16 @@ impl<'a> Work<'a> {
                 let items = std::mem::take(&mut sent.items);
                 let atomic = sent.atomic;
                 let mut left = Vec::new();
+                // What was refused for its seal is sealed again, and what came behind it goes with it.
+                let seal = verdicts.iter().find_map(refused_for_its_seal);
                 for (item, verdict) in items.into_iter().zip(verdicts) {
-                    left.extend(self.verdict(*lane, item, verdict, mirror));
+                    match seal {
+                        Some(reason) if verdict.seq().or(item.seq).is_none() => {
+                            let own = (*lane == Lane::New).then_some(&item);
+                            self.kept.epoch_said = take_back(&mut self.kept.identity, own, reason);
+                        }
+                        _ => left.extend(self.verdict(*lane, item, verdict, mirror)),
+                    }
                 }
                 if atomic && self.kept.parked.iter().any(|(entry, _)| entry.batch.is_some()) {
                     self.park_batch();
@@ -366,7 +380,7 @@ impl<'a> Work<'a> {
             RejectReason::UnknownReplica | RejectReason::ClockAhead => {
                 let known = mirror.map(|mirror| mirror.clock().clone());
                 let known = known.or_else(|| self.mirror_clock()).unwrap_or_default();
-                match trimmed(entry, &known) {
+                match entry.trimmed(&known) {
                     Ok(entry) => self.put(Drawer::Queue.key(item.no.get()), entry.to_bytes()),
                     Err(error) => self.park(entry.clone(), ParkReason::Unsendable(error.to_string())),
                 }
@@ -474,15 +488,4 @@ impl<'a> Work<'a> {
         let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
         LogWrites { heads, forget, ..LogWrites::new(places.desk, bounds) }
     }
-}
-
-/// The write with a clock that claims no more than `known`.
-fn trimmed(entry: &Entry, known: &VectorClock) -> Result<Entry, crate::oplog::DraftError> {
-    let mut clock = VectorClock::new();
-    for (replica, counter) in entry.op.clock().iter() {
-        // Smaller than an entry that was within the limits.
-        let _ = clock.set(replica, counter.min(known.get(replica)));
-    }
-    let op = Draft { clock, ..entry.op.draft().clone() }.seal()?;
-    Ok(Entry { op, ..entry.clone() })
 }

@@ -10,14 +10,15 @@ use bytes::Bytes;
 
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
+use super::sealing::epoch_of;
 use crate::call::PageOp;
 use crate::clock::VectorClock;
 use crate::codec::DecodeError;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
-    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Payload, Schema, Snapshot,
-    StateEntities, Subject,
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Payload, Schema, Sealing,
+    Snapshot, StateEntities, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
 use crate::time::Timestamp;
@@ -28,18 +29,22 @@ pub(super) struct Means<'a> {
     pub(super) places: Places,
     pub(super) schema: &'a Schema,
     pub(super) sealer: Option<&'a dyn Sealer>,
+    /// What payloads are to be like.
+    pub(super) policy: Sealing,
 }
 
 /// Why an op that is in the log has no effect here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// A format, kind or schema version from a newer author.
+    /// A format, kind, schema version or way of sealing from a newer author.
     Unknown,
     /// Sealed, and not what was sealed.
     Tampered,
     /// Its content does not fit its collection.
     Unfit,
+    /// Readable in a log that requires sealing, or sealed in one that forbids it: no honest server took it.
+    Sealing,
 }
 
 impl Unreadable {
@@ -48,6 +53,7 @@ impl Unreadable {
             Self::Unknown => 0,
             Self::Tampered => 1,
             Self::Unfit => 2,
+            Self::Sealing => 3,
         }
     }
 
@@ -55,6 +61,7 @@ impl Unreadable {
         match code {
             1 => Self::Tampered,
             2 => Self::Unfit,
+            3 => Self::Sealing,
             _ => Self::Unknown,
         }
     }
@@ -65,13 +72,41 @@ impl Means<'_> {
     pub(super) fn open(&self, op: &Op) -> Result<Payload, Unopened> {
         match (op.payload(), self.sealer) {
             (Payload::Sealed(_), Some(sealer)) => sealer.open(self.places.mirror, op),
-            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }),
+            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: epoch_of(op.payload()).unwrap_or(0) }),
             (readable, _) => Ok(readable.clone()),
         }
     }
 
+    /// What an op says, readable, or why it has no effect here.
+    ///
+    /// # Errors
+    /// When a key is missing: then nothing is judged.
+    pub(super) fn read(&self, op: &Op) -> Result<Result<Payload, Unreadable>, Unopened> {
+        if !self.understands(op) {
+            return Ok(Err(Unreadable::Unknown));
+        }
+        if !self.admits(op.payload()) {
+            return Ok(Err(Unreadable::Sealing));
+        }
+        match self.open(op) {
+            Ok(payload) => Ok(Ok(payload)),
+            Err(Unopened::Tampered) => Ok(Err(Unreadable::Tampered)),
+            Err(Unopened::Unknown) => Ok(Err(Unreadable::Unknown)),
+            Err(needed) => Err(needed),
+        }
+    }
+
+    /// Whether a payload is as the log's policy wants it.
+    pub(super) fn admits(&self, payload: &Payload) -> bool {
+        match self.policy {
+            Sealing::Optional => true,
+            Sealing::Required => payload.is_sealed(),
+            Sealing::Forbidden => !payload.is_sealed(),
+        }
+    }
+
     /// Whether this build knows what the op means.
-    pub(super) fn understands(&self, op: &Op) -> bool {
+    fn understands(&self, op: &Op) -> bool {
         !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
     }
 }
@@ -96,6 +131,8 @@ pub(super) struct MirrorWrite<'a> {
     pub(super) points: Vec<Seq>,
     /// Entities that changed; `None` when all may have.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
+    /// The highest key epoch of which something was opened.
+    pub(super) epoch: u32,
 }
 
 impl<'a> MirrorWrite<'a> {
@@ -128,8 +165,25 @@ impl<'a> MirrorWrite<'a> {
         bounds.snapshot = snapshot.seq;
         let mut write = Self { changed: None, ..Self::new(means, before, bounds, true) };
         write.replace(state, snapshot.seq, &snapshot.clock).ok()?;
+        write.epoch = epoch_of(&snapshot.payload).unwrap_or(0);
         write.snapshot = Some(snapshot);
         Some(write)
+    }
+
+    /// What `begin` makes, with the ops up to the first that needs a key which is not here: those that count, and what that
+    /// one needs. A batch applies whole or not at all, so what came of it before a closed op does not count either.
+    pub(super) fn applied(begin: impl Fn() -> Self, ops: &[PageOp]) -> (Self, &[PageOp], Option<Unopened>) {
+        let mut mirror = begin();
+        let needed = ops.iter().enumerate().find_map(|(at, op)| Some((at, mirror.apply(op).err()?)));
+        let Some((at, needed)) = needed else { return (mirror, ops, None) };
+        let whole = ops[..at].iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
+        let read = &ops[..whole];
+        if whole < at {
+            mirror = begin();
+            // They were opened a moment ago.
+            let _ = read.iter().try_for_each(|op| mirror.apply(op));
+        }
+        (mirror, read, Some(needed))
     }
 
     fn new(means: Means<'a>, before: &'a LogView, bounds: LogBounds, begins: bool) -> Self {
@@ -146,6 +200,7 @@ impl<'a> MirrorWrite<'a> {
             unread: Vec::new(),
             points: Vec::new(),
             changed: Some(BTreeSet::new()),
+            epoch: 0,
         }
     }
 
@@ -167,13 +222,11 @@ impl<'a> MirrorWrite<'a> {
         let read = op.op.read();
         let effect = match &read {
             Err(_) => Err(Unreadable::Unknown),
-            Ok(read) if !self.means.understands(read) => Err(Unreadable::Unknown),
-            Ok(read) => match self.means.open(read) {
-                Ok(payload) => Ok((read, payload)),
-                Err(Unopened::Tampered) => Err(Unreadable::Tampered),
-                Err(needed) => return Err(needed),
-            },
+            Ok(read) => self.means.read(read)?.map(|payload| (read, payload)),
         };
+        if let Ok((read, _)) = &effect {
+            self.epoch = self.epoch.max(epoch_of(read.payload()).unwrap_or(0));
+        }
         let outcome = effect.and_then(|(read, payload)| self.change(op, read, &payload));
         if let Err(why) = outcome {
             self.unread.push((op.seq, why));

@@ -64,12 +64,32 @@ pub(crate) struct Way {
     env: Clock,
     pub(crate) faults: Mutex<VecDeque<Fault>>,
     pub(crate) calls: AtomicU64,
+    /// The bytes of all ops and snapshots that left a device.
+    pub(crate) sent: Mutex<Vec<u8>>,
+    /// What a server that cannot be trusted makes of its answers.
+    pub(crate) meddler: Mutex<Meddler>,
+}
+
+type Meddle = Box<dyn Fn(Reply) -> Reply + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Meddler(pub(crate) Option<Meddle>);
+
+impl std::fmt::Debug for Meddler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Meddler({})", self.0.is_some())
+    }
 }
 
 #[async_trait]
 impl Transport for Way {
     async fn call(&self, call: Call) -> Result<Reply, CallError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        match &call {
+            Call::Push(push) => push.ops.iter().for_each(|op| self.sent.lock().unwrap().extend(op.bytes())),
+            Call::PutSnapshot { snapshot, .. } => self.sent.lock().unwrap().extend(snapshot.payload.bytes()),
+            _ => {}
+        }
         let fault = self.faults.lock().unwrap().pop_front().unwrap_or(Fault::None);
         if fault == Fault::Unreachable {
             return Err(CallError::Unreachable("no network".into()));
@@ -79,7 +99,11 @@ impl Transport for Way {
         if fault == Fault::AnswerLost {
             return Err(CallError::Interrupted("cut".into()));
         }
-        Ok(reply?)
+        let reply = reply?;
+        Ok(match &self.meddler.lock().unwrap().0 {
+            Some(meddle) => meddle(reply),
+            None => reply,
+        })
     }
 }
 
@@ -109,7 +133,14 @@ impl World {
         let now = Arc::new(AtomicU64::new(1_700_000_000_000));
         let env = Clock { now: Arc::clone(&now), ahead_ms: 0, seed: 255, drawn: AtomicU64::new(0) };
         let server = Mutex::new(server(Arc::new(MemoryStore::new())));
-        let way = Way { server, env, faults: Mutex::default(), calls: AtomicU64::new(0) };
+        let way = Way {
+            server,
+            env,
+            faults: Mutex::default(),
+            calls: AtomicU64::new(0),
+            sent: Mutex::default(),
+            meddler: Mutex::default(),
+        };
         Self { way, now, schema: schema(), devices: 0, retain: Retain::default() }
     }
 
@@ -123,12 +154,22 @@ impl World {
 
     /// Opens what a store holds, as a process does that was killed and started again.
     pub(crate) fn open(&mut self, store: Arc<MemoryStore>, ahead_ms: i64) -> Device {
+        self.open_with(store, ahead_ms, |_| {})
+    }
+
+    pub(crate) fn open_with(
+        &mut self,
+        store: Arc<MemoryStore>,
+        ahead_ms: i64,
+        change: impl FnOnce(&mut ReplicaOptions),
+    ) -> Device {
         self.devices += 1;
         let now = Arc::clone(&self.now);
         let env = Arc::new(Clock { now, ahead_ms, seed: self.devices, drawn: AtomicU64::new(0) });
         let mut options = ReplicaOptions::default();
         options.schema = self.schema.clone();
         options.retain = self.retain;
+        change(&mut options);
         let local: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         Device { replica: run(Replica::open(local, LOG, env, options)).unwrap(), store }
     }
