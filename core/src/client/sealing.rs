@@ -100,7 +100,7 @@ impl Replica {
         if current != to {
             return Err(ReplicaError::Rotation { current, to });
         }
-        let _pass = inner.gate.enter().await;
+        let _pass = inner.enter().await?;
         lock(&inner.sealing).epoch = to;
         inner.put_epoch(to).await
     }
@@ -145,7 +145,7 @@ impl Replica {
                     Err(error) => return Ok(Err(error)),
                 };
                 lock(&inner.sealing).epoch = bounds.key_epoch;
-                let _pass = inner.gate.enter().await;
+                let _pass = inner.enter().await?;
                 inner.pin(bounds.sealing).await?;
             }
             Err(CallError::Refused(_)) if gone => {}

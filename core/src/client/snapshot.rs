@@ -94,7 +94,7 @@ impl Replica {
 impl Inner {
     /// The copy's state at its end, sealed where payloads are.
     async fn snapshot(&self) -> Result<Option<Snapshot>, ReplicaError> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(None) };
         let end = bounds.end();
         let (Some(anchor), false) = (end.anchor, end.seq == Seq::ZERO) else { return Ok(None) };
