@@ -5,6 +5,8 @@
 //! log. One transaction changes both, so that no crash can come between applying an op and moving the cursor, or
 //! between taking a write off the queue and finding it in the log.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::entry::WriteNo;
@@ -12,7 +14,7 @@ use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
 use crate::id::{EntityId, LogId, LogKey, OpId, ReplicaId, RequestId};
-use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes};
+use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Part};
 use crate::seq::Seq;
 use crate::time::{Hlc, Timestamp};
 
@@ -43,6 +45,7 @@ pub(super) enum Drawer {
     Conflicts,
     Unread,
     Points,
+    Own,
 }
 
 impl Drawer {
@@ -55,6 +58,7 @@ impl Drawer {
             Self::Conflicts => "sys.conflict",
             Self::Unread => "sys.unread",
             Self::Points => "sys.point",
+            Self::Own => "sys.own",
         })
     }
 
@@ -115,6 +119,8 @@ pub(super) struct Identity {
     pub(super) batch_max: u32,
     /// When a server last answered.
     pub(super) contact: Timestamp,
+    /// The entities that the mirror is about; `None` for all.
+    pub(super) part: Option<Arc<Part>>,
 }
 
 impl Identity {
@@ -136,6 +142,13 @@ impl Identity {
         out.u8(u8::from(self.renew));
         out.u64(self.batch_max.into());
         out.u64(self.contact.ms());
+        match &self.part {
+            None => out.u8(0),
+            Some(part) => {
+                out.u8(1);
+                out.bytes(part.to_string().as_bytes());
+            }
+        }
         out.finish()
     }
 
@@ -160,6 +173,15 @@ impl Identity {
             renew: input.u8(WHAT)? == 1,
             batch_max: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
             contact: Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?,
+            part: match input.u8(WHAT)? {
+                0 => None,
+                1 => {
+                    let text = input.bytes(WHAT)?;
+                    let part = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+                    Some(Arc::new(part.ok_or(BAD)?))
+                }
+                other => return Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
+            },
         };
         input.finish()?;
         Ok(identity)

@@ -10,12 +10,14 @@ use super::conflict::{Conflict, Outcome};
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
+use super::own::own_notes;
 use super::parked::{ParkReason, Parked};
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
-use crate::call::PageOp;
+use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
+use crate::digest::Digest;
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
@@ -25,7 +27,7 @@ use crate::time::Env;
 #[derive(Debug, Clone)]
 pub(super) enum What {
     /// Ops that follow the mirror, whole batches only, and the cursor after them.
-    Ops { ops: Vec<PageOp>, next: Cursor },
+    Ops { ops: Vec<PageOp>, left_out: Vec<LeftOut>, next: Cursor },
     /// The state to begin from, already readable.
     Begin { snapshot: Box<Snapshot>, state: LogState },
     /// The mirror as it was at an earlier place.
@@ -111,7 +113,12 @@ impl Keep {
         let Some(desk_bounds) = desk.bounds.clone().filter(|_| found == Some(self.identity.to_bytes())) else {
             return Choice::Done(Err(Stale), None);
         };
-        let means = Means { places: self.places, schema: &self.schema, sealer: self.sealer.as_deref() };
+        let means = Means {
+            places: self.places,
+            schema: &self.schema,
+            sealer: self.sealer.as_deref(),
+            part: self.identity.part.as_deref(),
+        };
         let mut work = Work::new(self, view, means);
         let mirror = match work.mirror() {
             Ok(mirror) => mirror,
@@ -214,11 +221,11 @@ impl<'a> Work<'a> {
                     .map(Some)
                     .ok_or(Gap::Hole)
             }
-            What::Ops { ops, next } if ops.is_empty() => {
+            What::Ops { ops, left_out, next } if ops.is_empty() && left_out.is_empty() => {
                 let ends_there = self.kept.end == *next || self.kept.end.seq == Seq::ZERO;
                 if ends_there || self.kept.identity.renew { Ok(None) } else { Err(Gap::Diverged) }
             }
-            What::Ops { ops, next } => {
+            What::Ops { ops, left_out, next } => {
                 let origin = next.anchor.ok_or(Gap::Diverged)?.origin;
                 let anew = self.kept.identity.renew || self.kept.end.seq == Seq::ZERO;
                 let mut mirror = match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
@@ -226,12 +233,21 @@ impl<'a> Work<'a> {
                     None => MirrorWrite::from_start(self.means, before, origin, now),
                 };
                 self.kept.identity.renew = false;
+                let mut passed = left_out.iter().peekable();
                 for op in ops {
+                    while let Some(other) = passed.next_if(|other| other.seq < op.seq) {
+                        mirror.pass(other);
+                        self.hear_of(other);
+                    }
                     if let Err(needed) = mirror.apply(op) {
                         self.kept.stopped = Some(needed);
                         break;
                     }
                     self.hear(op);
+                }
+                for other in passed.filter(|_| self.kept.stopped.is_none()).collect::<Vec<_>>() {
+                    mirror.pass(other);
+                    self.hear_of(other);
                 }
                 if self.kept.stopped.is_none() && mirror.end() != *next {
                     return Err(Gap::Diverged);
@@ -249,6 +265,15 @@ impl<'a> Work<'a> {
         identity.hlc = identity.hlc.max(read.hlc().capped(op.accepted_at));
         let ours = read.replica() == identity.replica && read.counter() > identity.counter;
         if ours && !self.keep.sent_items().any(|(_, item)| item.op.id() == read.id()) {
+            self.rename();
+        }
+    }
+
+    /// The same for an op that is not known here.
+    fn hear_of(&mut self, op: &LeftOut) {
+        let identity = &self.kept.identity;
+        let ours = op.replica == identity.replica && op.counter > identity.counter;
+        if ours && !self.keep.sent_items().any(|(_, item)| item.op.digest() == op.digest) {
             self.rename();
         }
     }
@@ -276,9 +301,14 @@ impl<'a> Work<'a> {
             let items = sent.into_iter().flatten().flat_map(|sent| &mut sent.items);
             items.for_each(|item| item.seq = item.seq.filter(|seq| *seq <= common));
         }
-        if let (What::Ops { ops, .. }, Some(mirror)) = (&self.keep.what, mirror) {
+        if let (What::Ops { ops, left_out, .. }, Some(mirror)) = (&self.keep.what, mirror) {
             let last = mirror.end().seq;
             found.extend(ops.iter().filter(|op| op.seq <= last).map(|op| (op.op.id(), op.seq)));
+            let digests: BTreeMap<Digest, Seq> =
+                left_out.iter().filter(|op| op.seq <= last).map(|op| (op.digest, op.seq)).collect();
+            let known =
+                self.keep.sent_items().filter_map(|(_, item)| Some((item.op.id(), *digests.get(&item.op.digest())?)));
+            found.extend(known);
         }
         for sent in [&mut self.kept.again, &mut self.kept.new].into_iter().flatten() {
             for item in &mut sent.items {
@@ -408,11 +438,17 @@ impl<'a> Work<'a> {
         let Some(mut batch) = sent.take() else { return };
         let shown: Vec<Item> =
             batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
+        let own: Vec<(EntityKey, bytes::Bytes)> = match self.keep.identity.part {
+            // The mirror keeps no ops; of those that others may not have, one copy more is kept here.
+            Some(_) => own_notes(&batch, last, self.keep.env.now),
+            None => Vec::new(),
+        };
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };
             self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(|no| (*no, seq, keys.clone())));
         }
+        own.into_iter().for_each(|(key, bytes)| self.put(key, bytes));
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));
             for item in &shown {

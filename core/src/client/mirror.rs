@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
-use crate::call::PageOp;
+use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
-    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Payload, Schema,
-    Snapshot, Subject,
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Part, Payload,
+    Schema, Snapshot, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
 use crate::time::Timestamp;
@@ -25,6 +25,8 @@ pub(super) struct Means<'a> {
     pub(super) places: Places,
     pub(super) schema: &'a Schema,
     pub(super) sealer: Option<&'a dyn Sealer>,
+    /// The entities to keep; `None` for all.
+    pub(super) part: Option<&'a Part>,
 }
 
 /// Why an op that is in the log has no effect here.
@@ -158,6 +160,13 @@ impl<'a> MirrorWrite<'a> {
     /// When a key is missing; the op is then not applied, and nothing after it may be.
     pub(super) fn apply(&mut self, op: &PageOp) -> Result<(), Unopened> {
         let read = op.op.read();
+        let concerns = |read: &Op| self.means.part.is_none_or(|part| part.touches(read.subject()));
+        if let Ok(read) = &read
+            && !concerns(read)
+        {
+            self.place(op);
+            return Ok(());
+        }
         let effect = match &read {
             Err(_) => Err(Unreadable::Unknown),
             Ok(read) if !self.means.understands(read) => Err(Unreadable::Unknown),
@@ -207,6 +216,14 @@ impl<'a> MirrorWrite<'a> {
         (self.bounds, self.heads.into_iter().map(|(key, head)| (key, Some(head))).collect())
     }
 
+    /// Goes past an op that concerns nothing of the part.
+    pub(super) fn pass(&mut self, op: &LeftOut) {
+        let known = self.bounds.clock.get(op.replica);
+        let _ = self.bounds.clock.set(op.replica, op.counter.max(known));
+        self.bounds.last = op.seq;
+        self.bounds.tip = self.bounds.tip.extend(op.digest);
+    }
+
     /// The op's place in the log, whatever its effect.
     fn place(&mut self, op: &PageOp) {
         if let Ok(read) = op.op.read() {
@@ -217,6 +234,9 @@ impl<'a> MirrorWrite<'a> {
         self.bounds.last = op.seq;
         self.bounds.tip = anchor;
         self.bounds.bytes += op.op.bytes().len() as u64;
+        if self.means.part.is_some() {
+            return;
+        }
         let (seq, accepted_at, batch_rest, op) = (op.seq, op.accepted_at, op.batch_rest, op.op.clone());
         self.ops.push(LoggedOp { seq, anchor, accepted_at, batch_rest, op });
     }
@@ -234,7 +254,13 @@ impl<'a> MirrorWrite<'a> {
         let reducer = &self.means.schema.rules(&key.collection).reducer;
         let change = Change::opened(op, at.accepted_at, payload);
         let mut heads = Vec::new();
-        for key in op.subject().keys() {
+        for key in op.subject().keys().filter(|key| self.means.part.is_none_or(|part| part.holds(key))) {
+            if self.head(&key).is_some_and(Head::is_evicted) {
+                // What it says is not known here; that it is another version is.
+                let (clock, state) = (op.clock().clone(), HeadState::Live(None));
+                heads.push((key, Head { version: at.seq, op: op.id(), replica: op.replica(), clock, state }));
+                continue;
+            }
             let mut state = self.head(&key).and_then(Head::live_state).map(|state| state.to_vec());
             reducer.reduce(&mut state, &change).map_err(|_| Unreadable::Unfit)?;
             let state = match state {
@@ -262,7 +288,9 @@ impl<'a> MirrorWrite<'a> {
             clock: clock.clone(),
             state: HeadState::Live(Some(bytes.to_vec().into())),
         };
-        self.heads = state.iter().map(|(key, bytes)| (key.clone(), head(bytes))).collect();
+        let concerns = |key: &EntityKey| self.means.part.is_none_or(|part| part.holds(key));
+        let heads = state.iter().filter(|(key, _)| concerns(key));
+        self.heads = heads.map(|(key, bytes)| (key.clone(), head(bytes))).collect();
     }
 
     /// An entity's head as it stands now.
@@ -272,11 +300,20 @@ impl<'a> MirrorWrite<'a> {
     }
 
     /// The rows.
-    pub(super) fn finish(self) -> LogWrites {
+    pub(super) fn finish(mut self) -> LogWrites {
         let log = self.means.places.mirror;
+        if self.means.part.is_some() {
+            // Between what is kept there are holes, so nothing is kept: the horizon is the end.
+            self.bounds.first = self.bounds.last.next().unwrap_or(Seq::MAX);
+            self.bounds.base = self.bounds.tip;
+            (self.bounds.snapshot, self.bounds.bytes) = (Seq::ZERO, 0);
+            self.snapshot = None;
+        }
+        let past = self.means.part.filter(|_| !self.begins).map(|_| self.bounds.first);
         let heads = self.heads.into_iter().collect();
         let writes = if self.begins { LogWrites::anew(log, self.bounds) } else { LogWrites::new(log, self.bounds) };
         let forget = if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing };
+        let writes = LogWrites { prune_before: past, forget_pruned: past.is_some(), ..writes };
         LogWrites { ops: self.ops, heads, snapshot: self.snapshot, forget, ..writes }
     }
 }

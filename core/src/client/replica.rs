@@ -16,7 +16,7 @@ use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
-use crate::oplog::{Change, EntityKey, Head, LogBounds, Schema};
+use crate::oplog::{Change, EntityKey, Head, LogBounds, Part, Schema};
 use crate::seq::{Origin, Seq};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreExt};
 use crate::time::{EnvSource, Hlc, Timestamp};
@@ -35,11 +35,21 @@ pub struct ReplicaOptions {
     pub confirm: Option<Arc<dyn Confirm>>,
     /// How much history is kept beside the state.
     pub retain: Retain,
+    /// The entities that a replica is begun with; `None` for all. Of one that was begun before, what it holds by now stays
+    /// what it holds: see [`Replica::part`].
+    pub part: Option<Part>,
 }
 
 impl Default for ReplicaOptions {
     fn default() -> Self {
-        Self { schema: Schema::default(), sealer: None, schema_version: 1, confirm: None, retain: Retain::default() }
+        Self {
+            schema: Schema::default(),
+            sealer: None,
+            schema_version: 1,
+            confirm: None,
+            retain: Retain::default(),
+            part: None,
+        }
     }
 }
 
@@ -93,7 +103,7 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
-        let memory = load(&store, places, &*env, lease).await?;
+        let memory = load(&store, places, &*env, lease, options.part.as_ref()).await?;
         let inner = Inner {
             store,
             places,
@@ -128,7 +138,7 @@ impl Replica {
 
 impl Inner {
     pub(super) fn means(&self) -> Means<'_> {
-        Means { places: self.places, schema: &self.schema, sealer: self.options.sealer.as_deref() }
+        Means { places: self.places, schema: &self.schema, sealer: self.options.sealer.as_deref(), part: None }
     }
 
     /// One queued write.
@@ -168,6 +178,9 @@ impl Inner {
     async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
+            if memory.identity.part.as_ref().is_some_and(|part| !part.holds(key)) {
+                return Err(ReplicaError::NotHere(key.clone()));
+            }
             let renew = memory.identity.renew;
             let instead = memory.pending.newest_state().filter(|(no, _)| !(renew && *no < WriteNo::FIRST));
             let instead = instead.map(|(no, state)| (no, Arc::clone(state)));
@@ -180,6 +193,9 @@ impl Inner {
             }
             None => {
                 let head = self.store.head(self.places.mirror, key).await?;
+                if head.as_ref().is_some_and(Head::is_evicted) {
+                    return Err(ReplicaError::NotHere(key.clone()));
+                }
                 head.as_ref().and_then(Head::live_state).map(|state| state.to_vec())
             }
         };
@@ -211,7 +227,7 @@ impl Inner {
         if found.is_none_or(|identity| identity.lease != lease) {
             return Err(ReplicaError::TakenOver);
         }
-        let memory = load(&self.store, self.places, &*self.env, lease).await?;
+        let memory = load(&self.store, self.places, &*self.env, lease, None).await?;
         *lock(&self.memory) = memory;
         Ok(())
     }
@@ -232,6 +248,7 @@ async fn load(
     places: Places,
     env: &dyn EnvSource,
     lease: [u8; 16],
+    part: Option<&Part>,
 ) -> Result<Memory, ReplicaError> {
     let env = env.env();
     let fresh = Identity {
@@ -244,6 +261,7 @@ async fn load(
         renew: false,
         batch_max: u32::try_from(limits::BATCH_OPS_MAX).unwrap_or(u32::MAX),
         contact: Timestamp::default(),
+        part: part.cloned().map(Arc::new),
     };
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
     let take = move |view: &View| {

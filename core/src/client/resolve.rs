@@ -17,7 +17,7 @@ use super::replica::{Inner, Replica};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::limits;
-use crate::oplog::{ConflictPolicy, Draft, EntityKey, Head, Op, Payload, Precondition};
+use crate::oplog::{ConflictPolicy, ConflictReason, Draft, EntityKey, Head, Op, Payload, Precondition};
 use crate::seq::Seq;
 use crate::store::{PageLimit, StoreExt};
 
@@ -225,7 +225,13 @@ impl Inner {
             let theirs = self.theirs(&entry).await?;
             let policy =
                 entry.keys().next().map_or(ConflictPolicy::Append, |key| self.schema.rules(&key.collection).policy);
-            let ruling = rule(policy, &entry, reason, theirs.as_ref());
+            let ruling = match rule(policy, &entry, reason, theirs.as_ref()) {
+                // A partial copy keeps nobody's op: what this one lost to may be newer than itself.
+                Ruling::Again if self.is_partial() && theirs.is_none() && reason != ConflictReason::Superseded => {
+                    Ruling::Ask
+                }
+                ruling => ruling,
+            };
             let key = Drawer::Queue.key(no.get());
             if ruling == Ruling::Again {
                 change.puts.push((key, self.on_top(&entry, seen, &clock).await?.to_bytes()));

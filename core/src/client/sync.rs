@@ -53,8 +53,13 @@ impl Replica {
                     return Ok(until);
                 }
                 Output::Prepare => Input::Prepared(self.prepare().await?.map(Box::new)),
-                Output::Call(call) => match transport.call(call).await {
+                Output::Call(call) => match transport.call(self.inner.of_part(call)).await {
                     Ok(reply) => Input::Replied(reply),
+                    Err(CallError::Refused(refusal))
+                        if refusal.code == ErrorCode::GapServerEmpty && self.inner.is_partial() =>
+                    {
+                        return Err(ReplicaError::CannotFill);
+                    }
                     Err(error) => {
                         let error = self.look_for_kin(error, transport).await?;
                         lock(&self.inner.conversation).error = Some(error.to_string());

@@ -136,6 +136,9 @@ impl Inner {
             };
             let mirror = view.log(places.mirror);
             let clock = mirror.bounds.as_ref().map(|bounds| bounds.clock.clone()).unwrap_or_default();
+            // Of what is not here, no more was seen than the newest state of everything.
+            let blind_clock = mirror.bounds.as_ref().and_then(|bounds| bounds.full_state.as_ref());
+            let blind_clock = blind_clock.map(|mark| mark.clock.clone()).unwrap_or_default();
             let seen = mirror.bounds.as_ref().map_or(Seq::ZERO, |bounds| bounds.last);
             let mut identity = identity.clone();
             identity.hlc = identity.hlc.tick(env.now);
@@ -149,6 +152,8 @@ impl Inner {
                     (Precondition::None, Base::Stated) => shown(mirror.heads.get(key)),
                     (stated, _) => stated,
                 };
+                let blind = identity.part.as_ref().is_some_and(|part| !part.holds(key));
+                let clock = if blind { &blind_clock } else { &clock };
                 let draft = Draft { clock: clock.clone(), hlc: identity.hlc, precondition, ..meant.draft.clone() };
                 let op = match draft.seal() {
                     Ok(op) => op,

@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod everyday;
+mod partial;
 mod past;
 mod restore;
 mod retain;

@@ -1,7 +1,8 @@
 //! Bodies of answers.
 
 use super::*;
-use crate::call::ErrorCode;
+use crate::call::{ErrorCode, LeftOut};
+use crate::digest::Digest;
 use crate::oplog::{ConflictReason, FullStateMark, HeadState, OpBytes, RejectReason, Sealing};
 use crate::seq::Anchor;
 use crate::store::LogSummary;
@@ -10,6 +11,8 @@ use crate::store::LogSummary;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PageJson {
     ops: Vec<PageOpJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOutJson>,
     next: Cursor,
     end: Seq,
     more: bool,
@@ -22,6 +25,19 @@ struct PageOpJson {
     #[serde(default, skip_serializing_if = "is_zero")]
     batch_rest: u32,
     op: OpJson,
+}
+
+/// Of an op that concerns nothing a partial reader asked for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct LeftOutJson {
+    seq: Seq,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    batch_rest: u32,
+    digest: Digest,
+    replica: ReplicaId,
+    counter: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    full_state: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -45,7 +61,11 @@ impl PageJson {
             })
         };
         let ops = page.ops.iter().enumerate().map(op).collect::<Result<_, _>>()?;
-        Ok(Self { ops, next: page.next, end: page.end, more: page.more })
+        let left_out = page.left_out.iter().map(|op| {
+            let LeftOut { seq, batch_rest, digest, replica, counter, full_state } = *op;
+            LeftOutJson { seq, batch_rest, digest, replica, counter, full_state }
+        });
+        Ok(Self { ops, left_out: left_out.collect(), next: page.next, end: page.end, more: page.more })
     }
 
     /// The page.
@@ -58,7 +78,11 @@ impl PageJson {
             Ok::<_, WireError>(PageOp { seq: op.seq, accepted_at: op.accepted_at, batch_rest: op.batch_rest, op: raw })
         };
         let ops = self.ops.into_iter().enumerate().map(op).collect::<Result<_, _>>()?;
-        Ok(Page { ops, next: self.next, end: self.end, more: self.more })
+        let left_out = self.left_out.into_iter().map(|op| {
+            let LeftOutJson { seq, batch_rest, digest, replica, counter, full_state } = op;
+            LeftOut { seq, batch_rest, digest, replica, counter, full_state }
+        });
+        Ok(Page { ops, left_out: left_out.collect(), next: self.next, end: self.end, more: self.more })
     }
 }
 

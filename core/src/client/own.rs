@@ -1,0 +1,98 @@
+//! What a partial replica keeps of its own ops after the server took them.
+//!
+//! Its copy keeps no history, because between the ops it was told there are holes. But a server may lose what it
+//! acknowledged, and then the author may be the only one who has it. So its own ops stay on the desk for as long as
+//! [`Retain`](super::Retain) says, and are offered again like those of a whole copy; other devices' ops are for others to offer.
+//!
+//! Next: `keep`, which puts them down when they are in the log; `rewind`, which offers them.
+
+use bytes::Bytes;
+
+use super::desk::{Drawer, Sent};
+use super::entry::{Base, Entry, Fate, WriteNo};
+use super::error::ReplicaError;
+use super::gate::lock;
+use super::replica::Inner;
+use super::resolve::DeskChange;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::oplog::{DraftError, EntityKey, Op};
+use crate::seq::Seq;
+use crate::time::Timestamp;
+
+/// The rows of those ops of a batch that the copy has come past.
+pub(super) fn own_notes(batch: &Sent, last: Seq, now: Timestamp) -> Vec<(EntityKey, Bytes)> {
+    let items = batch.items.iter().enumerate();
+    let shown = items.filter_map(|(index, item)| Some((index, item, item.seq.filter(|seq| *seq <= last)?)));
+    let note = |(index, item, seq): (usize, &super::desk::Item, Seq)| {
+        let rest = if batch.atomic { batch.items.len() - 1 - index } else { 0 };
+        (Drawer::Own.key(seq.get()), to_bytes(now, rest, item.op.bytes()))
+    };
+    shown.map(note).collect()
+}
+
+/// Version byte 1, varint ms, varint ops that follow in the same batch, op.
+fn to_bytes(at: Timestamp, rest: usize, op: &Bytes) -> Bytes {
+    let mut out = Writer::with_capacity(op.len() + 16);
+    out.u8(1);
+    out.u64(at.ms());
+    out.len(rest);
+    out.bytes(op);
+    out.finish()
+}
+
+fn from_bytes(bytes: Bytes) -> Result<(Timestamp, u32, Op), DraftError> {
+    const WHAT: &str = "an own op";
+    let mut input = Reader::new(bytes);
+    let version = input.u8(WHAT)?;
+    if version != 1 {
+        return Err(DecodeError::Unknown { what: WHAT, value: version.into() }.into());
+    }
+    let at = Timestamp::from_ms(input.u64(WHAT)?).ok_or(DecodeError::NotCanonical(WHAT))?;
+    let rest = u32::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::NotCanonical(WHAT))?;
+    let op = Op::decode(input.bytes(WHAT)?)?;
+    input.finish()?;
+    Ok((at, rest, op))
+}
+
+impl Inner {
+    /// Own ops after a place, as entries of the queue.
+    pub(super) async fn own_after(&self, place: Seq) -> Result<Vec<Entry>, ReplicaError> {
+        let mut entries = Vec::new();
+        for (no, bytes) in self.drawer(Drawer::Own).await? {
+            if no.get() > place.get() {
+                let (_, rest, op) = from_bytes(bytes).map_err(ReplicaError::Corrupt)?;
+                let (no, base, seen, fate) = (WriteNo(0), Base::Any, Seq::ZERO, Fate::Waiting);
+                entries.push(Entry { no, batch: Some((WriteNo(0), rest)), base, seen, fate, op });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The rows of all own ops: what is offered again waits in the queue instead.
+    pub(super) async fn own_keys(&self) -> Result<Vec<EntityKey>, ReplicaError> {
+        Ok(self.drawer(Drawer::Own).await?.into_iter().map(|(no, _)| Drawer::Own.key(no.get())).collect())
+    }
+
+    /// Lets go of own ops that need not be kept: those that are neither young nor among the newest.
+    pub(super) async fn prune_own(&self, ops: u64, ms: u64) -> Result<(), ReplicaError> {
+        let _pass = self.gate.enter().await;
+        let end = self.cursor().await?.seq;
+        let tried = lock(&self.memory).prune_tried;
+        if end.get().saturating_sub(tried.get()) <= ops / 4 {
+            return Ok(());
+        }
+        lock(&self.memory).prune_tried = end;
+        let young = self.env.env().now.minus_ms(ms);
+        let found = self.drawer(Drawer::Own).await?;
+        let over = found.len().saturating_sub(usize::try_from(ops).unwrap_or(usize::MAX));
+        let mut gone = Vec::new();
+        for (no, bytes) in found.into_iter().take(over) {
+            let (at, ..) = from_bytes(bytes).map_err(ReplicaError::Corrupt)?;
+            if at > young {
+                break;
+            }
+            gone.push(Drawer::Own.key(no.get()));
+        }
+        self.change_desk(DeskChange { gone, ..DeskChange::default() }).await
+    }
+}
