@@ -361,6 +361,7 @@ impl<'a> Work<'a> {
         }
         let entry = self.keep.entries.get(&item.no)?;
         match (lane, verdict) {
+            (Lane::Again, Verdict::Rejected { reason }) if self.again_later(entry, *reason, mirror) => {}
             (Lane::Again, Verdict::Conflict { reason, .. }) => self.not_again(entry, *reason),
             (Lane::Again, _) => self.not_again(entry, crate::oplog::ConflictReason::Concurrent),
             (Lane::New, Verdict::Conflict { reason, head }) => {
@@ -372,6 +373,33 @@ impl<'a> Work<'a> {
             (Lane::New, _) => {}
         }
         None
+    }
+
+    /// What a refusal does to an op that is offered again, where it is no loss of it; whether it was dealt with.
+    fn again_later(&mut self, entry: &Entry, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) -> bool {
+        let ahead = |reason| matches!(reason, RejectReason::UnknownReplica | RejectReason::ClockAhead);
+        match reason {
+            // The op is there, as its author wrote it again.
+            RejectReason::OpIdReused => {
+                self.forget(Drawer::Queue.key(entry.no.get()));
+                self.kept.settled.push((entry.no, self.kept.end.seq, entry.keys().collect()));
+                true
+            }
+            _ if self.keep.identity.part.is_none() => false,
+            // A partial copy has its own ops alone; what others wrote before them may come back later, or never.
+            reason if ahead(reason) => {
+                let known = mirror.map(|mirror| mirror.clock().clone());
+                let known = known.or_else(|| self.mirror_clock()).unwrap_or_default();
+                let Some(less) = self.means.claiming(entry, &known, &self.keep.env) else { return false };
+                self.put(Drawer::Queue.key(entry.no.get()), less.to_bytes());
+                true
+            }
+            RejectReason::CounterGap { .. } | RejectReason::BatchAborted => {
+                let verdicts = self.keep.verdicts.iter().flat_map(|(_, verdicts)| verdicts);
+                verdicts.into_iter().any(|verdict| matches!(verdict, Verdict::Rejected { reason } if ahead(*reason)))
+            }
+            _ => false,
+        }
     }
 
     fn rejected(&mut self, entry: &Entry, item: &Item, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) {

@@ -12,12 +12,14 @@ use super::desk::{Drawer, Sent};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
+use super::mirror::Means;
 use super::replica::Inner;
 use super::resolve::DeskChange;
+use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::oplog::{DraftError, EntityKey, Op};
+use crate::oplog::{Draft, DraftError, EntityKey, Op};
 use crate::seq::Seq;
-use crate::time::Timestamp;
+use crate::time::{Env, Timestamp};
 
 /// The rows of those ops of a batch that the copy has come past.
 pub(super) fn own_notes(batch: &Sent, last: Seq, now: Timestamp) -> Vec<(EntityKey, Bytes)> {
@@ -94,5 +96,24 @@ impl Inner {
             gone.push(Drawer::Own.key(no.get()));
         }
         self.change_desk(DeskChange { gone, ..DeskChange::default() }).await
+    }
+}
+
+impl Means<'_> {
+    /// An op of this author's again, under its id, which claims to have seen no more than `known`; `None` when it cannot be
+    /// opened or sealed.
+    pub(super) fn claiming(&self, entry: &Entry, known: &VectorClock, env: &Env) -> Option<Entry> {
+        let mut clock = VectorClock::new();
+        for (replica, counter) in entry.op.clock().iter() {
+            let most = if replica == entry.op.replica() { counter } else { known.get(replica) };
+            // Smaller than an entry that was within the limits.
+            let _ = clock.set(replica, counter.min(most));
+        }
+        let payload = self.open(&entry.op).ok()?;
+        let mut draft = Draft { clock, payload, ..entry.op.draft().clone() };
+        if entry.op.payload().is_sealed() {
+            draft.payload = self.sealer?.seal(self.places.mirror, &draft, env).ok()?;
+        }
+        Some(Entry { op: draft.seal().ok()?, ..entry.clone() })
     }
 }
