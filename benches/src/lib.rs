@@ -4,13 +4,16 @@
 //! floor, the least that anybody's code has to do for the same effect, in turns in one run; the answer is a ratio.
 //! What must hold: nothing here passes or fails by the clock, and with [`SMOKE`] every question still runs, small.
 //!
-//! Next: [`measure`] takes turns, [`table`] prints, [`ops`] writes the ops, [`floor`] has the bare loops,
-//! [`super_productivity`] a foreign client's load; the questions are in `benches/benches`, the figures in `benches/README.md`.
+//! Next: [`measure`] takes turns, [`spread`] times each call of a turn, [`table`] prints, [`ops`] writes the ops, [`floor`]
+//! has the bare loops, [`replica`] devices and their server, [`super_productivity`] a foreign client's load; the questions
+//! are in `benches/benches`, the figures in `benches/README.md`.
 
 pub mod floor;
 pub mod measure;
 pub mod ops;
+pub mod replica;
 pub mod servers;
+pub mod spread;
 pub mod super_productivity;
 pub mod table;
 

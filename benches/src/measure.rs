@@ -145,7 +145,11 @@ pub fn compare(meter: Meter, pairs: usize, ours: Turn<'_>, floor: Turn<'_>) -> a
     Ok(compared)
 }
 
-fn turn(meter: Meter, work: Turn<'_>) -> anyhow::Result<Cost> {
+/// Lets one of them do its work once.
+///
+/// # Errors
+/// What the work failed with.
+pub fn turn(meter: Meter, work: Turn<'_>) -> anyhow::Result<Cost> {
     let (cpu, begun) = (meter.cpu(), Instant::now());
     let units = work()?.max(1);
     let (wall, cpu) = (begun.elapsed(), meter.cpu().saturating_sub(cpu));

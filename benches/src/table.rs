@@ -57,7 +57,7 @@ pub fn not_run(what: &str, why: &str) {
 }
 
 impl Aim {
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         match self {
             Self::Speed(least) => format!("speed ≥ {least}"),
             Self::Cost(most) => format!("cost ≤ {most}"),

@@ -5,9 +5,7 @@
 //! dropped to save room: lossy pruning makes false orders (Super Productivity #8696, #8755, #9089). Instead the
 //! number of authoring replicas of a log is bounded by [`limits::CLOCK_ENTRIES_MAX`].
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::ReplicaId;
@@ -48,15 +46,18 @@ pub enum ClockError {
 }
 
 /// Replica → how many of its ops had been seen.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize)]
-#[serde(transparent)]
-pub struct VectorClock(BTreeMap<ReplicaId, u64>);
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct VectorClock {
+    /// In replica order, each once and none zero. Few, and there is a clock in every head: a map of its own for each
+    /// would take ten times the room.
+    entries: Vec<(ReplicaId, u64)>,
+}
 
 impl VectorClock {
     /// Nothing seen.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self { entries: Vec::new() }
     }
 
     /// Sets one entry; zero removes it.
@@ -67,38 +68,44 @@ impl VectorClock {
         if counter > limits::CLOCK_COUNTER_MAX {
             return Err(ClockError::CounterTooLarge { replica, given: counter });
         }
-        if counter == 0 {
-            self.0.remove(&replica);
-            return Ok(());
+        match (self.place(replica), counter) {
+            (Ok(at), 0) => drop(self.entries.remove(at)),
+            (Err(_), 0) => {}
+            (Ok(at), counter) => self.entries[at].1 = counter,
+            (Err(_), _) if self.entries.len() >= limits::CLOCK_ENTRIES_MAX => {
+                return Err(ClockError::TooManyEntries { given: self.entries.len() + 1 });
+            }
+            (Err(at), counter) => self.entries.insert(at, (replica, counter)),
         }
-        if !self.0.contains_key(&replica) && self.0.len() >= limits::CLOCK_ENTRIES_MAX {
-            return Err(ClockError::TooManyEntries { given: self.0.len() + 1 });
-        }
-        self.0.insert(replica, counter);
         Ok(())
+    }
+
+    /// Where the replica's entry is, or would be.
+    fn place(&self, replica: ReplicaId) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&replica, |(known, _)| *known)
     }
 
     /// The counter of one replica, 0 when absent.
     #[must_use]
     pub fn get(&self, replica: ReplicaId) -> u64 {
-        self.0.get(&replica).copied().unwrap_or(0)
+        self.place(replica).map_or(0, |at| self.entries[at].1)
     }
 
     /// Entries in replica order.
     pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
-        self.0.iter().map(|(replica, counter)| (*replica, *counter))
+        self.entries.iter().copied()
     }
 
     /// How many entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether nothing was seen.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// How this clock relates to `other`.
@@ -125,20 +132,22 @@ impl VectorClock {
     /// # Errors
     /// When the union has too many entries; the clock is then unchanged.
     pub fn join(&mut self, other: &Self) -> Result<(), ClockError> {
-        let new = other.0.keys().filter(|replica| !self.0.contains_key(replica)).count();
-        if self.0.len() + new > limits::CLOCK_ENTRIES_MAX {
-            return Err(ClockError::TooManyEntries { given: self.0.len() + new });
+        let new = other.iter().filter(|(replica, _)| self.place(*replica).is_err()).count();
+        if self.len() + new > limits::CLOCK_ENTRIES_MAX {
+            return Err(ClockError::TooManyEntries { given: self.len() + new });
         }
         for (replica, counter) in other.iter() {
-            let entry = self.0.entry(replica).or_insert(0);
-            *entry = (*entry).max(counter);
+            match self.place(replica) {
+                Ok(at) => self.entries[at].1 = self.entries[at].1.max(counter),
+                Err(at) => self.entries.insert(at, (replica, counter)),
+            }
         }
         Ok(())
     }
 
     /// A count, then (replica, counter) in replica order.
     pub fn encode(&self, out: &mut Writer) {
-        out.len(self.0.len());
+        out.len(self.len());
         for (replica, counter) in self.iter() {
             out.fixed(replica.as_bytes());
             out.u64(counter);
@@ -165,8 +174,13 @@ impl VectorClock {
             }
             entries.push((replica, counter));
         }
-        // A map is made from sorted entries at once, which is several times cheaper than one by one.
-        Ok(Self(entries.into_iter().collect()))
+        Ok(Self { entries })
+    }
+}
+
+impl Serialize for VectorClock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

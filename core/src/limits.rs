@@ -79,6 +79,16 @@ pub const PART_PREFIXES_MAX: usize = 100;
 /// A stored snapshot this far behind is renewed when somebody asks for one.
 pub const SNAPSHOT_STALE_OPS: u64 = 1_000;
 
+/// How long a replica may be silent and still hold the stable frontier back; then it is retired until it comes back.
+pub const REPLICA_SILENT_MS_MAX: u64 = 45 * 24 * 60 * 60 * 1_000;
+/// Replicas counted for a log's stable frontier; with more of them it does not rise until some are retired. Bounds the one
+/// note that an acknowledgement rewrites, to some 8 KiB.
+pub const REPLICAS_COUNTED_MAX: usize = 256;
+/// A replica's acknowledgements that come faster than this are not written down: a later one says more.
+pub const ACKNOWLEDGE_MS_MIN: u64 = 5_000;
+/// An acknowledgement that says nothing new is written down this often, as a sign of life, and sent as often.
+pub const ACKNOWLEDGE_MS_MAX: u64 = 60 * 60 * 1_000;
+
 /// Characters of a token's name.
 pub const TOKEN_NAME_CHARS_MAX: usize = 100;
 
@@ -169,6 +179,8 @@ const _: () = {
     assert!(CLIENT_REQUEST_TIMEOUT_S < CLIENT_SYNC_TIMEOUT_S);
     assert!(SLOW_REQUEST_S < STORE_TIMEOUT_S);
     assert!(POOL_WAIT_S < STORE_TIMEOUT_S);
+    // Who is in contact is never retired, and one that was found full is asked about again before that.
+    assert!(ACKNOWLEDGE_MS_MIN < ACKNOWLEDGE_MS_MAX && ACKNOWLEDGE_MS_MAX < REPLICA_SILENT_MS_MAX);
     // A failing server is asked no more often than a working one is polled, in the long run.
     assert!(CLIENT_BACKOFF_MS_MIN < CLIENT_BACKOFF_MS_MAX && CLIENT_BACKOFF_MS_MAX <= CLIENT_POLL_MS);
     assert!(CLIENT_OPERATOR_RETRY_MS_MIN < CLIENT_OPERATOR_RETRY_MS_MAX);

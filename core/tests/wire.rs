@@ -21,14 +21,15 @@ use syncline::call::{ErrorCode, LeftOut, Page, PageOp, Push, Pushed, Refusal};
 use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log};
 use syncline::oplog::{
-    ConflictReason, Draft, FullStateKind, FullStateMark, Head, HeadState, LogBounds, Op, OpKind, Payload, Precondition,
-    RejectReason, RestorePoint, Sealing, Snapshot, Subject, Verdict,
+    ConflictReason, Draft, FullStateKind, FullStateMark, Head, HeadState, Holder, Holders, LogBounds, Op, OpKind,
+    Payload, Precondition, RejectReason, RestorePoint, Sealing, Snapshot, Subject, Verdict,
 };
 use syncline::store::LogSummary;
 use syncline::wire::binary;
 use syncline::wire::json::{
-    LogJson, LogsJson, MintTokenJson, OpJson, PageJson, ProblemJson, PushJson, PushedJson, RestoreJson,
-    RestorePointsJson, RestoredJson, RotateKeysJson, SnapshotJson, TokenJson, UndoRestoreJson,
+    AcknowledgeJson, AcknowledgedJson, DevicesJson, LogJson, LogsJson, MintTokenJson, OpJson, PageJson, ProblemJson,
+    PushJson, PushedJson, RestoreJson, RestorePointsJson, RestoredJson, RotateKeysJson, SnapshotJson, TokenJson,
+    UndoRestoreJson,
 };
 use syncline::{Anchor, Cursor, EntityId, Hlc, LogId, Origin, ReplicaId, RequestId, Seq, Timestamp, VectorClock};
 
@@ -170,6 +171,11 @@ fn fresh() -> LogBounds {
     LogBounds::new(log(1), Origin([4; 16]), env(0).now)
 }
 
+fn holders() -> Holders {
+    let holder = |number: u8| (Author::new(number).replica(), Holder { seq: seq(number.into()), heard_at: env(0).now });
+    Holders::listed([holder(1), holder(2)], seq(1), Some(env(1).now))
+}
+
 fn points() -> Vec<RestorePoint> {
     let kinds = [FullStateKind::Initial, FullStateKind::Recovery, FullStateKind::Repair];
     let point = |kind| {
@@ -219,6 +225,10 @@ fn every_json_body_is_as_agreed() {
     let request = RequestId::from_bytes([6; 16]);
     check("restore", &RestoreJson { to: seq(3), seen: at(9), request });
     check("undo_restore", &UndoRestoreJson { seen: at(9), request });
+    check("acknowledge", &AcknowledgeJson { replica: Author::new(1).replica(), cursor: at(9) });
+    check("acknowledged", &AcknowledgedJson { stable: seq(7), devices: 3 });
+    let holders = holders();
+    assert_eq!(check("devices", &DevicesJson::of(&holders)).read(), holders);
     check("rotate_keys", &RotateKeysJson { from: u32::MAX });
     let bearer = Bearer::new(log(1).bucket, [7; 32]);
     check("token", &TokenJson { id: bearer.id(), token: bearer.to_string() });

@@ -81,6 +81,8 @@ routes! {
     RestorePoints = Get "/v1/logs/{log}/restore-points", "restorePoints", "Places worth going back to, newest first.";
     Restore = Post "/v1/logs/{log}/restore", "restore", "Make the state at a seq the present one again.";
     UndoRestore = Post "/v1/logs/{log}/restore/undo", "undoRestore", "Take the last restore back.";
+    Acknowledge = Post "/v1/logs/{log}/acknowledge", "acknowledge", "Say up to where a replica holds the log durably, and hear what all of them hold.";
+    Devices = Get "/v1/logs/{log}/devices", "devices", "Which replicas hold the log, and how far.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -101,7 +103,13 @@ impl Route {
     pub const fn takes_body(self) -> bool {
         matches!(
             self,
-            Self::Push | Self::PutSnapshot | Self::Restore | Self::UndoRestore | Self::RotateKeys | Self::MintToken
+            Self::Push
+                | Self::PutSnapshot
+                | Self::Restore
+                | Self::UndoRestore
+                | Self::RotateKeys
+                | Self::Acknowledge
+                | Self::MintToken
         )
     }
 

@@ -133,6 +133,10 @@ async fn real_bodies_are_what_the_document_says() {
     exchange(Route::RestorePoints, "", None).await;
     let undo = serde_json::json!({"seen": end, "request": "00000000-0000-7000-8000-000000000002"});
     assert_eq!(exchange(Route::UndoRestore, "", Some(undo)).await.status, 200);
+    let end = exchange(Route::LogStatus, "", None).await.json()["end"].clone();
+    let held = serde_json::json!({"replica": LOG.to_string(), "cursor": end});
+    assert_eq!(exchange(Route::Acknowledge, "", Some(held)).await.json()["stable"], end["seq"]);
+    assert_eq!(exchange(Route::Devices, "", None).await.json()["devices"][0]["seq"], end["seq"]);
     let token = serde_json::json!({"name": "a", "access": "read", "logs": [LOG.to_string()], "expires_at": 1});
     assert_eq!(exchange(Route::MintToken, "", Some(token)).await.status, 201);
     exchange(Route::DeleteLog, "?seq=0", None).await;

@@ -83,6 +83,29 @@ impl Bare {
         transaction.commit()?;
         Ok(ops.len() as u64)
     }
+
+    /// Inserts one row in a transaction of its own, without having looked at anything: the least there is.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn insert_blindly(&mut self, op: &Op, seq: u64) -> anyhow::Result<()> {
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO op (log, seq, op_id, entity, accepted_at, body) VALUES (2, ?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let (id, at) = (op.id(), op.hlc().ms.ms().cast_signed());
+        insert.execute(params![seq.cast_signed(), id.as_bytes(), entity(op), at, &op.bytes()[..]])?;
+        Ok(())
+    }
+}
+
+/// Reads one value of our adapter's table by its key, and copies it.
+///
+/// # Errors
+/// SQLite's, and when it is not there.
+pub fn value(connection: &Connection, log: i64, collection: &str, entity: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut statement =
+        connection.prepare_cached("SELECT body FROM head WHERE log = ?1 AND collection = ?2 AND entity = ?3")?;
+    Ok(statement.query_row(params![log, collection.as_bytes(), entity], |row| row.get(0))?)
 }
 
 /// Reads our adapter's table: a page of whole rows, with every value in memory of its own, and nothing checked.
@@ -102,3 +125,25 @@ pub fn page(connection: &Connection, after: u64, ops: usize) -> anyhow::Result<V
 
 /// Seq, digest, anchor, time, rest of the batch, bytes.
 pub type Row = (i64, [u8; 32], [u8; 32], i64, i64, Vec<u8>);
+
+/// Keeps a snapshot's state as one row an entity, in one durable transaction.
+///
+/// # Errors
+/// SQLite's, and a state that does not read.
+pub fn keep_state(path: &Path, snapshot: &syncline::oplog::Snapshot) -> anyhow::Result<()> {
+    let mut connection = Connection::open(path)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000;
+         CREATE TABLE head (log INTEGER NOT NULL, collection BLOB NOT NULL, entity BLOB NOT NULL, body BLOB NOT NULL,
+                            PRIMARY KEY (log, collection, entity)) WITHOUT ROWID;",
+    )?;
+    let state = syncline::oplog::LogState::from_bytes(snapshot.payload.bytes().clone())?;
+    let transaction = connection.transaction()?;
+    let mut insert = transaction.prepare("INSERT INTO head VALUES (1, ?1, ?2, ?3)")?;
+    for (key, value) in state.iter() {
+        insert.execute(params![key.collection.as_str().as_bytes(), key.entity.as_bytes(), value])?;
+    }
+    drop(insert);
+    Ok(transaction.commit()?)
+}

@@ -10,7 +10,7 @@ pub use page::{LeftOut, Page, PageOp};
 
 use crate::access::{Access, Bearer};
 use crate::id::{LogId, ReplicaId, RequestId, TokenId};
-use crate::oplog::{LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
+use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::store::{LogSummary, PageLimit};
 use crate::time::Timestamp;
@@ -97,6 +97,17 @@ pub enum Call {
         /// Makes a retry harmless.
         request: RequestId,
     },
+    /// Say up to where a replica holds a log durably, and hear what all of them hold. Changes nothing that anybody reads.
+    Acknowledge {
+        /// Which log.
+        log: LogId,
+        /// Who holds it.
+        replica: ReplicaId,
+        /// Everything up to here. It must be a place in the log's history.
+        cursor: Cursor,
+    },
+    /// Which replicas hold a log, and how far.
+    Devices(LogId),
     /// Make a bearer token.
     MintToken {
         /// For people.
@@ -191,6 +202,15 @@ pub enum Reply {
         /// The log's end after it.
         end: Cursor,
     },
+    /// To [`Call::Acknowledge`].
+    Acknowledged {
+        /// The stable frontier: every replica that counts has everything up to here.
+        stable: Seq,
+        /// How many count.
+        devices: usize,
+    },
+    /// To [`Call::Devices`].
+    Devices(Box<Holders>),
     /// To [`Call::MintToken`]: the only time the secret is shown.
     Token {
         /// Its id, to revoke it by.

@@ -19,7 +19,9 @@ use super::transport::CallError;
 use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
 use crate::digest::Digest;
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, FullStateKind, Gap, LogState, OpKind, Precondition, Snapshot, Subject, Verdict};
+use crate::oplog::{
+    Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
+};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 use crate::time::Timestamp;
@@ -235,8 +237,8 @@ impl Inner {
         memory.identity = done.identity.clone();
         memory.set_sent(Lane::Again, done.again.clone());
         memory.set_sent(Lane::New, done.new.clone());
-        for (no, _, keys) in &done.settled {
-            memory.pending.remove(*no, keys.iter().cloned());
+        for settled in &done.settled {
+            memory.pending.remove(settled.no, settled.keys.iter().cloned());
         }
         for (entry, _) in &done.parked {
             memory.pending.remove(entry.no, entry.keys());
@@ -257,14 +259,16 @@ impl Inner {
     }
 
     fn announce(&self, done: &Done) {
-        for (no, seq, _) in &done.settled {
-            self.receipts.tell(*no, Fate::Accepted(*seq));
+        self.receipts.stable_at(done.identity.stable);
+        for settled in &done.settled {
+            self.receipts.settle(settled.no, settled.op, settled.seq);
         }
         for (entry, reason) in &done.parked {
             self.tell_parked(entry.no, reason.clone(), entry);
         }
         for conflict in &done.conflicts {
             self.receipts.tell(conflict.no(), Fate::Lost);
+            self.receipts.tell_op(conflict.entry.op.id(), &Fate::Lost);
             self.watchers.tell(&Event::Conflict(conflict.no()));
         }
         match &done.changed {
@@ -376,7 +380,8 @@ impl Inner {
         } else {
             None
         };
-        let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
+        let state = self.opened(&snapshot)?.bytes().clone();
+        StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
         self.leave(What::Begin { snapshot, state }, offer, Seq::ZERO).await
     }
 
@@ -402,7 +407,12 @@ impl Inner {
         if offer.is_some() {
             outdated.extend(self.own_keys().await?);
         }
+        let parted = offer.is_some();
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
+        if parted && done.gap.is_none() {
+            // What this server does not have waits again, and is told when it is there once more.
+            self.receipts.unsettle(common);
+        }
         Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
     }
 

@@ -119,6 +119,10 @@ pub(super) struct Identity {
     pub(super) batch_max: u32,
     /// When a server last answered.
     pub(super) contact: Timestamp,
+    /// The place of the newest op that this device sent.
+    pub(super) newest: Seq,
+    /// Every device has everything up to here, as far as was heard of this history.
+    pub(super) stable: Seq,
     /// The entities that the mirror is about; `None` for all.
     pub(super) part: Option<Arc<Part>>,
 }
@@ -128,10 +132,10 @@ impl Identity {
         Drawer::Identity.key(0)
     }
 
-    /// Version byte 1, then the fields in order.
+    /// Version byte 2, then the fields in order.
     pub(super) fn to_bytes(&self) -> Bytes {
-        let mut out = Writer::with_capacity(80);
-        out.u8(1);
+        let mut out = Writer::with_capacity(96);
+        out.u8(2);
         out.fixed(&self.lease);
         out.fixed(self.replica.as_bytes());
         out.u64(self.counter);
@@ -142,6 +146,8 @@ impl Identity {
         out.u8(u8::from(self.renew));
         out.u64(self.batch_max.into());
         out.u64(self.contact.ms());
+        out.u64(self.newest.get());
+        out.u64(self.stable.get());
         match &self.part {
             None => out.u8(0),
             Some(part) => {
@@ -157,7 +163,7 @@ impl Identity {
         const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
         let mut input = Reader::new(bytes);
         let version = input.u8(WHAT)?;
-        if version != 1 {
+        if version != 2 {
             return Err(DecodeError::Unknown { what: WHAT, value: version.into() });
         }
         let identity = Self {
@@ -173,6 +179,8 @@ impl Identity {
             renew: input.u8(WHAT)? == 1,
             batch_max: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
             contact: Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?,
+            newest: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
+            stable: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
             part: match input.u8(WHAT)? {
                 0 => None,
                 1 => {

@@ -8,6 +8,7 @@ use super::gate::{Bell, lock};
 use super::parked::ParkReason;
 use crate::limits;
 use crate::oplog::EntityKey;
+use crate::seq::Seq;
 
 /// Something happened to what a replica shows, or to a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Event {
     Parked(WriteNo, ParkReason),
     /// A write met another one; see [`Replica::conflicts`](super::Replica::conflicts).
     Conflict(WriteNo),
+    /// Everything up to here is on every device now.
+    Stable(Seq),
     /// This device's clock differs from the server's by more than the engine lets count
     /// ([`limits::CLOCK_DRIFT_MS_MAX`]); positive when it is ahead.
     Skew {

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::conflict::{Conflict, Outcome};
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
 use super::own::own_notes;
 use super::parked::{ParkReason, Parked};
+use super::receipt::Settled;
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
 use crate::call::{LeftOut, PageOp};
@@ -19,7 +22,7 @@ use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::digest::Digest;
 use crate::id::{OpId, ReplicaId};
-use crate::oplog::{Draft, EntityKey, Gap, LogState, RejectReason, Schema, Snapshot, Verdict};
+use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -28,8 +31,8 @@ use crate::time::Env;
 pub(super) enum What {
     /// Ops that follow the mirror, whole batches only, and the cursor after them.
     Ops { ops: Vec<PageOp>, left_out: Vec<LeftOut>, next: Cursor },
-    /// The state to begin from, already readable.
-    Begin { snapshot: Box<Snapshot>, state: LogState },
+    /// The state to begin from: a [`LogState`](crate::oplog::LogState)'s bytes, readable and looked through.
+    Begin { snapshot: Box<Snapshot>, state: Bytes },
     /// The mirror as it was at an earlier place.
     Rewind(Box<Earlier>),
     /// The next page begins the mirror anew.
@@ -65,8 +68,8 @@ pub(super) struct Kept {
     pub(super) identity: Identity,
     pub(super) again: Option<Sent>,
     pub(super) new: Option<Sent>,
-    /// Writes whose ops are in the mirror, with the op's place.
-    pub(super) settled: Vec<(WriteNo, Seq, Vec<EntityKey>)>,
+    /// Writes whose ops are in the mirror.
+    pub(super) settled: Vec<Settled>,
     pub(super) parked: Vec<(Entry, ParkReason)>,
     pub(super) conflicts: Vec<Conflict>,
     /// Writes that met something newer.
@@ -136,12 +139,12 @@ impl Keep {
             work.kept.unread = std::mem::take(&mut mirror.unread);
             work.kept.changed = mirror.changed.take();
             for seq in std::mem::take(&mut mirror.points) {
-                work.put(Drawer::point(seq), bytes::Bytes::new());
+                work.put(Drawer::point(seq), Bytes::new());
             }
             mirror_writes = Some(mirror.finish());
         }
         for (seq, why) in work.kept.unread.clone() {
-            work.put(Drawer::Unread.key(seq.get()), bytes::Bytes::copy_from_slice(&[why.code()]));
+            work.put(Drawer::Unread.key(seq.get()), Bytes::copy_from_slice(&[why.code()]));
         }
         let desk_writes = work.desk_writes(self.places, desk_bounds);
         let mut logs: Vec<LogWrites> = mirror_writes.into_iter().chain([desk_writes]).collect();
@@ -156,7 +159,7 @@ struct Work<'a> {
     view: &'a View,
     means: Means<'a>,
     kept: Kept,
-    puts: BTreeMap<EntityKey, bytes::Bytes>,
+    puts: BTreeMap<EntityKey, Bytes>,
     gone: BTreeSet<EntityKey>,
 }
 
@@ -185,7 +188,7 @@ impl<'a> Work<'a> {
         self.kept
     }
 
-    fn put(&mut self, key: EntityKey, bytes: bytes::Bytes) {
+    fn put(&mut self, key: EntityKey, bytes: Bytes) {
         self.gone.remove(&key);
         self.puts.insert(key, bytes);
     }
@@ -204,20 +207,23 @@ impl<'a> Work<'a> {
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
+                self.kept.identity.stable = Seq::ZERO;
                 Ok(None)
             }
             What::Rewind(earlier) => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = self.kept.identity.stable.min(earlier.end().seq);
                 self.kept.end = earlier.end();
                 self.kept.changed = earlier.changed();
                 Ok(None)
             }
             What::Begin { snapshot, state } => {
                 self.kept.identity.renew = false;
+                self.kept.identity.stable = Seq::ZERO;
                 if snapshot.clock.get(self.kept.identity.replica) > self.kept.identity.counter {
                     self.rename();
                 }
-                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state, now)
+                MirrorWrite::from_snapshot(self.means, before, (**snapshot).clone(), state.clone(), now)
                     .map(Some)
                     .ok_or(Gap::Hole)
             }
@@ -382,7 +388,8 @@ impl<'a> Work<'a> {
             // The op is there, as its author wrote it again.
             RejectReason::OpIdReused => {
                 self.forget(Drawer::Queue.key(entry.no.get()));
-                self.kept.settled.push((entry.no, self.kept.end.seq, entry.keys().collect()));
+                let (no, op, seq) = (entry.no, entry.op.id(), self.kept.end.seq);
+                self.kept.settled.push(Settled { no, op, seq, keys: entry.keys().collect() });
                 true
             }
             _ if self.keep.identity.part.is_none() => false,
@@ -466,7 +473,7 @@ impl<'a> Work<'a> {
         let Some(mut batch) = sent.take() else { return };
         let shown: Vec<Item> =
             batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
-        let own: Vec<(EntityKey, bytes::Bytes)> = match self.keep.identity.part {
+        let own: Vec<(EntityKey, Bytes)> = match self.keep.identity.part {
             // The mirror keeps no ops; of those that others may not have, one copy more is kept here.
             Some(_) => own_notes(&batch, last, self.keep.env.now),
             None => Vec::new(),
@@ -474,7 +481,9 @@ impl<'a> Work<'a> {
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };
-            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(|no| (*no, seq, keys.clone())));
+            self.kept.identity.newest = self.kept.identity.newest.max(seq);
+            let settled = |no: &WriteNo| Settled { no: *no, op: item.op.id(), seq, keys: keys.clone() };
+            self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(settled));
         }
         own.into_iter().for_each(|(key, bytes)| self.put(key, bytes));
         if batch.is_settled() {

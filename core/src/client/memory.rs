@@ -1,12 +1,14 @@
 //! What a replica remembers of its desk while it is open. A cache: the desk is the truth, and is read again in doubt.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
+use crate::id::OpId;
 use crate::oplog::{EntityKey, LogState, Payload};
 use crate::seq::Seq;
 
@@ -158,11 +160,13 @@ impl Pending {
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
     held: Mutex<BTreeMap<WriteNo, Weak<Watched>>>,
+    /// What every device has.
+    stable: Arc<AtomicU64>,
 }
 
 impl Receipts {
     pub(super) fn watch(&self, no: WriteNo) -> Arc<Watched> {
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(Watched::new(Arc::clone(&self.stable)));
         let mut held = lock(&self.held);
         held.retain(|_, watched| watched.strong_count() > 0);
         held.insert(no, Arc::downgrade(&watched));
@@ -174,5 +178,38 @@ impl Receipts {
         if let Some(watched) = watched {
             watched.set(fate);
         }
+    }
+
+    /// A write is in the log, said by this op. Ops that were offered again are found by their own name.
+    pub(super) fn settle(&self, no: WriteNo, op: OpId, seq: Seq) {
+        let watched = lock(&self.held).get(&no).and_then(Weak::upgrade);
+        match watched {
+            Some(watched) => watched.settle(op, seq),
+            None if no < WriteNo::FIRST => self.tell_op(op, &Fate::Accepted(seq)),
+            None => {}
+        }
+    }
+
+    /// Tells whoever holds a receipt of the write that this op says.
+    pub(super) fn tell_op(&self, op: OpId, fate: &Fate) {
+        let told = self.all().into_iter().filter(|watched| watched.is_said_by(op));
+        told.for_each(|watched| watched.set(fate.clone()));
+    }
+
+    /// The server no longer has what came after `common`.
+    pub(super) fn unsettle(&self, common: Seq) {
+        let lost = self.all().into_iter().filter(|watched| watched.seq().is_some_and(|seq| seq > common));
+        lost.for_each(|watched| watched.set(Fate::Waiting));
+    }
+
+    /// Every device has everything up to here.
+    pub(super) fn stable_at(&self, seq: Seq) {
+        if self.stable.swap(seq.get(), Ordering::AcqRel) != seq.get() {
+            self.all().iter().for_each(|watched| watched.ring());
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Watched>> {
+        lock(&self.held).values().filter_map(Weak::upgrade).collect()
     }
 }

@@ -6,15 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
 use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
+use crate::codec::DecodeError;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
-    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LogState, LoggedOp, Op, OpKind, Part, Payload,
-    Schema, Snapshot, Subject,
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Part, Payload, Schema,
+    Snapshot, StateEntities, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
 use crate::time::Timestamp;
@@ -84,6 +87,9 @@ pub(super) struct MirrorWrite<'a> {
     begins: bool,
     cleared: bool,
     ops: Vec<LoggedOp>,
+    /// What a full state put in place of everything, in key order; all of one version, and many.
+    base: Vec<(EntityKey, Head)>,
+    /// What changed after that.
     heads: BTreeMap<EntityKey, Head>,
     snapshot: Option<Snapshot>,
     /// Ops that have no effect here.
@@ -112,7 +118,7 @@ impl<'a> MirrorWrite<'a> {
         means: Means<'a>,
         before: &'a LogView,
         snapshot: Snapshot,
-        state: &LogState,
+        state: Bytes,
         now: Timestamp,
     ) -> Option<Self> {
         let mut bounds = LogBounds::new(means.places.mirror, snapshot.anchor.origin, now);
@@ -123,7 +129,7 @@ impl<'a> MirrorWrite<'a> {
         bounds.clock = snapshot.clock.clone();
         bounds.snapshot = snapshot.seq;
         let mut write = Self { changed: None, ..Self::new(means, before, bounds, true) };
-        write.replace(state, snapshot.seq, &snapshot.clock);
+        write.replace(state, snapshot.seq, &snapshot.clock).ok()?;
         write.snapshot = Some(snapshot);
         Some(write)
     }
@@ -136,6 +142,7 @@ impl<'a> MirrorWrite<'a> {
             begins,
             cleared: begins,
             ops: Vec::new(),
+            base: Vec::new(),
             heads: BTreeMap::new(),
             snapshot: None,
             unread: Vec::new(),
@@ -207,13 +214,15 @@ impl<'a> MirrorWrite<'a> {
     /// Forgets what a replay need not hold.
     pub(super) fn keep_only(&mut self, only: Option<&BTreeSet<EntityKey>>) {
         if let Some(only) = only {
+            self.base.retain(|(key, _)| only.contains(key));
             self.heads.retain(|key, _| only.contains(key));
         }
     }
 
     /// What a replay led to.
     pub(super) fn into_state(self) -> (LogBounds, BTreeMap<EntityKey, Option<Head>>) {
-        (self.bounds, self.heads.into_iter().map(|(key, head)| (key, Some(head))).collect())
+        // Where both name an entity, the later counts.
+        (self.bounds, self.base.into_iter().chain(self.heads).map(|(key, head)| (key, Some(head))).collect())
     }
 
     /// Goes past an op that concerns nothing of the part.
@@ -243,8 +252,7 @@ impl<'a> MirrorWrite<'a> {
 
     fn change(&mut self, at: &PageOp, op: &Op, payload: &Payload) -> Result<(), Unreadable> {
         let Subject::Entity { key, .. } = op.subject() else {
-            let state = LogState::from_bytes(payload.bytes().clone()).map_err(|_| Unreadable::Unfit)?;
-            self.replace(&state, at.seq, op.clock());
+            self.replace(payload.bytes().clone(), at.seq, op.clock()).map_err(|_| Unreadable::Unfit)?;
             self.points.push(at.seq);
             let mut seen = self.bounds.clock.clone();
             let _ = seen.join(op.clock());
@@ -278,25 +286,37 @@ impl<'a> MirrorWrite<'a> {
     }
 
     /// A full state replaces everything.
-    fn replace(&mut self, state: &LogState, seq: Seq, clock: &VectorClock) {
-        self.cleared = true;
-        self.changed = None;
-        let head = |bytes: &[u8]| Head {
+    fn replace(&mut self, state: Bytes, seq: Seq, clock: &VectorClock) -> Result<(), DecodeError> {
+        let head = |bytes: Bytes| Head {
             version: seq,
             op: OpId::from_bytes([0; 16]),
             replica: ReplicaId::SERVER,
             clock: clock.clone(),
-            state: HeadState::Live(Some(bytes.to_vec().into())),
+            state: HeadState::Live(Some(bytes)),
         };
-        let concerns = |key: &EntityKey| self.means.part.is_none_or(|part| part.holds(key));
-        let heads = state.iter().filter(|(key, _)| concerns(key));
-        self.heads = heads.map(|(key, bytes)| (key.clone(), head(bytes))).collect();
+        let entities = StateEntities::read(state)?;
+        let mut base = Vec::with_capacity(if self.means.part.is_none() { entities.len_at_most() } else { 0 });
+        for entity in entities {
+            let (key, bytes) = entity?;
+            match self.means.part {
+                None => base.push((key, head(bytes))),
+                // Not a slice: the rest of the state is let go of.
+                Some(part) if part.holds(&key) => base.push((key, head(Bytes::copy_from_slice(&bytes)))),
+                Some(_) => {}
+            }
+        }
+        self.cleared = true;
+        self.changed = None;
+        self.base = base;
+        self.heads.clear();
+        Ok(())
     }
 
     /// An entity's head as it stands now.
     pub(super) fn head(&self, key: &EntityKey) -> Option<&Head> {
-        let before = if self.cleared { None } else { self.before.heads.get(key) };
-        self.heads.get(key).or(before)
+        let base = || self.base.binary_search_by(|(known, _)| known.cmp(key)).ok().map(|at| &self.base[at].1);
+        let before = || if self.cleared { None } else { self.before.heads.get(key) };
+        self.heads.get(key).or_else(base).or_else(before)
     }
 
     /// The rows.
@@ -310,7 +330,9 @@ impl<'a> MirrorWrite<'a> {
             self.snapshot = None;
         }
         let past = self.means.part.filter(|_| !self.begins).map(|_| self.bounds.first);
-        let heads = self.heads.into_iter().collect();
+        let (mut heads, changed) = (self.base, self.heads);
+        heads.retain(|(key, _)| !changed.contains_key(key));
+        heads.extend(changed);
         let writes = if self.begins { LogWrites::anew(log, self.bounds) } else { LogWrites::new(log, self.bounds) };
         let forget = if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing };
         let writes = LogWrites { prune_before: past, forget_pruned: past.is_some(), ..writes };

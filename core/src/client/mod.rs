@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod gate;
 mod handle;
+mod holding;
 mod keep;
 mod memory;
 mod mirror;

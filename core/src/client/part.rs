@@ -22,7 +22,7 @@ use crate::call::{Call, ErrorCode, Page, Reply};
 use crate::decide::{Choice, Forget, LogView, LogWrites, Reads, Scope, View, WriteSet};
 use crate::id::EntityId;
 use crate::limits;
-use crate::oplog::{EntityKey, Gap, Head, KeyPrefix, LogState, Part, Snapshot};
+use crate::oplog::{EntityKey, Gap, Head, KeyPrefix, Part, Snapshot, StateEntities};
 use crate::seq::{Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 
@@ -258,8 +258,9 @@ impl Inner {
         nothing: &'a LogView,
         snapshot: Snapshot,
     ) -> Result<MirrorWrite<'a>, ReplicaError> {
-        let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
-        let begun = MirrorWrite::from_snapshot(means, nothing, snapshot, &state, self.env.env().now);
+        let state = self.opened(&snapshot)?.bytes().clone();
+        StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
+        let begun = MirrorWrite::from_snapshot(means, nothing, snapshot, state, self.env.env().now);
         begun.ok_or(ReplicaError::Gap(Gap::Hole))
     }
 

@@ -1,10 +1,13 @@
 //! What an author holds of a write: how far it has come, and a way to wait for more.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::entry::WriteNo;
 use super::gate::{Bell, lock};
 use super::parked::ParkReason;
+use crate::id::OpId;
+use crate::oplog::EntityKey;
 use crate::seq::Seq;
 
 /// How far a write has come.
@@ -15,6 +18,9 @@ pub enum Tier {
     Local,
     /// In the server's log, durably.
     Server,
+    /// On the disk of every device that counts: one that has synced, and was not silent for longer than
+    /// [`limits::REPLICA_SILENT_MS_MAX`](crate::limits::REPLICA_SILENT_MS_MAX) since.
+    EveryDevice,
 }
 
 /// What became of a write.
@@ -23,7 +29,7 @@ pub enum Tier {
 pub enum Fate {
     /// On this disk, waiting to be sent or under way.
     Waiting,
-    /// In the log. A write whose every field was overwritten before it was sent has the place of the one that did it.
+    /// In the log, unless a server that was rolled back loses it: then it waits again. A write whose every field was overwritten before it was sent has the place of the one that did it.
     Accepted(Seq),
     /// Refused; see [`Replica::parked`](super::Replica::parked).
     Parked(ParkReason),
@@ -33,13 +39,51 @@ pub enum Fate {
     Discarded,
 }
 
-#[derive(Debug, Default)]
+/// A write whose op is in the copy of the log.
+#[derive(Debug, Clone)]
+pub(super) struct Settled {
+    pub(super) no: WriteNo,
+    /// The op that says it.
+    pub(super) op: OpId,
+    pub(super) seq: Seq,
+    pub(super) keys: Vec<EntityKey>,
+}
+
+#[derive(Debug)]
 pub(super) struct Watched {
     fate: Mutex<Option<Fate>>,
+    /// The op that says it, once it is in the log.
+    op: Mutex<Option<OpId>>,
+    stable: Arc<AtomicU64>,
     bell: Bell,
 }
 
 impl Watched {
+    pub(super) fn new(stable: Arc<AtomicU64>) -> Self {
+        Self { fate: Mutex::default(), op: Mutex::default(), stable, bell: Bell::default() }
+    }
+
+    pub(super) fn settle(&self, op: OpId, seq: Seq) {
+        *lock(&self.op) = Some(op);
+        self.set(Fate::Accepted(seq));
+    }
+
+    pub(super) fn is_said_by(&self, op: OpId) -> bool {
+        *lock(&self.op) == Some(op)
+    }
+
+    /// Its place in the log, while it has one.
+    pub(super) fn seq(&self) -> Option<Seq> {
+        match *lock(&self.fate) {
+            Some(Fate::Accepted(seq)) => Some(seq),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ring(&self) {
+        self.bell.ring();
+    }
+
     pub(super) fn set(&self, fate: Fate) {
         *lock(&self.fate) = Some(fate);
         self.bell.ring();
@@ -71,6 +115,10 @@ impl Receipt {
         self.no
     }
 
+    fn stable(&self) -> u64 {
+        self.watched.stable.load(Ordering::Acquire)
+    }
+
     /// What became of it so far.
     #[must_use]
     pub fn fate(&self) -> Fate {
@@ -78,7 +126,8 @@ impl Receipt {
     }
 
     /// Waits until the write has come this far, which takes a server and somebody who syncs; its place in the log, once
-    /// it has one.
+    /// it has one. Every device takes the others to sync, too; that they did is heard of at this one's next sync, so within
+    /// [`limits::CLIENT_POLL_MS`](crate::limits::CLIENT_POLL_MS) or so.
     ///
     /// # Errors
     /// When it was refused, lost or taken back, and so will never be there.
@@ -92,8 +141,8 @@ impl Receipt {
         let seq = loop {
             let rung = self.watched.bell.times();
             match self.fate() {
-                Fate::Waiting => self.watched.bell.rung_since(rung).await,
-                Fate::Accepted(seq) => break seq,
+                Fate::Accepted(seq) if tier < Tier::EveryDevice || seq.get() <= self.stable() => break seq,
+                Fate::Waiting | Fate::Accepted(_) => self.watched.bell.rung_since(rung).await,
                 fate => return Err(NotReached { no: self.no, fate }),
             }
         };

@@ -87,6 +87,7 @@ pub(super) struct Inner {
     pub(super) ahead: Mutex<Option<Page>>,
     pub(super) watchers: super::events::Watchers,
     pub(super) conversation: Mutex<super::status::Conversation>,
+    pub(super) said: Mutex<Option<super::holding::Said>>,
 }
 
 impl Replica {
@@ -104,6 +105,8 @@ impl Replica {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
         let memory = load(&store, places, &*env, lease, options.part.as_ref()).await?;
+        let receipts = Receipts::default();
+        receipts.stable_at(memory.identity.stable);
         let inner = Inner {
             store,
             places,
@@ -112,13 +115,14 @@ impl Replica {
             env,
             gate: Gate::default(),
             memory: Mutex::new(memory),
-            receipts: Receipts::default(),
+            receipts,
             version: AtomicU64::new(0),
             edited: Bell::default(),
             changed: Bell::default(),
             ahead: Mutex::default(),
             watchers: super::events::Watchers::default(),
             conversation: Mutex::default(),
+            said: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -261,6 +265,8 @@ async fn load(
         renew: false,
         batch_max: u32::try_from(limits::BATCH_OPS_MAX).unwrap_or(u32::MAX),
         contact: Timestamp::default(),
+        newest: Seq::ZERO,
+        stable: Seq::ZERO,
         part: part.cloned().map(Arc::new),
     };
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };

@@ -15,7 +15,7 @@ use super::mirror::MirrorWrite;
 use super::replica::Inner;
 use crate::call::PageOp;
 use crate::decide::{Forget, LogView, LogWrites};
-use crate::oplog::{EntityKey, Head, LogBounds, LogState, LoggedOp, Subject};
+use crate::oplog::{EntityKey, Head, LogBounds, LoggedOp, StateEntities, Subject};
 use crate::seq::{Cursor, Seq};
 use crate::store::{PageLimit, StoreExt as _};
 
@@ -94,8 +94,9 @@ impl Inner {
         let mut write = match start {
             None => MirrorWrite::from_start(self.means(), &nothing, before.base.origin, now),
             Some(snapshot) => {
-                let state = LogState::from_bytes(self.opened(&snapshot)?.bytes().clone())?;
-                let Some(write) = MirrorWrite::from_snapshot(self.means(), &nothing, snapshot, &state, now) else {
+                let state = self.opened(&snapshot)?.bytes().clone();
+                StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
+                let Some(write) = MirrorWrite::from_snapshot(self.means(), &nothing, snapshot, state, now) else {
                     return Ok(None);
                 };
                 write

@@ -1,8 +1,10 @@
 //! "Is everything safe?", answered in one look.
 
 use super::gate::lock;
+use super::receipt::Tier;
 use super::replica::Replica;
 use super::session::Phase;
+use crate::seq::Seq;
 use crate::time::Timestamp;
 
 /// What the conversation with the server left to tell.
@@ -11,6 +13,7 @@ pub(super) struct Conversation {
     pub(super) phase: Option<Phase>,
     pub(super) error: Option<String>,
     pub(super) skew_ms: Option<i64>,
+    pub(super) devices: Option<usize>,
 }
 
 /// How a replica stands.
@@ -35,6 +38,12 @@ pub struct Status {
     pub error: Option<String>,
     /// By how much this device's clock is ahead of the server's, as of the last push.
     pub skew_ms: Option<i64>,
+    /// How far everything written here has come.
+    pub reached: Tier,
+    /// The stable frontier, as last heard: every device that counts has everything up to here.
+    pub stable: Seq,
+    /// How many devices count, this one included; `None` while no server said so since the replica was opened.
+    pub devices: Option<usize>,
 }
 
 impl Status {
@@ -61,6 +70,13 @@ impl Replica {
             phase: conversation.phase,
             error: conversation.error.clone(),
             skew_ms: conversation.skew_ms,
+            reached: match &memory.identity {
+                _ if memory.pending.len() > 0 || memory.parked > 0 => Tier::Local,
+                identity if identity.newest > identity.stable => Tier::Server,
+                _ => Tier::EveryDevice,
+            },
+            stable: memory.identity.stable,
+            devices: conversation.devices,
         }
     }
 

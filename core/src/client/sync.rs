@@ -49,6 +49,7 @@ impl Replica {
                     lock(&self.inner.conversation).phase = Some(session.phase());
                     if session.phase() == Phase::Live {
                         self.inner.prune().await?;
+                        self.acknowledge(transport).await?;
                     }
                     return Ok(until);
                 }

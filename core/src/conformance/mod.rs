@@ -14,6 +14,7 @@ pub mod blobs;
 pub mod fanouts;
 pub mod forget;
 pub mod heads;
+pub mod holders;
 pub mod horizon;
 pub mod logs;
 pub mod model;
@@ -146,6 +147,10 @@ macro_rules! store_conformance {
                 a_log_begun_at_a_horizon_serves_its_snapshot
                 a_log_begun_anew_forgets_everything_of_the_old
                 contradictory_horizons_are_refused
+            ]
+            holders: [
+                acknowledgements_of_many_at_once_are_all_kept
+                acknowledgements_are_of_their_log_and_go_with_it
             ]
             rewind: [
                 a_log_that_is_cut_back_is_the_log_it_was

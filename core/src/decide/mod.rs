@@ -8,6 +8,7 @@
 //! Next: [`upload()`] is the rule that matters most; [`store`](crate::store) is the other side.
 
 mod admin;
+mod holders;
 mod prune;
 mod record;
 mod sealing;
@@ -19,6 +20,7 @@ mod write;
 use std::sync::Arc;
 
 pub use admin::{DeleteLog, Deleted, create_log, delete_log, keep_snapshot, mark_damaged};
+pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
 pub use prune::{Prune, Pruned, prune};
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};

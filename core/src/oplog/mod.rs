@@ -12,6 +12,7 @@ mod draft;
 mod fields;
 mod gap;
 mod head;
+mod holders;
 mod object;
 mod op;
 mod part;
@@ -30,6 +31,7 @@ pub use draft::{Draft, DraftError};
 pub use fields::Fields;
 pub use gap::Gap;
 pub use head::{Head, HeadState};
+pub use holders::{Holder, Holders};
 pub use op::{
     Collection, CollectionError, CorruptOp, EntityKey, FullStateKind, LoggedOp, Op, OpBytes, OpKind, Precondition,
     Subject,
@@ -40,5 +42,5 @@ pub use reducer::{History, JsonMerge, ReduceError, Reducer, Remainder, Replace};
 pub use schema::{Counters, Rules, Schema};
 pub use sealing::{Sealing, SealingError};
 pub use snapshot::{RestorePoint, Snapshot};
-pub use state::{LogState, ReplayStop};
+pub use state::{LogState, ReplayStop, StateEntities};
 pub use verdict::{ConflictReason, RejectReason, Verdict};

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,7 +23,7 @@ use crate::time::{Hlc, Timestamp};
 /// The name of a class of entities that share one conflict policy: 1 to 64 characters of `A–Z a–z 0–9 . _ -`.
 /// Names that begin with `sys.` belong to the engine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Collection(Box<str>);
+pub struct Collection(Arc<str>);
 
 /// Why a collection name cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -217,26 +217,80 @@ impl LogState {
     /// # Errors
     /// When the bytes are not canonical.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
-        const WHAT: &str = "a log's state";
-        let mut input = Reader::new(bytes);
-        let version = input.u8(WHAT)?;
-        if version != FORMAT {
-            return Err(DecodeError::Unknown { what: WHAT, value: version.into() });
-        }
-        let count = input.count(18, WHAT)?;
         let mut state = Self::default();
-        for _ in 0..count {
-            let name = input.bytes(WHAT)?;
-            let name = std::str::from_utf8(&name).map_err(|_| DecodeError::NotCanonical(WHAT))?;
-            let collection = Collection::new(name).map_err(|_| DecodeError::NotCanonical(WHAT))?;
-            let key = EntityKey { collection, entity: input.entity()? };
-            if state.entities.last_key_value().is_some_and(|(last, _)| *last >= key) {
-                return Err(DecodeError::NotCanonical(WHAT));
-            }
-            let value = input.bytes(WHAT)?.to_vec();
-            state.put(key, Some(value));
+        for entity in StateEntities::read(bytes)? {
+            let (key, value) = entity?;
+            state.put(key, Some(value.to_vec()));
         }
-        input.finish()?;
         Ok(state)
+    }
+}
+
+/// The entities of a state's canonical bytes, one after the other: whoever takes each once needs no [`LogState`]. States
+/// are slices of the bytes. After an error, or at the end, there is nothing more.
+#[derive(Debug)]
+pub struct StateEntities {
+    input: Reader,
+    left: usize,
+    last: Option<EntityKey>,
+}
+
+impl StateEntities {
+    const WHAT: &'static str = "a log's state";
+
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// When the bytes do not begin as a state does.
+    pub fn read(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(bytes);
+        let version = input.u8(Self::WHAT)?;
+        if version != FORMAT {
+            return Err(DecodeError::Unknown { what: Self::WHAT, value: version.into() });
+        }
+        let left = input.count(18, Self::WHAT)?;
+        if left == 0 {
+            input.finish()?;
+            return Ok(Self { input: Reader::new(Bytes::new()), left, last: None });
+        }
+        Ok(Self { input, left, last: None })
+    }
+
+    /// How many there still are, if all of them read.
+    #[must_use]
+    pub const fn len_at_most(&self) -> usize {
+        self.left
+    }
+
+    fn entity(&mut self) -> Result<(EntityKey, Bytes), DecodeError> {
+        const BAD: DecodeError = DecodeError::NotCanonical(StateEntities::WHAT);
+        let name = self.input.bytes(Self::WHAT)?;
+        let name = std::str::from_utf8(&name).map_err(|_| BAD)?;
+        // Entities of a collection stand together and share its name.
+        let collection = match &self.last {
+            Some(last) if last.collection.as_str() == name => last.collection.clone(),
+            _ => Collection::new(name).map_err(|_| BAD)?,
+        };
+        let key = EntityKey { collection, entity: self.input.entity()? };
+        if self.last.as_ref().is_some_and(|last| *last >= key) {
+            return Err(BAD);
+        }
+        self.last = Some(key.clone());
+        let state = self.input.bytes(Self::WHAT)?;
+        if self.left == 1 {
+            std::mem::replace(&mut self.input, Reader::new(Bytes::new())).finish()?;
+        }
+        Ok((key, state))
+    }
+}
+
+impl Iterator for StateEntities {
+    type Item = Result<(EntityKey, Bytes), DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let left = self.left.checked_sub(1)?;
+        let entity = self.entity();
+        self.left = if entity.is_ok() { left } else { 0 };
+        Some(entity)
     }
 }

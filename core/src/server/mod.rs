@@ -6,6 +6,7 @@
 
 mod admin;
 mod auth;
+mod holders;
 mod partly;
 mod pull;
 mod push;
@@ -75,6 +76,11 @@ impl Server {
             Call::UndoRestore { log, seen, request } => {
                 self.undo_restore(permit(caller, Access::Write, log)?, seen, request, env).await
             }
+            Call::Acknowledge { log, replica, cursor } => {
+                let log = permit(caller, Access::Read, log)?;
+                self.acknowledge(caller, crate::decide::Acknowledge { log, replica, cursor }, env).await
+            }
+            Call::Devices(log) => self.devices(permit(caller, Access::Read, log)?).await,
             Call::MintToken { name, access, logs, replica, expires_at } => {
                 let record = admin::NewToken { name, access, logs, replica, expires_at };
                 self.mint_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, record, env).await

@@ -24,9 +24,12 @@ mod answer;
 mod ask;
 
 pub use answer::{
-    FullStateJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, TokenJson,
+    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson,
+    RestorePointsJson, RestoredJson, TokenJson,
 };
-pub use ask::{MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson};
+pub use ask::{
+    AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
+};
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

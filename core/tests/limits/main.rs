@@ -11,6 +11,7 @@ mod common;
 
 mod call;
 mod clock;
+mod holders;
 mod op;
 #[cfg(feature = "encryption")]
 mod seal;
@@ -95,6 +96,7 @@ fn every_limit_is_tried_here_or_named_as_kept_elsewhere() {
     let here = [
         include_str!("call.rs"),
         include_str!("clock.rs"),
+        include_str!("holders.rs"),
         include_str!("op.rs"),
         include_str!("seal.rs"),
         include_str!("transaction.rs"),

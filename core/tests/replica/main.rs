@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
 mod conflicts;
+mod devices;
 mod everyday;
 mod partial;
 mod past;

@@ -42,6 +42,8 @@ fn calls(log: LogId) -> Vec<(Access, Call)> {
         (Access::Read, Call::RestorePoints { log, limit: 1 }),
         (Access::Write, Call::Restore { log, to: Seq::FIRST, seen, request }),
         (Access::Write, Call::UndoRestore { log, seen, request }),
+        (Access::Read, Call::Acknowledge { log, replica: ReplicaId::from_bytes([1; 16]), cursor: seen }),
+        (Access::Read, Call::Devices(log)),
     ]
 }
 

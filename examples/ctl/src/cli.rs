@@ -127,6 +127,11 @@ pub(crate) enum LogCommand {
     },
     /// List the bucket's logs.
     List,
+    /// Who holds a log, and how far; first what every one of them holds.
+    Devices {
+        /// Which log.
+        log: LogId,
+    },
     /// A log's bounds.
     Status {
         /// Which log.

@@ -100,7 +100,7 @@ impl App {
         let now = self.env.env().now.ms();
         lines.extend(match status.last_contact {
             Some(at) => Some(format!("The server answered {} ago.", span(now.saturating_sub(at.ms())))),
-            None if self.has_server() => Some("The server has never answered.".to_owned()),
+            None if self.has_server() => Some("Nothing was exchanged with the server yet.".to_owned()),
             None => Some("There is no server; give this device one with `attach`.".to_owned()),
         });
         let error = status.error.filter(|_| status.phase != Some(Phase::Live));

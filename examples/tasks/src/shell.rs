@@ -166,7 +166,11 @@ impl Shell {
                 }
                 out.say(&Said::new(json!({ "event": "changed", "tasks": ids }), lines.join("\n")))
             }
-            Event::Reset => out.say(&Said::new(json!({ "event": "reset" }), "~ the list is new: see `list`")),
+            Event::Reset => {
+                let list = commands::list(&self.app.replica, false).await?;
+                self.remember(&list.json).await?;
+                out.say(&Said::new(json!({ "event": "reset" }), format!("~ the list is new:\n{}", list.text)))
+            }
             Event::Parked(no, why) => {
                 let why = reason(&why);
                 let json = json!({ "event": "parked", "write": no.get(), "why": why });

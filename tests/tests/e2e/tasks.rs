@@ -12,6 +12,8 @@ use crate::tasks_house::House;
 
 /// Ten years.
 const DECADE_MS: i64 = 10 * 365 * 86_400_000;
+/// What a clock may be wrong by and still count for what it says.
+const DRIFT_MS: i64 = 30_000;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
@@ -63,9 +65,9 @@ fn two_hundred_kills_of_devices_and_server_lose_nothing_that_was_said_to_be_save
     }
 }
 
-/// A few things are done on both devices, and while they are under way somebody is killed.
+/// A few things are done on all devices, and while they are under way somebody is killed.
 fn live_and_kill(house: &mut House) {
-    for who in 0..2 {
+    for who in 0..house.devices.len() {
         if house.random.below(6) == 0 {
             let line = if house.random.below(2) == 0 { "offline" } else { "online" };
             house.tell(who, line);
@@ -84,10 +86,10 @@ fn live_and_kill(house: &mut House) {
     }
     // Not to wait for anything: to fall between two lines as well as upon one.
     std::thread::sleep(Duration::from_micros(house.random.below(3_000)));
-    match house.random.below(3) {
+    match house.random.below(house.devices.len() as u64 + 1) {
         0 => house.kill_server(),
         victim => {
-            let who = usize::try_from(victim - 1).expect("0 or 1");
+            let who = usize::try_from(victim - 1).expect("a device");
             house.kill(who);
             house.open(who);
         }
@@ -226,6 +228,49 @@ fn clocks_that_are_ten_years_wrong_cost_nothing() {
         }
     }
     house.check();
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_everybody_ends_with_everything() {
+    let mut house = House::new(&[0, DRIFT_MS], &[]);
+    let (data, older) = (house.folder.path().join("server"), house.folder.path().join("older"));
+    // Everybody has heard of everybody: a server put back to before that has a stranger's log, and nothing is mixed.
+    for who in [0, 1] {
+        house.write(who, &format!("add first-{who}"), None, &[("title", &format!("first-{who}"))]);
+    }
+    house.check();
+    for round in 1..=40 {
+        live_and_kill(&mut house);
+        match house.random.below(8) {
+            0 => {
+                house.server.kill();
+                let _ = fs::remove_dir_all(&older);
+                copy(&data, &older);
+                house.server.run();
+            }
+            1 | 2 if older.exists() => {
+                house.server.kill();
+                fs::remove_dir_all(&data).expect("removed");
+                copy(&older, &data);
+                house.server.run();
+            }
+            3 if house.devices.len() < 4 => {
+                house.kill(1);
+                let twin = house.folder.path().join(format!("twin-{round}"));
+                copy(house.folder_of(1), &twin);
+                house.open(1);
+                house.add_device(twin, -DRIFT_MS);
+            }
+            4 => {
+                let clock = house.random.pick(&[0, DRIFT_MS, -DRIFT_MS]).copied().unwrap_or_default();
+                house.set_clock(0, clock);
+            }
+            _ => {}
+        }
+        if round % 8 == 0 {
+            house.check_copied();
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use syncline::call::Reply;
 use syncline::client::CallError;
 use syncline::wire::json::{
-    LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, SnapshotJson, TokenJson,
+    AcknowledgedJson, DevicesJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson,
+    RestoredJson, SnapshotJson, TokenJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -51,6 +52,11 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
             let RestoredJson { seq, end } = json(&answer.body)?;
             Reply::Restored { seq, end }
         }
+        Route::Acknowledge => {
+            let AcknowledgedJson { stable, devices } = json(&answer.body)?;
+            Reply::Acknowledged { stable, devices }
+        }
+        Route::Devices => Reply::Devices(Box::new(json::<DevicesJson>(&answer.body)?.read())),
         Route::MintToken => {
             let TokenJson { id, token } = json(&answer.body)?;
             let bearer = token.parse().map_err(|error| WireError::Json(format!("{error}")))?;

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use syncline::call::Call;
 use syncline::id::LogId;
 use syncline::seq::Cursor;
-use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson};
+use syncline::wire::json::{
+    AcknowledgeJson, MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
+};
 use syncline::wire::{WireError, binary};
 
 use super::Form;
@@ -72,6 +74,11 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             let body = serde_json::to_vec(&UndoRestoreJson { seen, request })?;
             json(Route::UndoRestore, path(Route::UndoRestore, log), body)
         }
+        Call::Acknowledge { log, replica, cursor } => {
+            let body = serde_json::to_vec(&AcknowledgeJson { replica, cursor })?;
+            json(Route::Acknowledge, path(Route::Acknowledge, log), body)
+        }
+        Call::Devices(log) => bare(Route::Devices, path(Route::Devices, log)),
         Call::MintToken { name, access, logs, replica, expires_at } => {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
             json(Route::MintToken, Route::MintToken.path().to_owned(), body)

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
-    LogJson, LogsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson, SnapshotJson, TokenJson,
+    AcknowledgedJson, DevicesJson, LogJson, LogsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson,
+    SnapshotJson, TokenJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -35,6 +36,10 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Logs(logs), _) => json(StatusCode::OK, &LogsJson::of(logs)),
         (Reply::RestorePoints(points), _) => json(StatusCode::OK, &RestorePointsJson::of(points)),
         (Reply::Restored { seq, end }, _) => json(StatusCode::OK, &RestoredJson { seq: *seq, end: *end }),
+        (Reply::Acknowledged { stable, devices }, _) => {
+            json(StatusCode::OK, &AcknowledgedJson { stable: *stable, devices: *devices })
+        }
+        (Reply::Devices(holders), _) => json(StatusCode::OK, &DevicesJson::of(holders)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
         }

@@ -10,7 +10,9 @@ use syncline::call::{Call, ErrorCode, Refusal};
 use syncline::id::LogId;
 use syncline::limits;
 use syncline::oplog::Part;
-use syncline::wire::json::{MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson};
+use syncline::wire::json::{
+    AcknowledgeJson, MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
+};
 use syncline::wire::{WireError, binary};
 
 use super::body;
@@ -81,6 +83,10 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             plain()?;
             Call::Status(log()?)
         }
+        Route::Devices => {
+            plain()?;
+            Call::Devices(log()?)
+        }
         Route::GetSnapshot => {
             let PartQuery { part } = query(parts)?;
             partly(part, Call::GetSnapshot(log()?))
@@ -125,6 +131,8 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         (Route::RotateKeys, _) => {
             json::<RotateKeysJson>(&bytes).map(|RotateKeysJson { from }| Call::RotateKeys { log, from })
         }
+        (Route::Acknowledge, _) => json::<AcknowledgeJson>(&bytes)
+            .map(|AcknowledgeJson { replica, cursor }| Call::Acknowledge { log, replica, cursor }),
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
                 Call::MintToken { name, access, logs, replica, expires_at }

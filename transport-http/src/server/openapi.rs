@@ -68,6 +68,8 @@ const fn shape(route: Route) -> Shape {
         }
         Route::Restore => (&[], Some("Restore"), &[(200, "restored", Some("Restored"))]),
         Route::UndoRestore => (&[], Some("UndoRestore"), &[(200, "restored", Some("Restored"))]),
+        Route::Acknowledge => (&[], Some("Acknowledge"), &[(200, "what all of them hold", Some("Acknowledged"))]),
+        Route::Devices => (&[], None, &[(200, "who holds it", Some("Devices"))]),
         Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
         Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
         Route::Wake => (&[], None, &[(101, "a WebSocket of {\"wake\":{\"log\":…,\"seq\":…}} frames", None)]),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::call::{ErrorCode, LeftOut};
 use crate::digest::Digest;
-use crate::oplog::{ConflictReason, FullStateMark, HeadState, OpBytes, RejectReason, Sealing};
+use crate::oplog::{ConflictReason, FullStateMark, HeadState, Holder, Holders, OpBytes, RejectReason, Sealing};
 use crate::seq::Anchor;
 use crate::store::LogSummary;
 
@@ -404,6 +404,58 @@ pub struct RestoredJson {
     pub seq: Seq,
     /// The log's end after it.
     pub end: Cursor,
+}
+
+/// The answer to an acknowledgement.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct AcknowledgedJson {
+    /// Every replica that counts has everything up to here.
+    pub stable: Seq,
+    /// How many count.
+    pub devices: usize,
+}
+
+/// Which replicas hold a log, and how far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct DevicesJson {
+    /// Every replica that counts has everything up to here.
+    pub stable: Seq,
+    /// When a replica last found no place among those that are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowded_at: Option<Timestamp>,
+    /// Those that are counted, by name.
+    pub devices: Vec<DeviceJson>,
+}
+
+/// What one replica holds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct DeviceJson {
+    /// Which.
+    pub replica: ReplicaId,
+    /// Everything up to here.
+    pub seq: Seq,
+    /// When it last said so.
+    pub heard_at: Timestamp,
+}
+
+impl DevicesJson {
+    /// The JSON form of a list of holders.
+    #[must_use]
+    pub fn of(holders: &Holders) -> Self {
+        let device = |(replica, Holder { seq, heard_at }): (ReplicaId, Holder)| DeviceJson { replica, seq, heard_at };
+        let (stable, crowded_at) = (holders.stable(), holders.crowded_at());
+        Self { stable, crowded_at, devices: holders.iter().map(device).collect() }
+    }
+
+    /// The holders.
+    #[must_use]
+    pub fn read(self) -> Holders {
+        let holder = |device: DeviceJson| (device.replica, Holder { seq: device.seq, heard_at: device.heard_at });
+        Holders::listed(self.devices.into_iter().map(holder), self.stable, self.crowded_at)
+    }
 }
 
 /// A new token.

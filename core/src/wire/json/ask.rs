@@ -190,6 +190,17 @@ pub struct RotateKeysJson {
     pub from: u32,
 }
 
+/// The body of an acknowledgement.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct AcknowledgeJson {
+    /// Who holds the log.
+    pub replica: ReplicaId,
+    /// Everything up to here.
+    pub cursor: Cursor,
+}
+
 /// The body of a new token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

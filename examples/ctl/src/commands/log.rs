@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write};
 
 use syncline::call::{Call, Reply};
 use syncline::oplog::Sealing;
-use syncline::wire::json::LogJson;
+use syncline::wire::json::{DevicesJson, LogJson};
 use syncline::{Cursor, LogId, limits};
 
 use super::{Outcome, write_line};
@@ -31,6 +31,13 @@ pub(super) async fn run(
             Ok(Outcome::Done)
         }
         LogCommand::List => list(session, out).await,
+        LogCommand::Devices { log } => {
+            let Reply::Devices(holders) = session.ask(Call::Devices(log)).await? else {
+                return Err(unexpected("who holds a log"));
+            };
+            write_line(out, &DevicesJson::of(&holders))?;
+            Ok(Outcome::Done)
+        }
         LogCommand::Status { log } => {
             let bounds = session.status(log).await?;
             write_line(out, &LogJson::of(log, &bounds, false))?;
@@ -174,6 +181,21 @@ mod tests {
         assert!(rig.run(&["log", "rotate-keys", &log, "--from", "0"]).await.fault().contains("KEY_EPOCH_MOVED"));
         let status = rig.run(&["log", "status", &log]).await.lines()[0].clone();
         assert_eq!((&status["sealing"], &status["key_epoch"]), (&"required".into(), &1.into()));
+    }
+
+    #[tokio::test]
+    async fn who_holds_a_log_is_listed() {
+        let rig = Rig::new();
+        let log = rig.log().await;
+        let none = rig.run(&["log", "devices", &log]).await.lines();
+        assert_eq!((none[0]["stable"].as_u64(), none[0]["devices"].as_array().map(Vec::len)), (Some(0), Some(0)));
+        rig.edits(&log, "laptop", 1..=2).await;
+        let end = rig.run(&["log", "status", &log]).await.lines()[0]["end"].clone();
+        let cursor = serde_json::from_value(end).unwrap();
+        let replica = syncline::ReplicaId::from_bytes([7; 16]);
+        rig.session.ask(Call::Acknowledge { log: log.parse().unwrap(), replica, cursor }).await.unwrap();
+        let one = rig.run(&["log", "devices", &log]).await.lines();
+        assert_eq!((one[0]["stable"].as_u64(), one[0]["devices"][0]["seq"].as_u64()), (Some(2), Some(2)));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ mod feed;
 mod look;
 
 pub(crate) use conflicts::reason;
-pub(crate) use look::changed;
+pub(crate) use look::{changed, list};
 
 use serde_json::json;
 use syncline::client::Receipt;
@@ -77,7 +77,7 @@ pub(crate) async fn run_verb(app: &App, verb: Verb) -> Result<Did, Fault> {
         Verb::Rm { tasks, forever: false } => edit::bin(app, &tasks, true).await,
         Verb::Rm { tasks, forever: true } => edit::delete(app, &tasks).await,
         Verb::Restore { tasks } => edit::bin(app, &tasks, false).await,
-        Verb::List { all } => Ok(look::list(&app.replica, all).await?.into()),
+        Verb::List { all } => Ok(list(&app.replica, all).await?.into()),
         Verb::Show { task } => Ok(look::show(app, &task).await?.into()),
         Verb::Sync => {
             app.sync().await?;
