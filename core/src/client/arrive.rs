@@ -10,13 +10,14 @@ use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::keep::{Keep, Kept as Done, Stale, What};
+use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
 use super::replica::{Inner, Replica, entries_of};
 use super::resolve::DeskChange;
 use super::session::{Came, Kept};
 use super::transport::CallError;
-use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
+use crate::call::{ErrorCode, Page, Pushed, Refusal};
 use crate::digest::Digest;
 use crate::limits;
 use crate::oplog::{
@@ -148,16 +149,6 @@ impl Inner {
         }
         let end = if done.end.seq == Seq::ZERO { Cursor::START } else { done.end };
         Ok(Kept { cursor: pull_from.unwrap_or(end), more, gap: None })
-    }
-
-    /// Whether a page may be applied here.
-    fn follows(&self, page: &Page, from: Cursor) -> Result<(), Gap> {
-        if lock(&self.memory).identity.part.is_none() {
-            return page.follows(self.places.mirror, from);
-        }
-        page.follows_partly(self.places.mirror, from)?;
-        // A state of the whole log is not sent for a part of it: it is asked for as one of the part.
-        if page.left_out.iter().any(|op| op.full_state) { Err(Gap::Pruned) } else { Ok(()) }
     }
 
     async fn transact(&self, change: Change) -> Result<Done, ReplicaError> {
@@ -481,29 +472,6 @@ fn number(entries: &mut [Entry], last: u64) {
         entries[first..=index].iter_mut().for_each(|entry| entry.batch = batch);
         first = index + 1;
     }
-}
-
-/// The ops of a batch that is the only news: the server does not send them back.
-fn own_ops(
-    sent: &Sent,
-    verdicts: &[Verdict],
-    page: &Page,
-    cursor: Cursor,
-    accepted_at: Timestamp,
-) -> Option<Vec<PageOp>> {
-    if !page.ops.is_empty() || !page.left_out.is_empty() || page.next.seq <= cursor.seq {
-        return None;
-    }
-    let placed = sent.items.iter().zip(verdicts).filter_map(|(item, verdict)| Some((verdict.seq()?, item)));
-    let mut placed: Vec<_> = placed.filter(|(seq, _)| *seq > cursor.seq).collect();
-    placed.sort_by_key(|(seq, _)| *seq);
-    placed.dedup_by_key(|(seq, _)| *seq);
-    let count = u32::try_from(placed.len()).unwrap_or(u32::MAX);
-    let op = |(index, (seq, item)): (u32, (Seq, &super::desk::Item))| {
-        let batch_rest = if sent.atomic { count - 1 - index } else { 0 };
-        PageOp { seq, accepted_at, batch_rest, op: item.op.clone() }
-    };
-    Some((0..count).zip(placed).map(op).collect())
 }
 
 fn cursor_after(log: crate::LogKey, from: Cursor, next: Cursor, places: &[(Seq, u32, Digest)]) -> Cursor {

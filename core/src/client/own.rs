@@ -8,28 +8,52 @@
 
 use bytes::Bytes;
 
-use super::desk::{Drawer, Sent};
+use super::desk::{Drawer, Item, Sent};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
 use super::mirror::Means;
 use super::replica::Inner;
 use super::resolve::DeskChange;
+use crate::call::{Page, PageOp};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::oplog::{Draft, DraftError, EntityKey, Op};
-use crate::seq::Seq;
+use crate::oplog::{Draft, DraftError, EntityKey, Op, Verdict};
+use crate::seq::{Cursor, Seq};
 use crate::time::{Env, Timestamp};
 
 /// The rows of those ops of a batch that the copy has come past.
 pub(super) fn own_notes(batch: &Sent, last: Seq, now: Timestamp) -> Vec<(EntityKey, Bytes)> {
     let items = batch.items.iter().enumerate();
     let shown = items.filter_map(|(index, item)| Some((index, item, item.seq.filter(|seq| *seq <= last)?)));
-    let note = |(index, item, seq): (usize, &super::desk::Item, Seq)| {
+    let note = |(index, item, seq): (usize, &Item, Seq)| {
         let rest = if batch.atomic { batch.items.len() - 1 - index } else { 0 };
         (Drawer::Own.key(seq.get()), to_bytes(now, rest, item.op.bytes()))
     };
     shown.map(note).collect()
+}
+
+/// The ops of a batch that is the only news: the server does not send them back.
+pub(super) fn own_ops(
+    sent: &Sent,
+    verdicts: &[Verdict],
+    page: &Page,
+    cursor: Cursor,
+    accepted_at: Timestamp,
+) -> Option<Vec<PageOp>> {
+    if !page.ops.is_empty() || !page.left_out.is_empty() || page.next.seq <= cursor.seq {
+        return None;
+    }
+    let placed = sent.items.iter().zip(verdicts).filter_map(|(item, verdict)| Some((verdict.seq()?, item)));
+    let mut placed: Vec<_> = placed.filter(|(seq, _)| *seq > cursor.seq).collect();
+    placed.sort_by_key(|(seq, _)| *seq);
+    placed.dedup_by_key(|(seq, _)| *seq);
+    let count = u32::try_from(placed.len()).unwrap_or(u32::MAX);
+    let op = |(index, (seq, item)): (u32, (Seq, &Item))| {
+        let batch_rest = if sent.atomic { count - 1 - index } else { 0 };
+        PageOp { seq, accepted_at, batch_rest, op: item.op.clone() }
+    };
+    Some((0..count).zip(placed).map(op).collect())
 }
 
 /// Version byte 1, varint ms, varint ops that follow in the same batch, op.

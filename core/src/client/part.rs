@@ -167,6 +167,16 @@ impl Inner {
         self.changed.ring();
     }
 
+    /// Whether a page may be applied here.
+    pub(super) fn follows(&self, page: &Page, from: Cursor) -> Result<(), Gap> {
+        if lock(&self.memory).identity.part.is_none() {
+            return page.follows(self.places.mirror, from);
+        }
+        page.follows_partly(self.places.mirror, from)?;
+        // A state of the whole log is not sent for a part of it: it is asked for as one of the part.
+        if page.left_out.iter().any(|op| op.full_state) { Err(Gap::Pruned) } else { Ok(()) }
+    }
+
     fn partial_identity(&self) -> Result<Identity, ReplicaError> {
         let identity = lock(&self.memory).identity.clone();
         if identity.part.is_some() { Ok(identity) } else { Err(ReplicaError::NotPartial) }

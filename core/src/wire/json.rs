@@ -22,14 +22,16 @@ use crate::time::{Hlc, Timestamp};
 
 mod answer;
 mod ask;
+mod page;
 
 pub use answer::{
-    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson,
+    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, ProblemJson, PushedJson,
     RestorePointsJson, RestoredJson, TokenJson,
 };
 pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
+pub use page::PageJson;
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
