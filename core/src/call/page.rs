@@ -94,10 +94,16 @@ impl Page {
 
     /// The place, the count of what follows in the same batch, and the digest of everything on the page, in order.
     pub(crate) fn places(&self) -> Vec<(Seq, u32, Digest)> {
-        let whole = self.ops.iter().map(|op| (op.seq, op.batch_rest, op.op.digest()));
-        let left_out = self.left_out.iter().map(|op| (op.seq, op.batch_rest, op.digest));
-        let mut places: Vec<_> = whole.chain(left_out).collect();
-        places.sort_by_key(|(seq, ..)| *seq);
+        let mut left_out = self.left_out.iter().map(|op| (op.seq, op.batch_rest, op.digest)).peekable();
+        let mut places = Vec::with_capacity(self.ops.len() + self.left_out.len());
+        // Each of the two keeps its own order, so that one that is not in order does not follow.
+        for op in &self.ops {
+            while let Some(other) = left_out.next_if(|(seq, ..)| *seq < op.seq) {
+                places.push(other);
+            }
+            places.push((op.seq, op.batch_rest, op.op.digest()));
+        }
+        places.extend(left_out);
         places
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use syncline::call::{Call, Push};
+use syncline::call::{Call, Push, Reply};
 use syncline::client::{Map, ReplicaError, Retain, Status, Transport as _, Write};
 use syncline::oplog::{Draft, EntityKey, Gap, KeyPrefix, OpKind, Part, PartError, Payload, Precondition, Subject};
 use syncline::store::{MemoryStore, PageLimit, Store as _, StoreExt as _};
@@ -116,6 +116,34 @@ fn what_is_left_out_costs_its_digest_and_little_more() {
     let bytes = world.way.bytes.load(Ordering::Relaxed);
     assert!(bytes < 400 * 45, "{bytes} bytes for 400 ops of 1,200 that are left out");
     assert_eq!(read(&some, "tasks", "1"), r#"{"n":"1"}"#);
+}
+
+/// Catalogue W2 for a partial reader: what is left out cannot be dropped, moved, changed or sent to who did not ask.
+#[test]
+fn fault_w02_a_page_with_ops_left_out_follows_only_as_it_was_sent() {
+    let mut world = World::new();
+    let whole = world.device();
+    for index in 0..12 {
+        set(&whole, ["tasks", "notes"][index % 2], &index.to_string(), "1");
+    }
+    world.sync(&whole);
+    let pull = Call::Pull { log: LOG.log, cursor: Cursor::START, limit: PageLimit::default() };
+    let Ok(Reply::Pulled(page)) = run(world.way.call(pull)) else { panic!("a page") };
+    let sent = page.clone().only(&part("tasks"));
+    assert_eq!((sent.ops.len(), sent.left_out.len()), (6, 6));
+    assert_eq!(sent.follows_partly(LOG, Cursor::START), Ok(()));
+    assert_eq!(sent.follows(LOG, Cursor::START), Err(Gap::Hole), "a reader of everything takes no less");
+    for at in 0..6 {
+        let mut dropped = sent.clone();
+        dropped.left_out.remove(at);
+        assert!(dropped.follows_partly(LOG, Cursor::START).is_err());
+        let mut moved = sent.clone();
+        moved.left_out.swap(at, (at + 1) % 6);
+        assert_eq!(moved.follows_partly(LOG, Cursor::START), Err(Gap::Hole));
+        let mut changed = sent.clone();
+        changed.left_out[at].digest = sent.left_out[(at + 1) % 6].digest;
+        assert_eq!(changed.follows_partly(LOG, Cursor::START), Err(Gap::Diverged));
+    }
 }
 
 #[test]
