@@ -38,6 +38,7 @@ mod retain;
 mod rewind;
 mod sealer;
 mod session;
+mod shown;
 mod status;
 mod sync;
 mod transport;

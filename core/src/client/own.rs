@@ -101,7 +101,7 @@ impl Inner {
 
     /// Lets go of own ops that need not be kept: those that are neither young nor among the newest.
     pub(super) async fn prune_own(&self, ops: u64, ms: u64) -> Result<(), ReplicaError> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let end = self.cursor().await?.seq;
         let tried = lock(&self.memory).prune_tried;
         if end.get().saturating_sub(tried.get()) <= ops / 4 {

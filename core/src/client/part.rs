@@ -44,7 +44,7 @@ impl Replica {
     /// log yet, the store's.
     pub async fn evict(&self, keys: &[EntityKey]) -> Result<(), ReplicaError> {
         let inner = &self.inner;
-        let pass = inner.gate.enter().await;
+        let pass = inner.enter().await?;
         inner.no_writes_wait(|key| keys.contains(key))?;
         let (log, desk) = (inner.places.mirror, inner.places.desk);
         let wanted: Vec<EntityKey> = keys.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
@@ -102,7 +102,7 @@ impl Replica {
     /// [`ReplicaError::Waits`] for an entity with writes that are not in the log yet, the store's.
     pub async fn narrow(&self, to: &Part) -> Result<(), ReplicaError> {
         let inner = &self.inner;
-        let _pass = inner.gate.enter().await;
+        let _pass = inner.enter().await?;
         let before = inner.partial_identity()?;
         let held = self.part().ok_or(ReplicaError::NotPartial)?;
         if let Some(outside) = to.prefixes().iter().find(|prefix| !held.covers(prefix)) {
@@ -123,7 +123,7 @@ impl Replica {
         for _ in 0..FETCHES_MAX {
             self.sync_once(transport).await?;
             let Some((heads, at)) = inner.read_aside(&new, transport).await? else { continue };
-            let _pass = inner.gate.enter().await;
+            let _pass = inner.enter().await?;
             if inner.cursor().await? != at {
                 continue;
             }

@@ -54,7 +54,7 @@ impl Inner {
         if self.is_partial() {
             return self.prune_own(ops, ms).await;
         }
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(()) };
         let spare = ops / 4;
         let tried = lock(&self.memory).prune_tried;
