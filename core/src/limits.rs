@@ -36,12 +36,19 @@ pub const ENVELOPE_BYTES: usize = 80;
 pub const SEALED_OP_CONTENT_BYTES_MAX: usize = (20 << 20) + (512 << 10) - 5;
 /// The same for a full state and a snapshot.
 pub const SEALED_STATE_CONTENT_BYTES_MAX: usize = (21 << 20) + (512 << 10) - 5;
-/// Memory that makes one guess at a passphrase dear: Argon2id's m (RFC 9106, section 4; the real app's choice, too).
+/// Memory that makes one guess at a passphrase dear: Argon2id's m (RFC 9106, section 4; the real app's choice, too). A
+/// recipe that asks for less is refused: somebody may have made guesses cheap.
 pub const PASSPHRASE_MEMORY_KIB: u32 = 64 << 10;
 /// How often that memory is gone over: Argon2id's t.
 pub const PASSPHRASE_PASSES: u32 = 3;
 /// Threads that could share the work: Argon2id's p.
 pub const PASSPHRASE_LANES: u32 = 1;
+/// Most memory that a recipe may ask for: a gigabyte. Recipes may come from somebody who means to exhaust a device.
+pub const PASSPHRASE_MEMORY_KIB_MAX: u32 = 1 << 20;
+/// Most passes that a recipe may ask for.
+pub const PASSPHRASE_PASSES_MAX: u32 = 16;
+/// Most lanes that a recipe may ask for.
+pub const PASSPHRASE_LANES_MAX: u32 = 4;
 /// Keys that a reader of Super Productivity's payloads keeps; each costs an Argon2id, and an op may name any salt.
 pub const PASSWORD_KEYS_KEPT: usize = 64;
 

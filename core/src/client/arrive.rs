@@ -140,7 +140,7 @@ impl Inner {
         let pull_from = ahead.as_ref().map(|ahead| ahead.next);
         let what = What::Ops { ops, left_out, next };
         let done = self.transact(Change { what, verdicts, offer: None, outdated: Vec::new(), at_end }).await?;
-        *lock(&self.ahead) = ahead;
+        *lock(&self.ahead) = ahead.filter(|_| done.stopped.is_none());
         if let Some(gap) = done.gap {
             return Ok(Kept { cursor, more: true, gap: Some(gap) });
         }
@@ -209,6 +209,7 @@ impl Inner {
             places: self.places,
             schema: Arc::clone(&self.schema),
             sealer: self.options.sealer.clone(),
+            policy: self.policy(),
             env: self.env.env(),
             identity,
             again,
@@ -241,6 +242,9 @@ impl Inner {
             let old: Vec<(WriteNo, Vec<EntityKey>)> = memory.pending.offered_again();
             old.into_iter().for_each(|(no, keys)| memory.pending.remove(no, keys.into_iter()));
             entries.iter().for_each(|entry| memory.pending.add(entry));
+        }
+        if let Some(epoch) = done.epoch_said {
+            lock(&self.sealing).epoch = epoch;
         }
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
@@ -394,6 +398,9 @@ impl Inner {
     /// Leaves the history that the server does not have.
     async fn leave(&self, what: What, offer: Option<Offer>, common: Seq) -> Result<Kept, ReplicaError> {
         *lock(&self.ahead) = None;
+        if offer.is_some() {
+            self.forget_said();
+        }
         let mut outdated = self.unread_after(common).await?;
         if offer.is_some() {
             outdated.extend(self.own_keys().await?);
@@ -437,7 +444,7 @@ impl Inner {
         let identity = lock(&self.memory).identity.clone();
         // The seed stands for what the snapshot had seen and takes no counter of its own: the ops after it have theirs.
         let clock = snapshot.clock.clone();
-        let mut draft = Draft {
+        let draft = Draft {
             id: crate::OpId::from_bytes(env.uuid7("seed")),
             replica: identity.replica,
             subject: Subject::Log,
@@ -448,10 +455,7 @@ impl Inner {
             precondition: Precondition::Absent,
             payload,
         };
-        if let Some(sealer) = self.options.sealer.as_deref() {
-            draft.payload = sealer.seal(self.places.mirror, &draft, &env).map_err(ReplicaError::Stopped)?;
-        }
-        let op = draft.seal()?;
+        let op = self.sealed(draft, &env)?.seal()?;
         let no = WriteNo(0);
         Ok(Some(Entry { no, batch: None, base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
     }

@@ -14,7 +14,7 @@ use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
 use crate::id::{EntityId, LogId, LogKey, OpId, ReplicaId, RequestId};
-use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Part};
+use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Part, Sealing};
 use crate::seq::Seq;
 use crate::time::{Hlc, Timestamp};
 
@@ -123,6 +123,10 @@ pub(super) struct Identity {
     pub(super) newest: Seq,
     /// Every device has everything up to here, as far as was heard of this history.
     pub(super) stable: Seq,
+    /// The log's policy on sealed payloads, once heard.
+    pub(super) sealing: Option<Sealing>,
+    /// The highest key epoch of which something was opened here, or to which this device rotated; 0 before the first.
+    pub(super) key_epoch: u32,
     /// The entities that the mirror is about; `None` for all.
     pub(super) part: Option<Arc<Part>>,
 }
@@ -132,7 +136,7 @@ impl Identity {
         Drawer::Identity.key(0)
     }
 
-    /// Version byte 2, then the fields in order.
+    /// Version byte 2, then the fields in order; the policy as 0 or its code and 1.
     pub(super) fn to_bytes(&self) -> Bytes {
         let mut out = Writer::with_capacity(96);
         out.u8(2);
@@ -148,6 +152,8 @@ impl Identity {
         out.u64(self.contact.ms());
         out.u64(self.newest.get());
         out.u64(self.stable.get());
+        out.u8(self.sealing.map_or(0, |sealing| sealing.code() + 1));
+        out.u64(self.key_epoch.into());
         match &self.part {
             None => out.u8(0),
             Some(part) => {
@@ -181,6 +187,11 @@ impl Identity {
             contact: Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?,
             newest: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
             stable: Seq::new(input.u64(WHAT)?).ok_or(BAD)?,
+            sealing: match input.u8(WHAT)? {
+                0 => None,
+                code => Some(Sealing::from_code(code - 1).ok_or(BAD)?),
+            },
+            key_epoch: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
             part: match input.u8(WHAT)? {
                 0 => None,
                 1 => {

@@ -8,8 +8,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::oplog::{ConflictReason, DraftError, EntityKey, Head, Op, Verdict};
+use crate::oplog::{ConflictReason, Draft, DraftError, EntityKey, Head, Op, Verdict};
 use crate::seq::Seq;
 
 /// The number of a local write: counts up for the life of the local store and names the write to its author.
@@ -80,6 +81,17 @@ impl Entry {
     /// The entities it changes.
     pub(super) fn keys(&self) -> impl Iterator<Item = EntityKey> + '_ {
         self.op.subject().keys()
+    }
+
+    /// The write with a clock that claims no more than `known`.
+    pub(super) fn trimmed(&self, known: &VectorClock) -> Result<Self, DraftError> {
+        let mut clock = VectorClock::new();
+        for (replica, counter) in self.op.clock().iter() {
+            // Smaller than an entry that was within the limits.
+            let _ = clock.set(replica, counter.min(known.get(replica)));
+        }
+        let op = Draft { clock, ..self.op.draft().clone() }.seal()?;
+        Ok(Self { op, ..self.clone() })
     }
 
     /// Version byte 1; batch: 0 | 1 first count; base: 0 | 1 | 2 write; varint seen; fate: 0 | 1 + verdict; op.

@@ -51,6 +51,20 @@ pub enum ReplicaError {
     /// A key is missing, or something was altered.
     #[error("{0}")]
     Unopened(#[from] Unopened),
+    /// Something cannot be sealed.
+    #[error(transparent)]
+    Unsealed(#[from] super::sealer::Unsealed),
+    /// The log's policy on sealed payloads, which this is, is not one that this replica was opened for.
+    #[error("the log's sealing is {0}, and this replica was opened for another")]
+    Sealing(crate::oplog::Sealing),
+    /// The log's key epoch is not the one before.
+    #[error("the log is at key epoch {current}, so it cannot be rotated to {to}")]
+    Rotation {
+        /// Where the log is.
+        current: u32,
+        /// Where it was to go.
+        to: u32,
+    },
     /// There is no such parked write or conflict.
     #[error("there is no write {0} among them")]
     NoSuchWrite(WriteNo),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::entry::WriteNo;
 use super::gate::{Bell, lock};
 use super::parked::ParkReason;
+use super::session::Halt;
 use crate::limits;
 use crate::oplog::EntityKey;
 use crate::seq::Seq;
@@ -22,6 +23,8 @@ pub enum Event {
     Parked(WriteNo, ParkReason),
     /// A write met another one; see [`Replica::conflicts`](super::Replica::conflicts).
     Conflict(WriteNo),
+    /// Syncing stopped for want of a key, or because the log's policy on sealed payloads is another.
+    Halted(Halt),
     /// Everything up to here is on every device now.
     Stable(Seq),
     /// This device's clock differs from the server's by more than the engine lets count

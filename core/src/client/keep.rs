@@ -19,12 +19,13 @@ use super::parked::{ParkReason, Parked};
 use super::receipt::Settled;
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
+use super::sealing::{refused_for_its_seal, take_back};
 use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::digest::Digest;
 use crate::id::{OpId, ReplicaId};
-use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Snapshot, Verdict};
+use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -47,6 +48,7 @@ pub(super) struct Keep {
     pub(super) places: Places,
     pub(super) schema: Arc<Schema>,
     pub(super) sealer: Option<Arc<dyn Sealer>>,
+    pub(super) policy: Sealing,
     pub(super) env: Env,
     pub(super) identity: Identity,
     pub(super) again: Option<Arc<Sent>>,
@@ -82,6 +84,8 @@ pub(super) struct Kept {
     pub(super) end: Cursor,
     /// Reading stopped in front of an op for want of a key.
     pub(super) stopped: Option<Unopened>,
+    /// The key epoch that the server says the log is at, where it refused what was sealed under another.
+    pub(super) epoch_said: Option<u32>,
     /// What came does not fit; nothing was written.
     pub(super) gap: Option<Gap>,
 }
@@ -122,6 +126,7 @@ impl Keep {
             places: self.places,
             schema: &self.schema,
             sealer: self.sealer.as_deref(),
+            policy: self.policy,
             part: self.identity.part.as_deref(),
         };
         let mut work = Work::new(self, view, means);
@@ -129,6 +134,7 @@ impl Keep {
             Ok(mirror) => mirror,
             Err(gap) => return Choice::Done(Ok(work.refused(gap)), None),
         };
+        work.kept.identity.synced |= self.at_end && work.kept.stopped.is_none();
         work.settle(mirror.as_ref());
         work.judge(mirror.as_ref());
         work.offer();
@@ -140,6 +146,7 @@ impl Keep {
             work.kept.end = mirror.end();
             work.kept.unread = std::mem::take(&mut mirror.unread);
             work.kept.changed = mirror.changed.take();
+            work.kept.identity.key_epoch = work.kept.identity.key_epoch.max(mirror.epoch);
             for seq in std::mem::take(&mut mirror.points) {
                 work.put(Drawer::point(seq), Bytes::new());
             }
@@ -180,6 +187,7 @@ impl<'a> Work<'a> {
             changed: Some(BTreeSet::new()),
             end,
             stopped: None,
+            epoch_said: None,
             gap: None,
         };
         Self { keep, view, means, kept, puts: BTreeMap::new(), gone: BTreeSet::new() }
@@ -205,7 +213,6 @@ impl<'a> Work<'a> {
         let before = self.view.log(self.keep.places.mirror);
         let now = self.keep.env.now;
         self.kept.identity.contact = now;
-        self.kept.identity.synced |= self.keep.at_end;
         match &self.keep.what {
             What::Renew => {
                 self.kept.identity.renew = true;
@@ -236,30 +243,21 @@ impl<'a> Work<'a> {
             What::Ops { ops, left_out, next } => {
                 let origin = next.anchor.ok_or(Gap::Diverged)?.origin;
                 let anew = self.kept.identity.renew || self.kept.end.seq == Seq::ZERO;
-                let mut mirror = match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
+                let begin = || match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
                     Some(mirror) => mirror,
                     None => MirrorWrite::from_start(self.means, before, origin, now),
                 };
-                self.kept.identity.renew = false;
-                let mut passed = left_out.iter().peekable();
-                for op in ops {
-                    while let Some(other) = passed.next_if(|other| other.seq < op.seq) {
-                        mirror.pass(other);
-                        self.hear_of(other);
-                    }
-                    if let Err(needed) = mirror.apply(op) {
-                        self.kept.stopped = Some(needed);
-                        break;
-                    }
-                    self.hear(op);
+                let (mirror, read, passed, needed) = MirrorWrite::applied(begin, ops, left_out);
+                self.kept.stopped = needed;
+                if needed.is_some() && read.is_empty() && passed.is_empty() {
+                    return Ok(None);
                 }
-                for other in passed.filter(|_| self.kept.stopped.is_none()).collect::<Vec<_>>() {
-                    mirror.pass(other);
-                    self.hear_of(other);
-                }
-                if self.kept.stopped.is_none() && mirror.end() != *next {
+                passed.iter().for_each(|op| self.hear_of(op));
+                if needed.is_none() && mirror.end() != *next {
                     return Err(Gap::Diverged);
                 }
+                self.kept.identity.renew = false;
+                read.iter().for_each(|op| self.hear(op));
                 Ok(Some(mirror))
             }
         }
@@ -337,8 +335,16 @@ impl<'a> Work<'a> {
                 let items = std::mem::take(&mut sent.items);
                 let atomic = sent.atomic;
                 let mut left = Vec::new();
+                // What was refused for its seal is sealed again, and what came behind it goes with it.
+                let seal = verdicts.iter().find_map(refused_for_its_seal);
                 for (item, verdict) in items.into_iter().zip(verdicts) {
-                    left.extend(self.verdict(*lane, item, verdict, mirror));
+                    match seal {
+                        Some(reason) if verdict.seq().or(item.seq).is_none() => {
+                            let own = (*lane == Lane::New).then_some(&item);
+                            self.kept.epoch_said = take_back(&mut self.kept.identity, own, reason);
+                        }
+                        _ => left.extend(self.verdict(*lane, item, verdict, mirror)),
+                    }
                 }
                 if atomic && self.kept.parked.iter().any(|(entry, _)| entry.batch.is_some()) {
                     self.park_batch();

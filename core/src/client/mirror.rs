@@ -10,13 +10,14 @@ use bytes::Bytes;
 
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
+use super::sealing::epoch_of;
 use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::codec::DecodeError;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
-    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Part, Payload, Schema,
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Part, Payload, Schema, Sealing,
     Snapshot, StateEntities, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
@@ -28,6 +29,8 @@ pub(super) struct Means<'a> {
     pub(super) places: Places,
     pub(super) schema: &'a Schema,
     pub(super) sealer: Option<&'a dyn Sealer>,
+    /// What payloads are to be like.
+    pub(super) policy: Sealing,
     /// The entities to keep; `None` for all.
     pub(super) part: Option<&'a Part>,
 }
@@ -36,12 +39,14 @@ pub(super) struct Means<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// A format, kind or schema version from a newer author.
+    /// A format, kind, schema version or way of sealing from a newer author.
     Unknown,
     /// Sealed, and not what was sealed.
     Tampered,
     /// Its content does not fit its collection.
     Unfit,
+    /// Readable in a log that requires sealing, or sealed in one that forbids it: no honest server took it.
+    Sealing,
 }
 
 impl Unreadable {
@@ -50,6 +55,7 @@ impl Unreadable {
             Self::Unknown => 0,
             Self::Tampered => 1,
             Self::Unfit => 2,
+            Self::Sealing => 3,
         }
     }
 
@@ -57,6 +63,7 @@ impl Unreadable {
         match code {
             1 => Self::Tampered,
             2 => Self::Unfit,
+            3 => Self::Sealing,
             _ => Self::Unknown,
         }
     }
@@ -67,13 +74,41 @@ impl Means<'_> {
     pub(super) fn open(&self, op: &Op) -> Result<Payload, Unopened> {
         match (op.payload(), self.sealer) {
             (Payload::Sealed(_), Some(sealer)) => sealer.open(self.places.mirror, op),
-            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }),
+            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: epoch_of(op.payload()).unwrap_or(0) }),
             (readable, _) => Ok(readable.clone()),
         }
     }
 
+    /// What an op says, readable, or why it has no effect here.
+    ///
+    /// # Errors
+    /// When a key is missing: then nothing is judged.
+    pub(super) fn read(&self, op: &Op) -> Result<Result<Payload, Unreadable>, Unopened> {
+        if !self.understands(op) {
+            return Ok(Err(Unreadable::Unknown));
+        }
+        if !self.admits(op.payload()) {
+            return Ok(Err(Unreadable::Sealing));
+        }
+        match self.open(op) {
+            Ok(payload) => Ok(Ok(payload)),
+            Err(Unopened::Tampered) => Ok(Err(Unreadable::Tampered)),
+            Err(Unopened::Unknown) => Ok(Err(Unreadable::Unknown)),
+            Err(needed) => Err(needed),
+        }
+    }
+
+    /// Whether a payload is as the log's policy wants it.
+    pub(super) fn admits(&self, payload: &Payload) -> bool {
+        match self.policy {
+            Sealing::Optional => true,
+            Sealing::Required => payload.is_sealed(),
+            Sealing::Forbidden => !payload.is_sealed(),
+        }
+    }
+
     /// Whether this build knows what the op means.
-    pub(super) fn understands(&self, op: &Op) -> bool {
+    fn understands(&self, op: &Op) -> bool {
         !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
     }
 }
@@ -98,6 +133,8 @@ pub(super) struct MirrorWrite<'a> {
     pub(super) points: Vec<Seq>,
     /// Entities that changed; `None` when all may have.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
+    /// The highest key epoch of which something was opened.
+    pub(super) epoch: u32,
 }
 
 impl<'a> MirrorWrite<'a> {
@@ -130,8 +167,48 @@ impl<'a> MirrorWrite<'a> {
         bounds.snapshot = snapshot.seq;
         let mut write = Self { changed: None, ..Self::new(means, before, bounds, true) };
         write.replace(state, snapshot.seq, &snapshot.clock).ok()?;
+        write.epoch = epoch_of(&snapshot.payload).unwrap_or(0);
         write.snapshot = Some(snapshot);
         Some(write)
+    }
+
+    /// What `begin` makes, with everything up to the first op that needs a key which is not here: the ops that count, what
+    /// was passed between them, and what that one needs. A batch applies whole or not at all, so what came of it before a
+    /// closed op does not count either.
+    pub(super) fn applied<'o>(
+        begin: impl Fn() -> Self,
+        ops: &'o [PageOp],
+        left_out: &'o [LeftOut],
+    ) -> (Self, &'o [PageOp], &'o [LeftOut], Option<Unopened>) {
+        let mut mirror = begin();
+        let Some((closed, needed)) = mirror.run(ops, left_out) else { return (mirror, ops, left_out, None) };
+        let ends =
+            ops.iter().map(|op| (op.seq, op.batch_rest)).chain(left_out.iter().map(|op| (op.seq, op.batch_rest)));
+        let ends = ends.filter(|(seq, rest)| *seq < closed && *rest == 0).map(|(seq, _)| seq);
+        let whole = ends.max().unwrap_or(Seq::ZERO);
+        let read = &ops[..ops.partition_point(|op| op.seq <= whole)];
+        let passed = &left_out[..left_out.partition_point(|op| op.seq <= whole)];
+        if mirror.end().seq > whole {
+            mirror = begin();
+            // They were opened a moment ago.
+            let _ = mirror.run(read, passed);
+        }
+        (mirror, read, passed, Some(needed))
+    }
+
+    /// Applies ops and passes what is left out between them, in order; the place of the first that needs a key, and which.
+    fn run(&mut self, ops: &[PageOp], left_out: &[LeftOut]) -> Option<(Seq, Unopened)> {
+        let mut passed = left_out.iter().peekable();
+        for op in ops {
+            while let Some(other) = passed.next_if(|other| other.seq < op.seq) {
+                self.pass(other);
+            }
+            if let Err(needed) = self.apply(op) {
+                return Some((op.seq, needed));
+            }
+        }
+        passed.for_each(|other| self.pass(other));
+        None
     }
 
     fn new(means: Means<'a>, before: &'a LogView, bounds: LogBounds, begins: bool) -> Self {
@@ -148,6 +225,7 @@ impl<'a> MirrorWrite<'a> {
             unread: Vec::new(),
             points: Vec::new(),
             changed: Some(BTreeSet::new()),
+            epoch: 0,
         }
     }
 
@@ -176,13 +254,11 @@ impl<'a> MirrorWrite<'a> {
         }
         let effect = match &read {
             Err(_) => Err(Unreadable::Unknown),
-            Ok(read) if !self.means.understands(read) => Err(Unreadable::Unknown),
-            Ok(read) => match self.means.open(read) {
-                Ok(payload) => Ok((read, payload)),
-                Err(Unopened::Tampered) => Err(Unreadable::Tampered),
-                Err(needed) => return Err(needed),
-            },
+            Ok(read) => self.means.read(read)?.map(|payload| (read, payload)),
         };
+        if let Ok((read, _)) = &effect {
+            self.epoch = self.epoch.max(epoch_of(read.payload()).unwrap_or(0));
+        }
         let outcome = effect.and_then(|(read, payload)| self.change(op, read, &payload));
         if let Err(why) = outcome {
             self.unread.push((op.seq, why));

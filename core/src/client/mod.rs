@@ -8,8 +8,8 @@
 //! What must hold: a write that returned survives whatever the local store survives; it ends in the log, or parked, or in
 //! a conflict record, never nowhere; cursor and content move in one transaction; a counter is durable before it is used.
 //!
-//! Next: `write` (local writes), `past` and `restore` (what was), `prepare` (what is sent), `keep` (what comes), `resolve` (what lost), [`Session`] (who
-//! says what when), `desk` (what is kept beside the log).
+//! Next: `write` (local writes), `past` and `restore` (what was), `prepare` (what is sent), `keep` (what comes), `resolve`
+//! (what lost), [`Session`] (who says what when), `sealing` (what only devices read), `desk` (what is kept beside the log).
 
 mod arrive;
 mod backoff;
@@ -23,6 +23,8 @@ mod gate;
 mod handle;
 mod holding;
 mod keep;
+#[cfg(feature = "encryption")]
+mod keyring;
 mod memory;
 mod mirror;
 mod own;
@@ -37,8 +39,10 @@ mod restore;
 mod retain;
 mod rewind;
 mod sealer;
+mod sealing;
 mod session;
 mod shown;
+mod snapshot;
 mod status;
 mod sync;
 mod transport;
@@ -51,13 +55,15 @@ pub use entry::WriteNo;
 pub use error::ReplicaError;
 pub use events::{Event, Events};
 pub use handle::{Entities, Map};
+#[cfg(feature = "encryption")]
+pub use keyring::SharedKeyring;
 pub use mirror::Unreadable;
 pub use parked::{ParkReason, Parked};
 pub use past::{Past, PastEntities, PastMap};
 pub use receipt::{Fate, NotReached, Receipt, Tier};
 pub use replica::{Confirm, Replica, ReplicaOptions};
 pub use retain::Retain;
-pub use sealer::{Sealer, Unopened};
+pub use sealer::{Sealer, Unopened, Unsealed};
 pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
 pub use status::Status;
 pub use transport::{CallError, Transport};

@@ -15,6 +15,7 @@ use super::gate::lock;
 use super::mirror::Means;
 use super::replica::Inner;
 use super::resolve::DeskChange;
+use super::sealing::epoch_of;
 use crate::call::{Page, PageOp};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
@@ -135,8 +136,8 @@ impl Means<'_> {
         }
         let payload = self.open(&entry.op).ok()?;
         let mut draft = Draft { clock, payload, ..entry.op.draft().clone() };
-        if entry.op.payload().is_sealed() {
-            draft.payload = self.sealer?.seal(self.places.mirror, &draft, env).ok()?;
+        if let Some(epoch) = epoch_of(entry.op.payload()) {
+            draft.payload = self.sealer?.seal(self.places.mirror, &draft, epoch, env).ok()?;
         }
         Some(Entry { op: draft.seal().ok()?, ..entry.clone() })
     }

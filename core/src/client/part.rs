@@ -239,7 +239,8 @@ impl Inner {
             return Ok(None);
         }
         let schema = &*self.schema;
-        let means = Means { places: self.places, schema, sealer: self.options.sealer.as_deref(), part: Some(part) };
+        let (sealer, policy) = (self.options.sealer.as_deref(), self.policy());
+        let means = Means { places: self.places, schema, sealer, policy, part: Some(part) };
         let mut aside = match snapshot {
             None => MirrorWrite::from_start(means, &nothing, bounds.tip.origin, now),
             Some(snapshot) => self.aside_from(means, &nothing, snapshot)?,

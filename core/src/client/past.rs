@@ -13,11 +13,10 @@ use super::error::ReplicaError;
 use super::handle::Fields;
 use super::mirror::Unreadable;
 use super::replica::{Inner, Replica};
-use super::sealer::Unopened;
 use crate::clock::VectorClock;
 use crate::id::EntityId;
 use crate::limits;
-use crate::oplog::{Collection, EntityKey, LogBounds, LogState, LoggedOp, Payload, ReplayStop, Schema, Snapshot};
+use crate::oplog::{Collection, EntityKey, LogBounds, LogState, LoggedOp, ReplayStop, Schema};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 
@@ -30,7 +29,7 @@ pub struct Past {
     pub(super) schema_version: u32,
     /// What the log had seen.
     pub(super) clock: VectorClock,
-    unread: Vec<(Seq, Unreadable)>,
+    pub(super) unread: Vec<(Seq, Unreadable)>,
 }
 
 /// A class of entities as it was.
@@ -129,25 +128,12 @@ impl Inner {
         }
     }
 
-    /// A snapshot's state, readable.
-    pub(super) fn opened(&self, snapshot: &Snapshot) -> Result<Payload, Unopened> {
-        match (&snapshot.payload, self.options.sealer.as_deref()) {
-            (Payload::Sealed(_), Some(sealer)) => sealer.open_snapshot(self.places.mirror, snapshot),
-            (Payload::Sealed(_), None) => Err(Unopened::KeyNeeded { epoch: 0 }),
-            (readable, _) => Ok(readable.clone()),
-        }
-    }
-
     /// Applies one op by the rules that the copy itself was made by: what has no effect there has none here.
     fn step(&self, past: &mut Past, logged: &LoggedOp) -> Result<Option<Unreadable>, ReplicaError> {
-        let means = self.means();
-        let Some(op) = logged.op.read().ok().filter(|op| means.understands(op)) else {
-            return Ok(Some(Unreadable::Unknown));
-        };
-        let payload = match means.open(&op) {
+        let Ok(op) = logged.op.read() else { return Ok(Some(Unreadable::Unknown)) };
+        let payload = match self.means().read(&op)? {
             Ok(payload) => payload,
-            Err(Unopened::Tampered) => return Ok(Some(Unreadable::Tampered)),
-            Err(needed) => return Err(needed.into()),
+            Err(why) => return Ok(Some(why)),
         };
         match past.state.apply_opened(logged, &op, &payload, &self.schema) {
             Ok(_) => {
@@ -172,6 +158,14 @@ impl Past {
     #[must_use]
     pub fn unread(&self) -> &[(Seq, Unreadable)] {
         &self.unread
+    }
+
+    /// That it leaves out nothing which another build would read.
+    pub(super) fn is_whole(&self) -> Result<(), ReplicaError> {
+        match self.unread.iter().find(|(_, why)| *why == Unreadable::Unknown) {
+            Some((seq, _)) => Err(ReplicaError::NotUnderstood(*seq)),
+            None => Ok(()),
+        }
     }
 
     /// The entities of a collection.

@@ -14,11 +14,13 @@ use super::gate::lock;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
 use super::replica::{Inner, Replica};
+use super::sealer::Unsealed;
+use super::sealing::{Unresealed, epoch_of};
 use crate::call::Push;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::id::RequestId;
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, Head, OpKind, Payload, Remainder};
+use crate::oplog::{Draft, EntityKey, Head, OpBytes, Payload, Remainder};
 use crate::seq::Cursor;
 use crate::store::StoreExt;
 use crate::time::Env;
@@ -123,6 +125,9 @@ impl Inner {
             for entry in page {
                 let other_lane = lane == Lane::Again && !entry.is_again();
                 let size = entry.op.bytes().len() + SEALING_BYTES;
+                // The server goes from key epoch to key epoch, and takes nothing of another one.
+                let epochs = (run.first().and_then(|first| epoch_of(first.op.payload())), epoch_of(entry.op.payload()));
+                let other_epoch = matches!(epochs, (Some(first), Some(this)) if first != this);
                 // A batch and a full state go alone, and are never cut.
                 let part = match (run.first().map(|first| first.batch), entry.batch) {
                     (None, _) | (Some(None), None) => true,
@@ -132,6 +137,7 @@ impl Inner {
                 let whole = entry.batch.is_some();
                 if other_lane
                     || !part
+                    || other_epoch
                     || alone
                     || (!whole && (run.len() >= max || bytes + size > limits::BATCH_BYTES_MAX))
                 {
@@ -159,7 +165,7 @@ impl Inner {
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
         let chosen = if lane == Lane::New && !atomic { self.still_worth(entries) } else { whole(entries) };
-        let made = self.seal(&identity, chosen, atomic, lane, &env);
+        let made = self.seal(&identity, chosen, atomic, lane, &env)?;
         let written = self.keep_made(lane, &identity, &made).await?;
         if !written {
             self.reload().await?;
@@ -250,22 +256,30 @@ impl Inner {
         chosen
     }
 
-    fn seal(&self, identity: &Identity, chosen: Vec<Chosen>, atomic: bool, lane: Lane, env: &Env) -> Made {
+    fn seal(
+        &self,
+        identity: &Identity,
+        chosen: Vec<Chosen>,
+        atomic: bool,
+        lane: Lane,
+        env: &Env,
+    ) -> Result<Made, ReplicaError> {
         let mut identity = identity.clone();
         let (mut items, mut parked) = (Vec::with_capacity(chosen.len()), Vec::new());
         let all: Vec<Entry> =
             if atomic { chosen.iter().map(|chosen| chosen.entry.clone()).collect() } else { Vec::new() };
         for Chosen { entry, payload, covers } in chosen {
-            if lane == Lane::Again {
-                items.push(Item { no: entry.no, covers, seq: None, op: entry.op.raw().clone() });
-                continue;
-            }
-            match self.seal_one(&identity, &entry, payload, env) {
+            let sealed = match lane {
+                Lane::Again => self.seal_again(&entry, env),
+                Lane::New => self.seal_one(&identity, &entry, payload, env),
+            };
+            match sealed.map_err(|why| why.want()) {
                 Ok(op) => {
-                    identity.counter += 1;
+                    identity.counter += u64::from(lane == Lane::New);
                     items.push(Item { no: entry.no, covers, seq: None, op });
                 }
-                Err(why) => parked.push(Parked { reason: ParkReason::Unsendable(why), entry }),
+                Err(Ok(key)) => return Err(key.into()),
+                Err(Err(why)) => parked.push(Parked { reason: ParkReason::Unsendable(why), entry }),
             }
         }
         if atomic && !parked.is_empty() {
@@ -276,7 +290,15 @@ impl Inner {
             items.clear();
         }
         let request = RequestId::from_bytes(env.bytes16("request"));
-        Made { identity, sent: Sent { request, atomic, items }, parked }
+        Ok(Made { identity, sent: Sent { request, atomic, items }, parked })
+    }
+
+    /// An op that was accepted once goes as it is, unless the log has come to another key epoch since.
+    fn seal_again(&self, entry: &Entry, env: &Env) -> Result<OpBytes, Unresealed> {
+        match self.sealed_again(&entry.op, env)? {
+            None => Ok(entry.op.raw().clone()),
+            Some(draft) => Ok(draft.seal().map_err(refused)?.raw().clone()),
+        }
     }
 
     fn seal_one(
@@ -285,18 +307,18 @@ impl Inner {
         entry: &Entry,
         payload: Option<Payload>,
         env: &Env,
-    ) -> Result<crate::oplog::OpBytes, String> {
+    ) -> Result<OpBytes, Unresealed> {
         let mut clock = entry.op.clock().clone();
-        clock.set(identity.replica, identity.counter + 1).map_err(|error| error.to_string())?;
+        clock.set(identity.replica, identity.counter + 1).map_err(refused)?;
         let draft = entry.op.draft().clone();
         let payload = payload.unwrap_or_else(|| draft.payload.clone());
-        let mut draft = Draft { replica: identity.replica, clock, payload, ..draft };
-        let bare = draft.kind == OpKind::Delete && draft.payload.bytes().is_empty();
-        if let Some(sealer) = self.options.sealer.as_deref().filter(|_| !bare) {
-            draft.payload = sealer.seal(self.places.mirror, &draft, env)?;
-        }
-        Ok(draft.seal().map_err(|error| error.to_string())?.raw().clone())
+        let draft = self.sealed(Draft { replica: identity.replica, clock, payload, ..draft }, env)?;
+        Ok(draft.seal().map_err(refused)?.raw().clone())
     }
+}
+
+fn refused(why: impl std::fmt::Display) -> Unsealed {
+    Unsealed::Refused(why.to_string())
 }
 
 fn whole(entries: Vec<Entry>) -> Vec<Chosen> {

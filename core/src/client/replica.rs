@@ -17,7 +17,7 @@ use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
-use crate::oplog::{Change, EntityKey, Head, LogBounds, Part, Schema};
+use crate::oplog::{Change, EntityKey, Head, LogBounds, Part, Schema, Sealing};
 use crate::seq::{Origin, Seq};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreExt};
 use crate::time::{EnvSource, Hlc, Timestamp};
@@ -30,6 +30,10 @@ pub struct ReplicaOptions {
     pub schema: Schema,
     /// Encrypts payloads; none are encrypted without.
     pub sealer: Option<Arc<dyn Sealer>>,
+    /// What the application wants of the log, whatever a server says of it: with [`Sealing::Required`] nothing leaves this
+    /// device unsealed and nothing unsealed has an effect here, and a log that is not there yet is made so, where this
+    /// device may make logs. `None` takes the log as it is, and seals if there is a sealer.
+    pub sealing: Option<Sealing>,
     /// The schema version its ops say they have.
     pub schema_version: u32,
     /// Asked before a log's content comes onto a device that has none yet.
@@ -46,6 +50,7 @@ impl Default for ReplicaOptions {
         Self {
             schema: Schema::default(),
             sealer: None,
+            sealing: None,
             schema_version: 1,
             confirm: None,
             retain: Retain::default(),
@@ -91,6 +96,7 @@ pub(super) struct Inner {
     pub(super) ahead: Mutex<Option<Page>>,
     pub(super) watchers: super::events::Watchers,
     pub(super) conversation: Mutex<super::status::Conversation>,
+    pub(super) sealing: Mutex<super::sealing::Heard>,
     pub(super) said: Mutex<Option<super::holding::Said>>,
 }
 
@@ -128,6 +134,7 @@ impl Replica {
             ahead: Mutex::default(),
             watchers: super::events::Watchers::default(),
             conversation: Mutex::default(),
+            sealing: Mutex::default(),
             said: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -148,7 +155,8 @@ impl Replica {
 
 impl Inner {
     pub(super) fn means(&self) -> Means<'_> {
-        Means { places: self.places, schema: &self.schema, sealer: self.options.sealer.as_deref(), part: None }
+        let sealer = self.options.sealer.as_deref();
+        Means { places: self.places, schema: &self.schema, sealer, policy: self.policy(), part: None }
     }
 
     /// One queued write.
@@ -315,6 +323,8 @@ async fn load(
         renew: false,
         batch_max: u32::try_from(limits::BATCH_OPS_MAX).unwrap_or(u32::MAX),
         contact: Timestamp::default(),
+        sealing: None,
+        key_epoch: 0,
         newest: Seq::ZERO,
         stable: Seq::ZERO,
         part: part.cloned().map(Arc::new),

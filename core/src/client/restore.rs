@@ -12,7 +12,6 @@ use super::desk::{Drawer, Identity, note};
 use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
-use super::mirror::Unreadable;
 use super::past::Past;
 use super::receipt::{Fate, Receipt};
 use super::replica::{Inner, Replica, lost_answer};
@@ -120,10 +119,7 @@ impl Inner {
 
     /// Writes a state that the log had, if the copy still ends at `end`, where one is given.
     async fn write_state(&self, past: &Past, end: Option<Cursor>) -> Result<Receipt, ReplicaError> {
-        let unknown = past.unread().iter().find(|(_, why)| *why == Unreadable::Unknown);
-        if let Some((seq, _)) = unknown {
-            return Err(ReplicaError::NotUnderstood(*seq));
-        }
+        past.is_whole()?;
         let payload = Payload::Plain(past.state.to_bytes());
         let pass = self.enter().await?;
         let mut written = self.try_write_state(past, &payload, end).await?;

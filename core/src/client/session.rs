@@ -22,6 +22,7 @@
 //! failed, refused for now ──▶ Backoff ──(its time, or Online)──▶ from the top
 //! sign in, upgrade, declined, foreign log, a bug ──▶ Halted ──(Online)──▶ from the top
 //! an operator must look ──▶ Halted ──(minutes, or Online)──▶ from the top
+//! a key is missing ──▶ Halted ──(Unlocked, minutes, or Online)──▶ from the top
 //! ```
 //!
 //! What must always hold:
@@ -81,13 +82,23 @@ pub enum Input {
     Probed(Option<Cursor>),
     /// To [`Output::Confirm`].
     Confirmed(bool),
+    /// To [`Output::Prepare`], [`Output::Call`] or [`Output::Keep`]: it cannot be done here before somebody does something.
+    Stopped {
+        /// What stands in the way.
+        why: Halt,
+        /// Where the local history ends now.
+        cursor: Cursor,
+    },
+    /// A key may be here that was not: ends a halt for want of one.
+    Unlocked,
 }
 
 /// What to do next.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Output {
-    /// Make the next batch from the queue, durably, and answer [`Input::Prepared`].
+    /// Make the next batch from the queue, durably, and answer [`Input::Prepared`]; or [`Input::Failed`], where that took
+    /// a call of its own.
     Prepare,
     /// Ask the server.
     Call(Call),
@@ -100,7 +111,7 @@ pub enum Output {
         /// The seq at which the server's log ends.
         end: Seq,
     },
-    /// Nothing until an input of the first five kinds, or until then.
+    /// Nothing until an input of the first five kinds or [`Input::Unlocked`], or until then.
     Wait(Option<Timestamp>),
 }
 
@@ -291,6 +302,12 @@ impl Session {
                     self.begin();
                 }
             }
+            Input::Unlocked => {
+                if matches!(self.state, State::Halted(Halt::KeyNeeded { .. } | Halt::WrongKey { .. }, _)) {
+                    self.attempts = 0;
+                    self.begin();
+                }
+            }
             answer => self.answer(answer, &env),
         }
     }
@@ -360,6 +377,11 @@ impl Session {
     fn answer(&mut self, input: Input, env: &Env) {
         match (std::mem::replace(&mut self.state, State::New), input) {
             (State::Preparing, Input::Prepared(push)) => self.prepared(push, env),
+            (State::Preparing, Input::Failed(error)) => self.hindered(&error, env),
+            (State::Preparing | State::Calling(_) | State::Keeping(_), Input::Stopped { why, cursor }) => {
+                self.cursor = cursor;
+                self.stopped(why, env);
+            }
             (State::Calling(asked), Input::Replied(reply)) => self.replied(asked, reply, env),
             (State::Calling(asked), Input::Failed(error)) => self.failed(asked, error, env),
             (State::Confirming(came, _), Input::Confirmed(true)) => {

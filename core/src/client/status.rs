@@ -4,6 +4,7 @@ use super::gate::lock;
 use super::receipt::Tier;
 use super::replica::Replica;
 use super::session::Phase;
+use crate::oplog::Sealing;
 use crate::seq::Seq;
 use crate::time::Timestamp;
 
@@ -36,6 +37,10 @@ pub struct Status {
     pub phase: Option<Phase>,
     /// What last went wrong, for people.
     pub error: Option<String>,
+    /// The log's policy on sealed payloads; `None` before a server was asked.
+    pub sealing: Option<Sealing>,
+    /// The highest key epoch of which something was opened here, or to which this device rotated; 0 before the first.
+    pub key_epoch: u32,
     /// By how much this device's clock is ahead of the server's, as of the last push.
     pub skew_ms: Option<i64>,
     /// How far everything written here has come.
@@ -69,6 +74,8 @@ impl Replica {
             last_contact: Some(memory.identity.contact).filter(|at| *at > Timestamp::default()),
             phase: conversation.phase,
             error: conversation.error.clone(),
+            sealing: memory.identity.sealing,
+            key_epoch: memory.identity.key_epoch,
             skew_ms: conversation.skew_ms,
             reached: match &memory.identity {
                 _ if memory.pending.len() > 0 || memory.parked > 0 => Tier::Local,

@@ -2,9 +2,11 @@
 //! started here.
 
 use super::error::ReplicaError;
+use super::events::Event;
 use super::gate::lock;
 use super::replica::Replica;
-use super::session::{Input, Output, Phase, Session, SessionOptions};
+use super::sealer::Unsealed;
+use super::session::{Halt, Input, Output, Phase, Session, SessionOptions};
 use super::status::Status;
 use super::transport::{CallError, Transport};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
@@ -36,14 +38,17 @@ impl Replica {
     /// Does what the session says until it waits; until when, if for a time.
     ///
     /// # Errors
-    /// The local store's, and what cannot be read for want of a key. What goes wrong on the way to the server is the
-    /// session's business: look at [`Session::phase`].
+    /// The local store's. What goes wrong on the way to the server, or for want of a key, is the session's business: look at
+    /// [`Session::phase`].
     pub async fn advance(
         &self,
         session: &mut Session,
         transport: &dyn Transport,
     ) -> Result<Option<Timestamp>, ReplicaError> {
         loop {
+            if self.inner.unlocked() {
+                session.handle(Input::Unlocked, self.inner.env.env());
+            }
             let input = match session.poll() {
                 Output::Wait(until) => {
                     lock(&self.inner.conversation).phase = Some(session.phase());
@@ -53,21 +58,23 @@ impl Replica {
                     }
                     return Ok(until);
                 }
-                Output::Prepare => Input::Prepared(self.prepare().await?.map(Box::new)),
-                Output::Call(call) => match transport.call(self.inner.of_part(call)).await {
-                    Ok(reply) => Input::Replied(reply),
-                    Err(CallError::Refused(refusal))
-                        if refusal.code == ErrorCode::GapServerEmpty && self.inner.is_partial() =>
-                    {
-                        return Err(ReplicaError::CannotFill);
-                    }
-                    Err(error) => {
-                        let error = self.look_for_kin(error, transport).await?;
-                        lock(&self.inner.conversation).error = Some(error.to_string());
-                        Input::Failed(error)
-                    }
+                Output::Prepare => match self.get_ready(transport).await? {
+                    Ok(None) => match self.prepare().await {
+                        Ok(push) => Input::Prepared(push.map(Box::new)),
+                        Err(error) => self.stopped(error).await?,
+                    },
+                    Ok(Some(why)) => self.halted(why).await?,
+                    Err(error) => self.failed(error),
                 },
-                Output::Keep(came) => Input::Kept(self.keep(came).await?),
+                Output::Call(call) => match self.get_ready(transport).await? {
+                    Ok(None) => self.ask(call, transport).await?,
+                    Ok(Some(why)) => self.halted(why).await?,
+                    Err(error) => self.failed(error),
+                },
+                Output::Keep(came) => match self.keep(came).await {
+                    Ok(kept) => Input::Kept(kept),
+                    Err(error) => self.stopped(error).await?,
+                },
                 Output::Probe(seq) => Input::Probed(self.cursor_at(seq).await?),
                 Output::Confirm { end } => {
                     Input::Confirmed(self.inner.options.confirm.as_ref().is_none_or(|confirm| confirm.confirm(end)))
@@ -75,6 +82,46 @@ impl Replica {
             };
             session.handle(input, self.inner.env.env());
         }
+    }
+
+    async fn ask(&self, call: Call, transport: &dyn Transport) -> Result<Input, ReplicaError> {
+        let reply = match transport.call(self.inner.of_part(call)).await {
+            Ok(reply) => reply,
+            Err(CallError::Refused(refusal))
+                if refusal.code == ErrorCode::GapServerEmpty && self.inner.is_partial() =>
+            {
+                return Err(ReplicaError::CannotFill);
+            }
+            Err(error) => return Ok(self.failed(self.look_for_kin(error, transport).await?)),
+        };
+        match self.usable(reply, transport).await {
+            Ok(Ok(reply)) => Ok(Input::Replied(reply)),
+            Ok(Err(error)) => Ok(self.failed(error)),
+            Err(error) => self.stopped(error).await,
+        }
+    }
+
+    fn failed(&self, error: CallError) -> Input {
+        lock(&self.inner.conversation).error = Some(error.to_string());
+        Input::Failed(error)
+    }
+
+    /// What no server can help with stops the conversation; the local store's errors end it.
+    async fn stopped(&self, error: ReplicaError) -> Result<Input, ReplicaError> {
+        match error {
+            ReplicaError::Unopened(unopened) => match Halt::for_want_of_a_key(unopened) {
+                Some(why) => self.halted(why).await,
+                None => Err(error),
+            },
+            ReplicaError::Unsealed(Unsealed::KeyNeeded { epoch }) => self.halted(Halt::KeyNeeded { epoch }).await,
+            other => Err(other),
+        }
+    }
+
+    async fn halted(&self, why: Halt) -> Result<Input, ReplicaError> {
+        lock(&self.inner.conversation).error = why.error().map(|error| error.to_string());
+        self.inner.watchers.tell(&Event::Halted(why));
+        Ok(Input::Stopped { why, cursor: self.inner.cursor().await? })
     }
 
     /// Syncs once: uploads what waits, downloads what is new, and comes back. For tests, command lines and wake-ups of
@@ -92,6 +139,11 @@ impl Replica {
             phase => {
                 let error = lock(&self.inner.conversation).error.clone();
                 let why = error.unwrap_or_else(|| format!("{phase:?}"));
+                if let Phase::Halted(halt) = phase
+                    && let Some(error) = halt.error()
+                {
+                    return Err(error);
+                }
                 match phase {
                     Phase::Backoff { .. } => Err(ReplicaError::Call(CallError::Unreachable(why.into()))),
                     _ => Err(ReplicaError::Stopped(format!("{phase:?}: {why}"))),

@@ -83,6 +83,13 @@ impl LogKeyring {
         self.keys.remove(&epoch).is_some()
     }
 
+    /// Takes over the keys of epochs it has none of.
+    pub fn join(&mut self, other: Self) {
+        for (epoch, key) in other.keys {
+            self.keys.entry(epoch).or_insert(key);
+        }
+    }
+
     /// The epoch that seals; `None` without keys.
     #[must_use]
     pub fn newest(&self) -> Option<u32> {

@@ -32,7 +32,11 @@
 //! The frame is the payload's form (0 JSON, 1 plain), its length as a varint, the payload, and zeros up to a Padmé length of
 //! at least [`SEALED_FRAME_BYTES_MIN`](crate::limits::SEALED_FRAME_BYTES_MIN) (at most 12 % more; PURBs, PoPETs 2019).
 //!
-//! Next: `decide` holds a log to its policy and epoch. `super_productivity` is another program's format.
+//! A secret is 32 random bytes, or what a `KeyRecipe` makes of a passphrase. Deletions are sealed like everything else, so
+//! that nobody can forge one.
+//!
+//! Next: `decide` holds a log to its policy and epoch, `client` (its `sealing`) a device. `super_productivity` is another
+//! program's format.
 
 #[cfg(feature = "encryption")]
 mod cipher;
@@ -43,6 +47,8 @@ mod envelope;
 mod frame;
 #[cfg(feature = "encryption")]
 mod keyring;
+#[cfg(feature = "encryption")]
+mod recipe;
 #[cfg(feature = "encryption")]
 mod secret;
 #[cfg(feature = "encryption")]
@@ -55,5 +61,7 @@ pub use context::SealContext;
 pub use envelope::EnvelopeHead;
 #[cfg(feature = "encryption")]
 pub use keyring::{KeyringError, LogKeyring};
+#[cfg(feature = "encryption")]
+pub use recipe::{KeyRecipe, RecipeError};
 #[cfg(feature = "encryption")]
 pub use secret::{LogSecret, SecretError};

@@ -3,7 +3,7 @@
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::limits;
+use super::recipe::KeyRecipe;
 
 /// The secret of one key epoch. Wiped when dropped; never printed; compared in constant time.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub enum SecretError {
     /// Nothing to make it of.
     #[error("the passphrase is empty")]
     Empty,
-    /// The derivation needs [`limits::PASSPHRASE_MEMORY_KIB`] of memory, or the passphrase has four gigabytes.
+    /// The derivation needs more memory than there is, or the passphrase has four gigabytes.
     #[error("the key cannot be derived: not enough memory, or too long a passphrase")]
     Derivation,
 }
@@ -28,19 +28,8 @@ impl LogSecret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The secret that a passphrase stands for under a salt: Argon2id (RFC 9106), version 0x13, with
-    /// [`limits::PASSPHRASE_MEMORY_KIB`], [`limits::PASSPHRASE_PASSES`] and [`limits::PASSPHRASE_LANES`]. The salt is
-    /// drawn once per log and epoch and need not be secret. The passphrase counts as its UTF-8 bytes; who takes it from
-    /// several keyboards brings it into one normal form first. Takes a tenth of a second by intention: call it where
-    /// waiting is allowed.
-    ///
-    /// # Errors
-    /// [`SecretError`].
-    pub fn from_passphrase(passphrase: &str, salt: &[u8; 16]) -> Result<Self, SecretError> {
-        if passphrase.is_empty() {
-            return Err(SecretError::Empty);
-        }
-        stretched(passphrase, salt).map(Self)
+    pub(super) const fn of(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
     }
 
     /// The bytes, to be kept where the device keeps its secrets.
@@ -51,13 +40,13 @@ impl LogSecret {
 }
 
 /// What Argon2id makes of a passphrase.
-pub(super) fn stretched(passphrase: &str, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, SecretError> {
-    let (memory, passes, lanes) = (limits::PASSPHRASE_MEMORY_KIB, limits::PASSPHRASE_PASSES, limits::PASSPHRASE_LANES);
+pub(super) fn stretched(passphrase: &str, recipe: &KeyRecipe) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    let (memory, passes, lanes) = recipe.costs();
     let params = Params::new(memory, passes, lanes, Some(32)).map_err(|_| SecretError::Derivation)?;
     let mut key = Zeroizing::new([0; 32]);
     let made = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
         passphrase.as_bytes(),
-        salt,
+        recipe.salt(),
         &mut key[..],
     );
     if made.is_err() {

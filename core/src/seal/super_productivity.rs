@@ -18,6 +18,7 @@ use hkdf::hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::recipe::KeyRecipe;
 use super::secret::{SecretError, stretched};
 use crate::limits;
 use crate::time::Env;
@@ -99,7 +100,7 @@ impl PasswordCodec {
         if let Some(key) = self.keys.get(&salt) {
             return Ok(key.clone());
         }
-        let key = stretched(&self.password, &salt)?;
+        let key = stretched(&self.password, &KeyRecipe::new(salt))?;
         if self.keys.len() >= limits::PASSWORD_KEYS_KEPT {
             self.keys.clear();
         }

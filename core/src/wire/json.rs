@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::WireError;
 use crate::access::Access;
-use crate::call::{Page, PageOp, Push, Pushed, Refusal};
+use crate::call::{Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;
 use crate::id::{EntityId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{
@@ -23,15 +23,17 @@ use crate::time::{Hlc, Timestamp};
 mod answer;
 mod ask;
 mod page;
+mod problem;
 
 pub use answer::{
-    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, ProblemJson, PushedJson,
-    RestorePointsJson, RestoredJson, TokenJson,
+    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PushedJson, RestorePointsJson,
+    RestoredJson, TokenJson,
 };
 pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
 pub use page::PageJson;
+pub use problem::ProblemJson;
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -82,9 +82,6 @@ const ELSEWHERE: &[&str] = &[
     "REPLICA_OPS_KEPT_MS",
     // core/tests/seal/: what an envelope is and how dear a guess is, no bounds on input
     "SEALED_FRAME_BYTES_MIN",
-    "PASSPHRASE_MEMORY_KIB",
-    "PASSPHRASE_PASSES",
-    "PASSPHRASE_LANES",
     // core/src/seal/super_productivity.rs
     "PASSWORD_KEYS_KEPT",
     // core/tests/server/snapshot.rs, with a thousand ops on each side

@@ -5,7 +5,7 @@ use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log};
 use syncline::limits;
 use syncline::oplog::{Draft, FullStateKind, OpKind, Payload, Subject};
-use syncline::seal::{LogKeyring, LogSecret, SealContext, SealError, seal};
+use syncline::seal::{KeyRecipe, LogKeyring, LogSecret, RecipeError, SealContext, SealError, seal};
 
 #[test]
 fn a_payload_that_would_outgrow_its_place_once_sealed_is_refused_with_its_size() {
@@ -28,5 +28,29 @@ fn a_payload_that_would_outgrow_its_place_once_sealed_is_refused_with_its_size()
             assert!(op.payload().bytes().len() <= max);
             Ok(())
         });
+    }
+}
+
+/// Who can change a recipe must not make guesses cheap, nor a device run out of memory.
+#[test]
+fn a_recipe_is_no_cheaper_and_no_dearer_than_its_limits() {
+    let costs = [
+        ("m", limits::PASSPHRASE_MEMORY_KIB, limits::PASSPHRASE_MEMORY_KIB_MAX),
+        ("t", limits::PASSPHRASE_PASSES, limits::PASSPHRASE_PASSES_MAX),
+        ("p", limits::PASSPHRASE_LANES, limits::PASSPHRASE_LANES_MAX),
+    ];
+    for (what, min, max) in costs {
+        let parse = |given: u32| {
+            let [m, t, p] = costs.map(|(name, least, _)| if name == what { given } else { least });
+            let text = format!("$argon2id$v=19$m={m},t={t},p={p}$AAECAwQFBgcICQoLDA0ODw");
+            text.parse::<KeyRecipe>().map(|recipe| assert_eq!(recipe.to_string(), text))
+        };
+        let refused = |given: u32| RecipeError::OutOfRange { what, given, min, max };
+        for given in [min, min + 1, max - 1, max] {
+            assert_eq!(parse(given), Ok(()), "{what}={given}");
+        }
+        for given in [0, min - 1, max + 1, u32::MAX] {
+            assert_eq!(parse(given), Err(refused(given)), "{what}={given}");
+        }
     }
 }

@@ -10,4 +10,10 @@ mod past;
 mod restore;
 mod retain;
 mod rollback;
+#[cfg(feature = "encryption")]
+mod sealed;
+#[cfg(feature = "encryption")]
+mod sealed_state;
+#[cfg(feature = "encryption")]
+mod sealed_untrusted;
 mod world;

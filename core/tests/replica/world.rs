@@ -67,12 +67,32 @@ pub(crate) struct Way {
     pub(crate) calls: AtomicU64,
     /// Bytes of pages and states that were answered, in the binary form.
     pub(crate) bytes: AtomicU64,
+    /// The bytes of all ops and snapshots that left a device.
+    pub(crate) sent: Mutex<Vec<u8>>,
+    /// What a server that cannot be trusted makes of its answers.
+    pub(crate) meddler: Mutex<Meddler>,
+}
+
+type Meddle = Box<dyn Fn(Reply) -> Reply + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Meddler(pub(crate) Option<Meddle>);
+
+impl std::fmt::Debug for Meddler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Meddler({})", self.0.is_some())
+    }
 }
 
 #[async_trait]
 impl Transport for Way {
     async fn call(&self, call: Call) -> Result<Reply, CallError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        match &call {
+            Call::Push(push) => push.ops.iter().for_each(|op| self.sent.lock().unwrap().extend(op.bytes())),
+            Call::PutSnapshot { snapshot, .. } => self.sent.lock().unwrap().extend(snapshot.payload.bytes()),
+            _ => {}
+        }
         let fault = self.faults.lock().unwrap().pop_front().unwrap_or(Fault::None);
         if fault == Fault::Unreachable {
             return Err(CallError::Unreachable("no network".into()));
@@ -90,7 +110,10 @@ impl Transport for Way {
             _ => 0,
         };
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        Ok(reply)
+        Ok(match &self.meddler.lock().unwrap().0 {
+            Some(meddle) => meddle(reply),
+            None => reply,
+        })
     }
 }
 
@@ -121,7 +144,15 @@ impl World {
         let now = Arc::new(AtomicU64::new(1_700_000_000_000));
         let env = Clock { now: Arc::clone(&now), ahead_ms: 0, seed: 255, drawn: AtomicU64::new(0) };
         let server = Mutex::new(server(Arc::new(MemoryStore::new())));
-        let way = Way { server, env, faults: Mutex::default(), calls: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+        let way = Way {
+            server,
+            env,
+            faults: Mutex::default(),
+            calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            sent: Mutex::default(),
+            meddler: Mutex::default(),
+        };
         Self { way, now, schema: schema(), devices: 0, retain: Retain::default(), part: None }
     }
 
@@ -135,6 +166,15 @@ impl World {
 
     /// Opens what a store holds, as a process does that was killed and started again.
     pub(crate) fn open(&mut self, store: Arc<MemoryStore>, ahead_ms: i64) -> Device {
+        self.open_with(store, ahead_ms, |_| {})
+    }
+
+    pub(crate) fn open_with(
+        &mut self,
+        store: Arc<MemoryStore>,
+        ahead_ms: i64,
+        change: impl FnOnce(&mut ReplicaOptions),
+    ) -> Device {
         self.devices += 1;
         let now = Arc::clone(&self.now);
         let env = Arc::new(Clock { now, ahead_ms, seed: self.devices, drawn: AtomicU64::new(0) });
@@ -142,6 +182,7 @@ impl World {
         options.schema = self.schema.clone();
         options.retain = self.retain;
         options.part = self.part.clone();
+        change(&mut options);
         let local: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         Device { replica: run(Replica::open(local, LOG, env, options)).unwrap(), store }
     }

@@ -18,7 +18,8 @@ use syncline::conformance::support::{env, log};
 use syncline::limits;
 use syncline::oplog::{Draft, JsonFault, Op, Payload};
 use syncline::seal::{
-    KeyringError, LogKeyring, LogSecret, OpenError, SealContext, SealError, SecretError, open, seal, seal_under,
+    KeyRecipe, KeyringError, LogKeyring, LogSecret, OpenError, RecipeError, SealContext, SealError, SecretError, open,
+    seal, seal_under,
 };
 
 pub(crate) fn secret(number: u8) -> LogSecret {
@@ -142,11 +143,39 @@ fn what_is_not_a_payload_to_seal_is_refused() {
 #[test]
 fn a_passphrase_makes_the_same_secret_on_every_device() {
     let salt: [u8; 16] = std::array::from_fn(|index| u8::try_from(index).expect("small"));
-    let secret = LogSecret::from_passphrase("correct horse battery staple", &salt).expect("made");
+    let secret = KeyRecipe::new(salt).secret("correct horse battery staple").expect("made");
     let hex: String = secret.expose().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, "0d1a3c6523c8f06e4e0af9c515aa5b5448cfebd6838f2d52c3d8b6ef8ddc3c2e");
-    assert_ne!(LogSecret::from_passphrase("correct horse battery staple", &[0; 16]), Ok(secret));
-    assert_eq!(LogSecret::from_passphrase("", &salt), Err(SecretError::Empty));
+    assert_ne!(KeyRecipe::new([0; 16]).secret("correct horse battery staple"), Ok(secret));
+    assert_eq!(KeyRecipe::new(salt).secret(""), Err(SecretError::Empty));
+}
+
+/// A log outlives the costs that seem right today, so they stand beside the salt.
+#[test]
+fn a_recipe_says_how_a_passphrase_becomes_a_key() {
+    let text = "$argon2id$v=19$m=65536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw";
+    let recipe = KeyRecipe::new(std::array::from_fn(|index| u8::try_from(index).expect("small")));
+    assert_eq!(recipe.to_string(), text);
+    assert_eq!(text.parse(), Ok(recipe));
+    let dearer: KeyRecipe = text.replace("t=3", "t=4").parse().expect("a recipe");
+    assert_ne!(dearer.secret("x"), recipe.secret("x"));
+    for bad in [
+        "",
+        "$argon2id$v=19$m=65536,t=3,p=1",
+        "$argon2i$v=19$m=65536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=16$m=65536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$m=65536,t=3$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$m=65536,t=3,p=1,x=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$t=3,m=65536,p=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$m=+65536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$m=065536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$m=99999999999,t=3,p=1$AAECAwQFBgcICQoLDA0ODw",
+        "$argon2id$v=19$m=65536,t=3,p=1$AAECAwQFBgcICQoLDA0O",
+        "$argon2id$v=19$m=65536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw==",
+        "$argon2id$v=19$m=65536,t=3,p=1$AAECAwQFBgcICQoLDA0ODw$x",
+    ] {
+        assert_eq!(bad.parse::<KeyRecipe>(), Err(RecipeError::Malformed), "{bad}");
+    }
 }
 
 #[test]

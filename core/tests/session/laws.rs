@@ -10,11 +10,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use syncline::call::{Call, ErrorCode, Page, Push, Pushed, Refusal, Reply};
 use syncline::client::{
-    CallError, Came, Input, Kept, Output, Phase, Session, SessionOptions, backoff_ms, operator_retry_ms,
+    CallError, Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, backoff_ms, operator_retry_ms,
 };
 use syncline::conformance::author::Author;
 use syncline::conformance::support::{env, log};
-use syncline::oplog::{ConflictReason, Gap, OpKind, Payload, Snapshot, Verdict};
+use syncline::oplog::{ConflictReason, Gap, OpKind, Payload, Sealing, Snapshot, Verdict};
 use syncline::{Anchor, Cursor, Env, Seq, Timestamp, VectorClock, limits};
 
 use crate::common::seq;
@@ -93,7 +93,13 @@ fn local_answers() -> impl Strategy<Value = Input> {
         2 => (places(), any::<bool>(), gap).prop_map(|(cursor, more, gap)| Input::Kept(Kept { cursor, more, gap })),
         1 => prop::option::of(places()).prop_map(Input::Probed),
         1 => any::<bool>().prop_map(Input::Confirmed),
+        1 => (stops(), places()).prop_map(|(why, cursor)| Input::Stopped { why, cursor }),
     ]
+}
+
+fn stops() -> impl Strategy<Value = Halt> {
+    let key = Halt::KeyNeeded { epoch: 2 };
+    prop::sample::select(vec![key, key, Halt::WrongKey { epoch: 2 }, Halt::Sealing(Sealing::Forbidden)])
 }
 
 fn happenings() -> impl Strategy<Value = Input> {
@@ -103,6 +109,7 @@ fn happenings() -> impl Strategy<Value = Input> {
         Just(()).prop_map(|()| Input::Online),
         Just(()).prop_map(|()| Input::Offline),
         Just(()).prop_map(|()| Input::Tick),
+        Just(()).prop_map(|()| Input::Unlocked),
     ]
 }
 
@@ -122,7 +129,9 @@ fn answers(input: &Input, said: &Output) -> bool {
             | (Input::Kept(_), Output::Keep(_))
             | (Input::Probed(_), Output::Probe(_))
             | (Input::Confirmed(_), Output::Confirm { .. })
-            | (Input::Replied(_) | Input::Failed(_), Output::Call(_))
+            | (Input::Replied(_), Output::Call(_))
+            | (Input::Failed(_), Output::Call(_) | Output::Prepare)
+            | (Input::Stopped { .. }, Output::Call(_) | Output::Prepare | Output::Keep(_))
     )
 }
 
@@ -148,7 +157,8 @@ proptest! {
                 _ => {}
             }
             let happened = !matches!(
-                input, Input::Online | Input::Offline | Input::Edited | Input::Wake(_) | Input::Tick
+                input,
+                Input::Online | Input::Offline | Input::Edited | Input::Wake(_) | Input::Tick | Input::Unlocked
             );
             // Only the end of the pages, or no log at all, ends a first download.
             let end = match (&input, &before) {

@@ -53,6 +53,7 @@ stories! {
     a_refused_op_is_parked_and_the_rest_goes_on;
     a_batch_too_large_is_halved;
     sign_in_and_upgrade_halt_until_told;
+    a_missing_key_halts_until_it_comes_and_nothing_is_read_twice;
     a_damaged_log_is_tried_slowly;
     pushes_without_effect_end_in_a_backoff;
     answers_to_nothing_are_ignored_and_wrong_ones_are_unreadable;

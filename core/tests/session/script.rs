@@ -14,6 +14,7 @@
 //! | `> page C [end N] [more]` | ops up to C |
 //! | `> snapshot none`, `> snapshot C` | |
 //! | `> refused CODE [end C] [op N] [after MS]`, `> unreachable`, `> interrupted`, `> unreadable` | no answer |
+//! | `> stopped key|wrong|policy [at C]`, `> unlocked` | it cannot go on without a key, or at all; a key came |
 //! | `> kept C [more] [gap NAME]`, `> probed none`, `> probed C`, `> confirmed yes`, `> confirmed no` | local answers |
 //!
 //! A cursor C is `start` (nothing known), `8` (seq 8 of the history), `8b` (seq 8 of another history of the same log), or
@@ -25,7 +26,7 @@ use syncline::call::{Call, ErrorCode, Page, PageOp, Push, Pushed, Refusal, Reply
 use syncline::client::{CallError, Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
 use syncline::conformance::author::Author;
 use syncline::conformance::support::{env, log};
-use syncline::oplog::{ConflictReason, Gap, Op, OpKind, Payload, RejectReason, Snapshot, Verdict};
+use syncline::oplog::{ConflictReason, Gap, Op, OpKind, Payload, RejectReason, Sealing, Snapshot, Verdict};
 use syncline::{Anchor, Cursor, Digest, Env, Origin, RequestId, Seq, Timestamp, VectorClock, limits};
 
 use crate::common::seq;
@@ -153,6 +154,16 @@ impl Talk {
             ("probed", Some("none")) => Input::Probed(None),
             ("probed", Some(at)) => Input::Probed(Some(cursor(at))),
             ("confirmed", Some(answer)) => Input::Confirmed(answer == "yes"),
+            ("unlocked", _) => Input::Unlocked,
+            ("stopped", Some(why)) => {
+                let why = match why {
+                    "key" => Halt::KeyNeeded { epoch: 2 },
+                    "wrong" => Halt::WrongKey { epoch: 2 },
+                    _ => Halt::Sealing(Sealing::Forbidden),
+                };
+                self.cursor = after(rest, "at").map_or(self.cursor, cursor);
+                Input::Stopped { why, cursor: self.cursor }
+            }
             _ => panic!("not an input: {words:?}"),
         }
     }

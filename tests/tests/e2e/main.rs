@@ -10,6 +10,7 @@ mod faults;
 mod meddler;
 mod paper;
 mod replicas;
+mod sealed;
 mod tasks;
 mod tasks_chance;
 mod tasks_house;

@@ -5,7 +5,7 @@
 //! Next: `resolve`, which decides what met something newer.
 
 use super::{
-    Conflict, Draft, Drawer, Entry, Fate, Item, Lane, MirrorWrite, Outcome, ParkReason, Parked, RejectReason, Settled,
+    Conflict, Drawer, Entry, Fate, Item, Lane, MirrorWrite, Outcome, ParkReason, Parked, RejectReason, Settled,
     VectorClock, Verdict, Work,
 };
 
@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
             RejectReason::UnknownReplica | RejectReason::ClockAhead => {
                 let known = mirror.map(|mirror| mirror.clock().clone());
                 let known = known.or_else(|| self.mirror_clock()).unwrap_or_default();
-                match trimmed(entry, &known) {
+                match entry.trimmed(&known) {
                     Ok(entry) => self.put(Drawer::Queue.key(item.no.get()), entry.to_bytes()),
                     Err(error) => self.park(entry.clone(), ParkReason::Unsendable(error.to_string())),
                 }
@@ -119,15 +119,4 @@ impl<'a> Work<'a> {
         self.put(Drawer::Conflicts.key(entry.no.get()), conflict.to_bytes());
         self.kept.conflicts.push(conflict);
     }
-}
-
-/// The write with a clock that claims no more than `known`.
-fn trimmed(entry: &Entry, known: &VectorClock) -> Result<Entry, crate::oplog::DraftError> {
-    let mut clock = VectorClock::new();
-    for (replica, counter) in entry.op.clock().iter() {
-        // Smaller than an entry that was within the limits.
-        let _ = clock.set(replica, counter.min(known.get(replica)));
-    }
-    let op = Draft { clock, ..entry.op.draft().clone() }.seal()?;
-    Ok(Entry { op, ..entry.clone() })
 }

@@ -1,7 +1,9 @@
 //! How the conversation stands, in words an application can show.
 
 use crate::call::ErrorCode;
+use crate::client::{ReplicaError, Unopened};
 use crate::id::LogId;
+use crate::oplog::Sealing;
 use crate::time::Timestamp;
 
 /// The settings of one conversation.
@@ -74,4 +76,39 @@ pub enum Halt {
     Operator(ErrorCode),
     /// The call itself is wrong: a bug on one of both sides.
     Refused(ErrorCode),
+    /// What is in the log, or what is to be sent, needs the key of this epoch, which is not here; 0 where nobody can say
+    /// which. [`Input::Unlocked`](super::Input::Unlocked) goes on; tried again after some minutes, too.
+    KeyNeeded {
+        /// Which key.
+        epoch: u32,
+    },
+    /// The key of this epoch that is here is not the one the log was sealed with. As [`Halt::KeyNeeded`].
+    WrongKey {
+        /// Which key.
+        epoch: u32,
+    },
+    /// The log's policy on sealed payloads, which this is, is not one that this replica was opened for. Nothing was sent.
+    Sealing(Sealing),
+}
+
+impl Halt {
+    /// The halt that ends with a key; `None` for what no key opens.
+    #[must_use]
+    pub const fn for_want_of_a_key(why: Unopened) -> Option<Self> {
+        match why {
+            Unopened::KeyNeeded { epoch } => Some(Self::KeyNeeded { epoch }),
+            Unopened::WrongKey { epoch } => Some(Self::WrongKey { epoch }),
+            Unopened::Tampered | Unopened::Unknown => None,
+        }
+    }
+
+    /// What a call returns that this halt ended, where it has to do with keys.
+    pub(in crate::client) const fn error(self) -> Option<ReplicaError> {
+        match self {
+            Self::KeyNeeded { epoch } => Some(ReplicaError::Unopened(Unopened::KeyNeeded { epoch })),
+            Self::WrongKey { epoch } => Some(ReplicaError::Unopened(Unopened::WrongKey { epoch })),
+            Self::Sealing(sealing) => Some(ReplicaError::Sealing(sealing)),
+            _ => None,
+        }
+    }
 }

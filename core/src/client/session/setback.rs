@@ -14,10 +14,18 @@ use crate::time::Env;
 impl Session {
     pub(super) fn failed(&mut self, asked: Asked, error: CallError, env: &Env) {
         match error {
+            CallError::Refused(refusal) => self.refused(asked, refusal, env),
+            other => self.hindered(&other, env),
+        }
+    }
+
+    /// A call failed that only served to get ready.
+    pub(super) fn hindered(&mut self, error: &CallError, env: &Env) {
+        match error {
             CallError::Unreachable(_) => self.back_off(Setback::Unreachable, None, env),
             CallError::Interrupted(_) => self.back_off(Setback::Interrupted, None, env),
             CallError::Protocol(_) => self.back_off(Setback::Protocol, None, env),
-            CallError::Refused(refusal) => self.refused(asked, refusal, env),
+            CallError::Refused(refusal) => self.turned_away(refusal, env),
         }
     }
 
@@ -128,6 +136,16 @@ impl Session {
     pub(super) fn call_operator(&mut self, code: ErrorCode, at_least_ms: Option<NonZeroU32>, env: &Env) {
         let wait = operator_retry_ms(self.attempts, at_least_ms, env);
         self.wait_and_begin(env, wait, |rest| State::Halted(Halt::Operator(code), Some(rest)));
+    }
+
+    /// A key may come without anybody saying so, so a halt for want of one is looked at again.
+    pub(super) fn stopped(&mut self, why: Halt, env: &Env) {
+        if matches!(why, Halt::KeyNeeded { .. } | Halt::WrongKey { .. }) {
+            let wait = operator_retry_ms(self.attempts, None, env);
+            self.wait_and_begin(env, wait, |rest| State::Halted(why, Some(rest)));
+        } else {
+            self.halt(why);
+        }
     }
 
     fn wait_and_begin(&mut self, env: &Env, ms: u64, state: impl FnOnce(Rest) -> State) {

@@ -1,0 +1,260 @@
+//! Sealed snapshots, full states and restores; servers that lost a rotation; and everything at once, seeded.
+
+use std::sync::Arc;
+
+use syncline::Seq;
+use syncline::call::{Call, Reply};
+use syncline::client::{SharedKeyring, Transport as _};
+use syncline::oplog::Sealing;
+use syncline::store::MemoryStore;
+
+use crate::sealed::{create, finds, holder, keys, secret, with};
+use crate::world::{Device, Fault, LOG, World, run};
+
+#[test]
+fn a_fresh_device_begins_from_a_sealed_snapshot_and_reads_on() {
+    let mut world = World::new();
+    create(&world, Sealing::Required);
+    let keys = keys(&[1, 2]);
+    let writer = holder(&mut world, &keys);
+    assert_eq!(run(writer.replica.put_snapshot(&world.way)).unwrap(), None, "of nothing there is none");
+    for index in 0..50 {
+        writer.set(&index.to_string(), "n", &index.to_string());
+        world.sync(&writer);
+    }
+    run(writer.task("7").delete()).unwrap();
+    world.sync(&writer);
+    let cursor = run(writer.replica.put_snapshot(&world.way)).unwrap().unwrap();
+    assert_eq!(cursor, run(writer.replica.cursor_at(Seq::new(51).unwrap())).unwrap().unwrap());
+    writer.set("after", "n", "1");
+    world.sync(&writer);
+    let fresh = holder(&mut world, &keys);
+    world.calls();
+    world.sync(&fresh);
+    assert!(world.calls() <= 5);
+    for name in ["0", "49", "7", "after"] {
+        assert_eq!(fresh.read(name), writer.read(name), "{name}");
+    }
+    assert_eq!(run(fresh.replica.cursor_at(Seq::new(50).unwrap())).unwrap(), None, "it did not read from the start");
+    // Another one can be made by a device that began from one.
+    fresh.set("more", "n", "1");
+    world.sync(&fresh);
+    run(fresh.replica.put_snapshot(&world.way)).unwrap().unwrap();
+    let third = holder(&mut world, &keys);
+    world.sync(&third);
+    for name in ["3", "after", "more"] {
+        assert_eq!(third.read(name), fresh.read(name), "{name}");
+    }
+    let sent = world.way.sent.lock().unwrap().clone();
+    assert!(!finds(&sent, r#"{"n""#) && !finds(&sent, r#""n":"#), "a snapshot left the device readable");
+}
+
+/// A server answers with the payload of the newest full state, which is bound to that op.
+#[test]
+fn a_fresh_device_begins_from_a_sealed_full_state() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    create(&world, Sealing::Required);
+    let keys = keys(&[1]);
+    let writer = holder(&mut world, &keys);
+    for index in 0..5 {
+        writer.set("1", "n", &index.to_string());
+        world.sync(&writer);
+    }
+    run(writer.replica.put_snapshot(&world.way)).unwrap().unwrap();
+    let second = holder(&mut world, &keys);
+    world.sync(&second);
+    second.set("2", "n", "more");
+    world.sync(&second);
+    // The server is emptied; a device that began from a snapshot seeds it with a sealed full state.
+    world.replace_server(Arc::new(MemoryStore::new()));
+    assert!(world.sync(&second).is_safe());
+    assert_eq!(second.replica.status().sealing, Some(Sealing::Required), "and the log is made as it was");
+    let Reply::Log { bounds, .. } = run(world.way.call(Call::Status(LOG.log))).unwrap() else { panic!("bounds") };
+    assert_eq!(bounds.sealing, Sealing::Required);
+    assert!(bounds.full_state.is_some());
+    let fresh = holder(&mut world, &keys);
+    world.sync(&fresh);
+    for name in ["1", "2"] {
+        assert_eq!(fresh.read(name), second.read(name), "{name}");
+        assert_ne!(fresh.read(name), "-", "{name}");
+    }
+    fresh.set("3", "n", "goes on");
+    assert!(world.sync(&fresh).is_safe());
+    world.sync(&second);
+    assert_eq!(second.read("3"), r#"{"n":"goes on"}"#);
+}
+
+/// A restore is a full state, and a server that cannot read it serves it as one.
+#[test]
+fn a_restore_in_a_sealed_log_is_sealed_and_fresh_devices_begin_from_it() {
+    let mut world = World::new();
+    create(&world, Sealing::Required);
+    let ring = keys(&[1]);
+    let (a, b) = (holder(&mut world, &ring), holder(&mut world, &ring));
+    a.set("1", "n", "good");
+    world.sync(&a);
+    let good = run(a.replica.end()).unwrap().seq;
+    a.set("1", "n", "bad");
+    world.sync(&a);
+    world.sync(&b);
+    run(a.replica.restore(good)).unwrap();
+    world.sync(&a);
+    world.sync(&b);
+    assert_eq!(b.read("1"), r#"{"n":"good"}"#);
+    let fresh = holder(&mut world, &ring);
+    world.sync(&fresh);
+    assert_eq!(fresh.read("1"), r#"{"n":"good"}"#);
+    assert_eq!(run(fresh.replica.cursor_at(Seq::FIRST)).unwrap(), None, "it did not read from the start");
+    for (device, name) in [(&fresh, "2"), (&b, "3")] {
+        device.set(name, "n", "after");
+        assert!(world.sync(device).is_safe());
+    }
+    run(a.replica.rotate_keys(&world.way, 2)).unwrap_err();
+    ring.add(2, &secret(2)).unwrap();
+    run(a.replica.rotate_keys(&world.way, 2)).unwrap();
+    world.sync(&a);
+    run(a.replica.put_snapshot(&world.way)).unwrap().unwrap();
+    let another = holder(&mut world, &ring);
+    world.sync(&another);
+    for name in ["1", "2", "3"] {
+        assert_eq!(another.read(name), a.read(name), "{name}");
+        assert_ne!(another.read(name), "-", "{name}");
+    }
+    assert!(!finds(&world.way.sent.lock().unwrap(), "good"));
+}
+
+/// What was sealed under two epochs is offered again to a server that knows neither, or only the first.
+#[test]
+fn a_rolled_back_or_emptied_server_is_brought_to_the_epoch_again() {
+    for emptied in [true, false] {
+        let mut world = World::new();
+        let server = Arc::new(MemoryStore::new());
+        world.replace_server(Arc::clone(&server));
+        let (mine, theirs) = (keys(&[1]), keys(&[1, 2]));
+        let (a, b) = (holder(&mut world, &mine), holder(&mut world, &theirs));
+        a.set("1", "n", "first epoch");
+        world.sync(&a);
+        let backup = Arc::new(if emptied { MemoryStore::new() } else { server.fork() });
+        a.set("2", "n", "first epoch, too");
+        world.sync(&a);
+        mine.add(2, &secret(2)).unwrap();
+        run(a.replica.rotate_keys(&world.way, 2)).unwrap();
+        a.set("3", "n", "second epoch");
+        world.sync(&a);
+        world.sync(&b);
+        world.replace_server(backup);
+        b.set("4", "n", "after");
+        for device in [&a, &b, &a, &b] {
+            assert!(world.sync(device).is_safe(), "{:?}", device.replica.status());
+        }
+        let Reply::Log { bounds, .. } = run(world.way.call(Call::Status(LOG.log))).unwrap() else { panic!("bounds") };
+        assert_eq!(bounds.key_epoch, 2);
+        let fresh = holder(&mut world, &theirs);
+        world.sync(&fresh);
+        for name in ["1", "2", "3", "4"] {
+            assert_ne!(fresh.read(name), "-", "{name}");
+            assert_eq!((a.read(name), b.read(name)), (fresh.read(name), fresh.read(name)), "{name}");
+        }
+    }
+}
+
+/// Seeded, as `whatever_happens_in_between_all_devices_end_with_the_same_and_every_write`, with keys that change and reach
+/// each device when they like.
+#[test]
+fn whatever_happens_to_servers_and_keys_all_devices_end_with_the_same_and_nothing_left_them_readable() {
+    for seed in 0..40_u64 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut world = World::new();
+        let server = Arc::new(MemoryStore::new());
+        world.replace_server(Arc::clone(&server));
+        let rings: Vec<SharedKeyring> = (0..3).map(|_| keys(&[1])).collect();
+        let required = |ring: &SharedKeyring| with(ring, Some(Sealing::Required));
+        let mut devices: Vec<Device> = Vec::new();
+        for ring in &rings {
+            devices.push(world.open_with(Arc::new(MemoryStore::new()), 0, required(ring)));
+        }
+        // A log without an epoch takes the newest key of whoever comes first.
+        devices[0].set("first", "by", "0");
+        world.sync(&devices[0]);
+        let (mut written, mut current, mut epoch) = (Vec::new(), server, 1);
+        let mut backup = Arc::new(current.fork());
+        for step in 0..60_u64 {
+            let at = usize::try_from(next(devices.len() as u64)).unwrap();
+            match next(14) {
+                0..=4 => {
+                    let name = format!("s{step}");
+                    devices[at].set(&name, "by", &step.to_string());
+                    devices[at].set("shared", &format!("f{}", next(4)), &step.to_string());
+                    written.push(name);
+                }
+                5..=8 => {
+                    let fault = [Fault::None, Fault::None, Fault::AnswerLost, Fault::Unreachable];
+                    let faults: Vec<Fault> = (0..6).map(|_| fault[usize::try_from(next(4)).unwrap()]).collect();
+                    world.fault(&faults);
+                    let _ = world.try_sync(&devices[at]);
+                }
+                9 => {
+                    let store = Arc::clone(&devices[at].store);
+                    devices[at] = world.open_with(store, 0, required(&rings[at]));
+                }
+                10 => backup = Arc::new(current.fork()),
+                11 => {
+                    // The key of the next epoch comes to one device, which may rotate at once.
+                    rings[at].add(epoch + 1, &secret(epoch + 1)).unwrap();
+                    world.fault(&[]);
+                    if next(2) == 0 && run(devices[at].replica.rotate_keys(&world.way, epoch + 1)).is_ok() {
+                        epoch += 1;
+                    }
+                }
+                12 => {
+                    (1..=epoch).for_each(|epoch| rings[at].add(epoch, &secret(epoch)).unwrap());
+                    devices[at].replica.keys_changed();
+                }
+                _ if next(3) == 0 => {
+                    world.fault(&[]);
+                    for (device, ring) in devices.iter().zip(&rings) {
+                        (1..=epoch).for_each(|epoch| ring.add(epoch, &secret(epoch)).unwrap());
+                        device.replica.keys_changed();
+                        world.sync(device);
+                    }
+                    if current.has_any() && backup.has_any() {
+                        current = Arc::new(backup.fork());
+                        world.replace_server(Arc::clone(&current));
+                    }
+                }
+                _ => {}
+            }
+        }
+        world.fault(&[]);
+        for round in 0..5 {
+            for (device, ring) in devices.iter().zip(&rings) {
+                (1..=epoch).for_each(|epoch| ring.add(epoch, &secret(epoch)).unwrap());
+                device.replica.keys_changed();
+                let synced = world.try_sync(device);
+                assert!(round == 0 || synced.as_ref().is_ok_and(|status| status.is_safe()), "seed {seed}: {synced:?}");
+            }
+        }
+        let all: Vec<u32> = (1..=epoch).collect();
+        devices.push(world.open_with(Arc::new(MemoryStore::new()), 0, required(&keys(&all))));
+        world.sync(&devices[3]);
+        written.push("shared".into());
+        for name in &written {
+            let states: Vec<String> = devices.iter().map(|device| device.read(name)).collect();
+            assert!(states.iter().all(|state| *state == states[0]), "seed {seed}: {name}: {states:?}");
+        }
+        for device in &devices {
+            assert!(run(device.replica.parked()).unwrap().is_empty(), "seed {seed}");
+            assert!(run(device.replica.unread()).unwrap().is_empty(), "seed {seed}");
+        }
+        let sent = world.way.sent.lock().unwrap().clone();
+        assert!(!finds(&sent, r#""by""#), "seed {seed}");
+    }
+}
