@@ -100,6 +100,13 @@ async fn every_call_is_answered_the_same_over_http_as_by_the_engine_itself() {
         let sealed = Snapshot { payload: syncline::oplog::Payload::Sealed("secret".into()), ..*snapshot };
         same(Call::PutSnapshot { log: LOG, snapshot: Box::new(sealed) }).await;
         let Reply::Log { bounds, .. } = same(Call::Status(LOG)).await else { panic!("bounds") };
+        let held = Call::Acknowledge { log: LOG, replica: replica(1), cursor: bounds.end() };
+        assert!(matches!(same(held).await, Reply::Acknowledged { stable, devices: 1 } if stable == bounds.last));
+        let Reply::Devices(holders) = same(Call::Devices(LOG)).await else { panic!("who holds it") };
+        assert_eq!(
+            holders.iter().map(|(who, holder)| (who, holder.seq)).collect::<Vec<_>>(),
+            [(replica(1), bounds.last)]
+        );
         let token = Call::MintToken {
             name: "a phone".into(),
             access: Access::Write,
