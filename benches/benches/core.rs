@@ -141,7 +141,7 @@ fn page(ops: &[Op]) -> Page {
     };
     let last = Seq::new(ops.len() as u64).unwrap_or_default();
     let next = Cursor { seq: last, anchor: Some(Anchor::genesis(log(0), Origin([0; 16]))) };
-    Page { ops: ops.iter().zip(1..).map(op).collect(), next, end: last, more: false }
+    Page { ops: ops.iter().zip(1..).map(op).collect(), left_out: Vec::new(), next, end: last, more: false }
 }
 
 /// Building a state; the floor reads the bytes that are merged, which replay cannot do without.

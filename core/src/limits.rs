@@ -81,6 +81,8 @@ pub const REPLAY_OPS_MAX: u64 = 1_000_000;
 pub const REPLAY_WORK_BYTES_MAX: u64 = 1 << 30;
 /// Bytes a replayed state may reach, keys included; more would not fit a full-state op.
 pub const REPLAY_BYTES_MAX: usize = FULL_STATE_BYTES_MAX;
+/// Prefixes of entity keys in the part of a log that a partial reader asks for: it goes with every request.
+pub const PART_PREFIXES_MAX: usize = 100;
 /// A stored snapshot this far behind is renewed when somebody asks for one.
 pub const SNAPSHOT_STALE_OPS: u64 = 1_000;
 
@@ -203,6 +205,8 @@ const _: () = {
     // Base64 in JSON makes four bytes of three.
     assert!(FULL_STATE_BYTES_MAX / 3 * 4 < BODY_BYTES_MAX);
     assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);
+    // A part fits a request's head beside everything else: collection, colon, 16 bytes in hexadecimal, comma.
+    assert!(PART_PREFIXES_MAX * (COLLECTION_BYTES_MAX + 34) < HEADER_BYTES_MAX * 2 / 3);
     // A full batch stays within a decision's reads: its ids, its entities, a receipt and an anchor.
     assert!(BATCH_OPS_MAX + BATCH_ENTITIES_MAX + 2 < DECISION_READS_MAX);
     assert!(OP_ENTITIES_MAX <= BATCH_ENTITIES_MAX);

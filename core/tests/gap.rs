@@ -190,7 +190,7 @@ fn page(numbers: &[u64], next: Cursor) -> Page {
         let logged = logged_ops()[usize::try_from(number - 1).expect("few")].clone();
         PageOp::from(logged)
     });
-    Page { ops: ops.collect(), next, end: seq(LAST), more: next.seq < seq(LAST) }
+    Page { ops: ops.collect(), left_out: Vec::new(), next, end: seq(LAST), more: next.seq < seq(LAST) }
 }
 
 #[test]

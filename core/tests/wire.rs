@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use std::num::NonZeroU32;
 use syncline::access::{Access, Bearer};
 use syncline::arbitrary::{cursor, op, timestamp};
-use syncline::call::{ErrorCode, Page, PageOp, Push, Pushed, Refusal};
+use syncline::call::{ErrorCode, LeftOut, Page, PageOp, Push, Pushed, Refusal};
 use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log};
 use syncline::oplog::{
@@ -96,7 +96,26 @@ fn page() -> Page {
         batch_rest: u32::from(index == 0),
         op: op.raw().clone(),
     };
-    Page { ops: ops().iter().enumerate().map(page_op).collect(), next: at(18), end: seq(20), more: true }
+    Page {
+        ops: ops().iter().enumerate().map(page_op).collect(),
+        left_out: Vec::new(),
+        next: at(18),
+        end: seq(20),
+        more: true,
+    }
+}
+
+/// What a partial reader of the fourth collection gets of a page.
+fn part_of_page() -> Page {
+    let left = |index: u64, full_state| LeftOut {
+        seq: seq(index + 20),
+        batch_rest: u32::from(index == 1),
+        digest: ops()[0].digest(),
+        replica: Author::new(u8::try_from(index % 2).unwrap_or(0)).replica(),
+        counter: index * 1_000,
+        full_state,
+    };
+    Page { left_out: (0..5).map(|index| left(index, index == 4)).collect(), ..page() }
 }
 
 /// Every verdict there is.
@@ -191,6 +210,7 @@ fn every_json_body_is_as_agreed() {
         assert_eq!(binary::encode_push(&read), binary::encode_push(&push));
     }
     assert_eq!(check("page", &PageJson::of(&page()).expect("writes")).read(), Ok(page()));
+    assert_eq!(check("page_of_part", &PageJson::of(&part_of_page()).expect("writes")).read(), Ok(part_of_page()));
     assert_eq!(check("pushed", &PushedJson::of(&pushed()).expect("writes")).read(), Ok(pushed()));
     for (name, snapshot) in ["snapshot_plain", "snapshot_sealed", "snapshot_json"].into_iter().zip(snapshots()) {
         assert_eq!(check(name, &SnapshotJson::of(&snapshot).expect("writes")).read(), Ok(snapshot));
@@ -237,6 +257,8 @@ fn every_binary_body_is_as_agreed() {
     }
     check_binary("page", &binary::encode_page(&page()));
     assert_eq!(binary::decode_page(binary::encode_page(&page())), Ok(page()));
+    check_binary("page_of_part", &binary::encode_page(&part_of_page()));
+    assert_eq!(binary::decode_page(binary::encode_page(&part_of_page())), Ok(part_of_page()));
     check_binary("pushed", &binary::encode_pushed(&pushed()));
     assert_eq!(binary::decode_pushed(binary::encode_pushed(&pushed())), Ok(pushed()));
     for (name, snapshot) in ["snapshot_plain", "snapshot_sealed", "snapshot_json"].into_iter().zip(snapshots()) {
@@ -294,7 +316,8 @@ fn the_shortest_op_goes_through_the_binary_wire() {
         let push = Push { ops: vec![op.clone(); count], ..bare_push() };
         assert_eq!(binary::decode_push(LOG, binary::encode_push(&push)).expect("reads").ops, push.ops);
         let page_op = PageOp { seq: seq(1), accepted_at: Timestamp::default(), batch_rest: 0, op: op.raw().clone() };
-        let page = Page { ops: vec![page_op; count], next: Cursor::START, end: seq(1), more: false };
+        let page =
+            Page { ops: vec![page_op; count], left_out: Vec::new(), next: Cursor::START, end: seq(1), more: false };
         assert_eq!(binary::decode_page(binary::encode_page(&page)), Ok(page));
     }
 }
@@ -324,7 +347,7 @@ proptest! {
         let page_op = |(op, accepted_at, batch_rest): &(Op, Timestamp, u32)| {
             PageOp { seq: position.seq, accepted_at: *accepted_at, batch_rest: *batch_rest, op: op.raw().clone() }
         };
-        let page = Page { ops: ops.iter().map(page_op).collect(), next: position, end: position.seq, more };
+        let page = Page { ops: ops.iter().map(page_op).collect(), left_out: Vec::new(), next: position, end: position.seq, more };
         let pushed = Pushed { verdicts: verdicts(), replayed: atomic, accepted_at: ACCEPTED_AT, newer: Some(page) };
         let text = serde_json::to_string(&PushedJson::of(&pushed).expect("writes")).expect("writes");
         let from_json = serde_json::from_str::<PushedJson>(&text).expect("reads").read();

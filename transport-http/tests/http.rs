@@ -89,6 +89,12 @@ async fn every_call_is_answered_the_same_over_http_as_by_the_engine_itself() {
         let Reply::Pulled(page) = same(Call::Pull { log: LOG, cursor: Cursor::START, limit }).await else { panic!() };
         assert_eq!((page.ops.len(), page.more, page.follows(KEY, Cursor::START)), (20, true, Ok(())));
         same(Call::Pull { log: LOG, cursor: page.next, limit: limit.bytes(100) }).await;
+        let part = |call| Call::Partly { part: "notes,tasks:0a".parse().unwrap(), call: Box::new(call) };
+        let whole = Call::Pull { log: LOG, cursor: Cursor::START, limit };
+        let Reply::Pulled(page) = same(part(whole)).await else { panic!("a page") };
+        assert_eq!((page.ops.len() + page.left_out.len(), page.follows_partly(KEY, Cursor::START)), (20, Ok(())));
+        assert!(!page.left_out.is_empty());
+        same(part(Call::GetSnapshot(LOG))).await;
         let Reply::Snapshot(Some(snapshot)) = same(Call::GetSnapshot(LOG)).await else { panic!("a snapshot") };
         same(Call::RestorePoints { log: LOG, limit: 5 }).await;
         let sealed = Snapshot { payload: syncline::oplog::Payload::Sealed("secret".into()), ..*snapshot };

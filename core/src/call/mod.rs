@@ -6,11 +6,11 @@ mod code;
 mod page;
 
 pub use code::{Advice, ErrorCode, Refusal};
-pub use page::{Page, PageOp};
+pub use page::{LeftOut, Page, PageOp};
 
 use crate::access::{Access, Bearer};
 use crate::id::{LogId, ReplicaId, RequestId, TokenId};
-use crate::oplog::{Holders, LogBounds, Op, RestorePoint, Sealing, Snapshot, Verdict};
+use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::store::{LogSummary, PageLimit};
 use crate::time::Timestamp;
@@ -123,6 +123,15 @@ pub enum Call {
     },
     /// End a bearer token.
     RevokeToken(TokenId),
+    /// A [`Push`](Call::Push), [`Pull`](Call::Pull) or [`GetSnapshot`](Call::GetSnapshot) whose answer is to say in full
+    /// only what a part of the log's entities is concerned with: [`Page::only`], [`Snapshot::only`]. Other calls are
+    /// refused as [`ErrorCode::Malformed`].
+    Partly {
+        /// The entities.
+        part: Part,
+        /// What is asked.
+        call: Box<Call>,
+    },
 }
 
 /// Ops to add.

@@ -10,13 +10,15 @@ use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::keep::{Keep, Kept as Done, Stale, What};
+use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
 use super::replica::{Inner, Replica, entries_of};
 use super::resolve::DeskChange;
 use super::session::{Came, Kept};
 use super::transport::CallError;
-use crate::call::{ErrorCode, Page, PageOp, Pushed, Refusal};
+use crate::call::{ErrorCode, Page, Pushed, Refusal};
+use crate::digest::Digest;
 use crate::limits;
 use crate::oplog::{
     Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
@@ -108,29 +110,35 @@ impl Inner {
         let from = before.as_ref().map_or(cursor, |ahead| ahead.next);
         let mut more = page.as_ref().is_none_or(|page| page.more);
         let at_end = page.as_ref().is_some_and(|page| !page.more);
-        let (mut ops, mut next) = (Vec::new(), cursor);
+        let (mut ops, mut left_out, mut next) = (Vec::new(), Vec::new(), cursor);
         let mut ahead = None;
         if let Some(page) = page {
-            if let Err(gap) = page.follows(self.places.mirror, from) {
+            if let Err(gap) = self.follows(&page, from) {
                 // The verdicts stand whatever the page is; the batch is asked for again and answered the same.
                 return Ok(Kept { cursor, more: true, gap: Some(gap) });
             }
-            ops = before.map(|ahead| ahead.ops).unwrap_or_default();
-            ops.extend(page.ops);
-            let whole = ops.iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
-            next = page.next;
-            if whole < ops.len() {
-                if !page.more {
+            let (end, page_more, page_next) = (page.end, page.more, page.next);
+            let mut whole = before.unwrap_or(Page { ops: Vec::new(), left_out: Vec::new(), ..page.clone() });
+            whole.ops.extend(page.ops);
+            whole.left_out.extend(page.left_out);
+            next = page_next;
+            let places = whole.places();
+            let ends = places.iter().rposition(|(_, rest, _)| *rest == 0).map_or(0, |last| last + 1);
+            if ends < places.len() {
+                if !page_more {
                     return Ok(Kept { cursor, more: true, gap: Some(Gap::Hole) });
                 }
-                let rest = ops.split_off(whole);
-                ahead = Some(Page { ops: rest, next, end: page.end, more: true });
-                next = cursor_after(self.places.mirror, cursor, next, &ops);
+                let last = ends.checked_sub(1).map_or(Seq::ZERO, |last| places[last].0);
+                let rest = whole.ops.split_off(whole.ops.partition_point(|op| op.seq <= last));
+                let rest_out = whole.left_out.split_off(whole.left_out.partition_point(|op| op.seq <= last));
+                ahead = Some(Page { ops: rest, left_out: rest_out, next, end, more: true });
+                next = cursor_after(self.places.mirror, cursor, next, &places[..ends]);
                 more = true;
             }
+            (ops, left_out) = (whole.ops, whole.left_out);
         }
         let pull_from = ahead.as_ref().map(|ahead| ahead.next);
-        let what = What::Ops { ops, next };
+        let what = What::Ops { ops, left_out, next };
         let done = self.transact(Change { what, verdicts, offer: None, outdated: Vec::new(), at_end }).await?;
         *lock(&self.ahead) = ahead.filter(|_| done.stopped.is_none());
         if let Some(gap) = done.gap {
@@ -241,7 +249,8 @@ impl Inner {
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
         memory.conflicts += done.conflicts.len() as u64;
-        memory.unread = memory.unread.saturating_sub(keep.outdated.len() as u64) + done.unread.len() as u64;
+        let outdated = keep.outdated.iter().filter(|key| key.collection == Drawer::Unread.collection()).count();
+        memory.unread = memory.unread.saturating_sub(outdated as u64) + done.unread.len() as u64;
     }
 
     fn announce(&self, done: &Done) {
@@ -392,7 +401,10 @@ impl Inner {
         if offer.is_some() {
             self.forget_said();
         }
-        let outdated = self.unread_after(common).await?;
+        let mut outdated = self.unread_after(common).await?;
+        if offer.is_some() {
+            outdated.extend(self.own_keys().await?);
+        }
         let parted = offer.is_some();
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
         if parted && done.gap.is_none() {
@@ -466,32 +478,9 @@ fn number(entries: &mut [Entry], last: u64) {
     }
 }
 
-/// The ops of a batch that is the only news: the server does not send them back.
-fn own_ops(
-    sent: &Sent,
-    verdicts: &[Verdict],
-    page: &Page,
-    cursor: Cursor,
-    accepted_at: Timestamp,
-) -> Option<Vec<PageOp>> {
-    if !page.ops.is_empty() || page.next.seq <= cursor.seq {
-        return None;
-    }
-    let placed = sent.items.iter().zip(verdicts).filter_map(|(item, verdict)| Some((verdict.seq()?, item)));
-    let mut placed: Vec<_> = placed.filter(|(seq, _)| *seq > cursor.seq).collect();
-    placed.sort_by_key(|(seq, _)| *seq);
-    placed.dedup_by_key(|(seq, _)| *seq);
-    let count = u32::try_from(placed.len()).unwrap_or(u32::MAX);
-    let op = |(index, (seq, item)): (u32, (Seq, &super::desk::Item))| {
-        let batch_rest = if sent.atomic { count - 1 - index } else { 0 };
-        PageOp { seq, accepted_at, batch_rest, op: item.op.clone() }
-    };
-    Some((0..count).zip(placed).map(op).collect())
-}
-
-fn cursor_after(log: crate::LogKey, from: Cursor, next: Cursor, ops: &[PageOp]) -> Cursor {
-    let Some(last) = ops.last() else { return from };
+fn cursor_after(log: crate::LogKey, from: Cursor, next: Cursor, places: &[(Seq, u32, Digest)]) -> Cursor {
+    let Some((seq, ..)) = places.last() else { return from };
     let start = from.anchor.or_else(|| next.anchor.map(|anchor| Anchor::genesis(log, anchor.origin)));
-    let anchor = start.map(|start| ops.iter().fold(start, |anchor, op| anchor.extend(op.op.digest())));
-    Cursor { seq: last.seq, anchor }
+    let anchor = start.map(|start| places.iter().fold(start, |anchor, (_, _, digest)| anchor.extend(*digest)));
+    Cursor { seq: *seq, anchor }
 }

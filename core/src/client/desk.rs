@@ -5,6 +5,8 @@
 //! log. One transaction changes both, so that no crash can come between applying an op and moving the cursor, or
 //! between taking a write off the queue and finding it in the log.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::entry::WriteNo;
@@ -12,7 +14,7 @@ use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
 use crate::id::{EntityId, LogId, LogKey, OpId, ReplicaId, RequestId};
-use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Sealing};
+use crate::oplog::{Collection, EntityKey, Head, HeadState, OpBytes, Part, Sealing};
 use crate::seq::Seq;
 use crate::time::{Hlc, Timestamp};
 
@@ -43,6 +45,7 @@ pub(super) enum Drawer {
     Conflicts,
     Unread,
     Points,
+    Own,
 }
 
 impl Drawer {
@@ -55,6 +58,7 @@ impl Drawer {
             Self::Conflicts => "sys.conflict",
             Self::Unread => "sys.unread",
             Self::Points => "sys.point",
+            Self::Own => "sys.own",
         })
     }
 
@@ -123,6 +127,8 @@ pub(super) struct Identity {
     pub(super) sealing: Option<Sealing>,
     /// The highest key epoch of which something was opened here, or to which this device rotated; 0 before the first.
     pub(super) key_epoch: u32,
+    /// The entities that the mirror is about; `None` for all.
+    pub(super) part: Option<Arc<Part>>,
 }
 
 impl Identity {
@@ -148,6 +154,13 @@ impl Identity {
         out.u64(self.stable.get());
         out.u8(self.sealing.map_or(0, |sealing| sealing.code() + 1));
         out.u64(self.key_epoch.into());
+        match &self.part {
+            None => out.u8(0),
+            Some(part) => {
+                out.u8(1);
+                out.bytes(part.to_string().as_bytes());
+            }
+        }
         out.finish()
     }
 
@@ -179,6 +192,15 @@ impl Identity {
                 code => Some(Sealing::from_code(code - 1).ok_or(BAD)?),
             },
             key_epoch: u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?,
+            part: match input.u8(WHAT)? {
+                0 => None,
+                1 => {
+                    let text = input.bytes(WHAT)?;
+                    let part = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+                    Some(Arc::new(part.ok_or(BAD)?))
+                }
+                other => return Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
+            },
         };
         input.finish()?;
         Ok(identity)

@@ -1,7 +1,7 @@
 //! Why a replica cannot do something.
 
 use crate::codec::DecodeError;
-use crate::oplog::{CollectionError, DraftError, ReduceError};
+use crate::oplog::{CollectionError, DraftError, EntityKey, PartError, ReduceError};
 use crate::store::StoreError;
 
 use super::entry::WriteNo;
@@ -101,6 +101,27 @@ pub enum ReplicaError {
     /// It may be in the log by now; sync first.
     #[error("the write {0} is being sent; sync first")]
     UnderWay(WriteNo),
+    /// The entity is not in the part of the log that this replica holds, or was evicted: whether it exists, and what it
+    /// says, is not known here. [`Replica::fetch`](super::Replica::fetch) brings an evicted one back,
+    /// [`Replica::widen`](super::Replica::widen) takes in one that is outside.
+    #[error("{}/{} is not here", .0.collection, .0.entity)]
+    NotHere(EntityKey),
+    /// The entity has writes that are not in the log yet, so it stays.
+    #[error("{}/{} has writes that wait", .0.collection, .0.entity)]
+    Waits(EntityKey),
+    /// The server has lost the log. A replica that holds a part of it cannot fill it again, and what it wrote would stand in
+    /// the way of one that can: nothing is sent before one has.
+    #[error("the server has lost the log, and this replica holds only a part of it")]
+    CannotFill,
+    /// Only a replica that holds a part of its log can hold less or more of it.
+    #[error("the replica holds all of its log")]
+    NotPartial,
+    /// What was asked for is no part of a log.
+    #[error("{0}")]
+    Part(#[from] PartError),
+    /// The log moved on, or is another one, each time the entities had been read: nothing was taken in.
+    #[error("the log did not stand still while entities were fetched")]
+    Moving,
     /// The server, or the way to it.
     #[error(transparent)]
     Call(#[from] CallError),

@@ -54,7 +54,7 @@ impl Entities {
         Map { replica: self.replica.clone(), key: EntityKey { collection: self.collection.clone(), entity } }
     }
 
-    /// Ids of the entities that exist as this device sees it, in order, after one, at most `limit`
+    /// Ids of the entities that exist as this device sees it, evicted ones among them, in order, after one, at most `limit`
     /// (up to [`limits::LIST_ITEMS_MAX`]).
     ///
     /// # Errors
@@ -78,7 +78,13 @@ impl Entities {
             };
             let keys: std::collections::BTreeSet<EntityKey> = in_log.into_iter().chain(pending).collect();
             for key in keys {
-                if found.len() < limit && self.replica.state(&key).await?.is_some() {
+                let exists = found.len() < limit
+                    && match self.replica.state(&key).await {
+                        Ok(state) => state.is_some(),
+                        Err(ReplicaError::NotHere(key)) => inner.holds(&key),
+                        Err(error) => return Err(error),
+                    };
+                if exists {
                     found.push(key.entity);
                 }
             }
@@ -130,7 +136,11 @@ impl Map {
     pub async fn put<T: Serialize + ?Sized>(&self, value: &T) -> Result<Option<Receipt>, ReplicaError> {
         let value = serde_json::value::to_raw_value(value)?;
         let mut fields: Fields = serde_json::from_str(value.get()).map_err(|_| ReplicaError::NotAnObject)?;
-        if let Some(state) = self.replica.state(&self.key).await? {
+        let state = match self.replica.state(&self.key).await {
+            Err(ReplicaError::NotHere(_)) => None,
+            state => state?,
+        };
+        if let Some(state) = state {
             let there: Fields = serde_json::from_slice(&state)?;
             fields.retain(|name, value| there.get(name).is_none_or(|there| there.get() != value.get()));
             if fields.is_empty() {

@@ -3,6 +3,8 @@
 //! What must hold: a write leaves the queue in the transaction in which its op enters the mirror, never before; a lost
 //! answer loses nothing, because the page that brings an op settles it as well as a verdict does.
 
+mod verdicts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,14 +14,16 @@ use super::conflict::{Conflict, Outcome};
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
+use super::own::own_notes;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Settled;
 use super::rewind::Earlier;
 use super::sealer::{Sealer, Unopened};
 use super::sealing::{refused_for_its_seal, take_back};
-use crate::call::PageOp;
+use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
+use crate::digest::Digest;
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
@@ -29,7 +33,7 @@ use crate::time::Env;
 #[derive(Debug, Clone)]
 pub(super) enum What {
     /// Ops that follow the mirror, whole batches only, and the cursor after them.
-    Ops { ops: Vec<PageOp>, next: Cursor },
+    Ops { ops: Vec<PageOp>, left_out: Vec<LeftOut>, next: Cursor },
     /// The state to begin from: a [`LogState`](crate::oplog::LogState)'s bytes, readable and looked through.
     Begin { snapshot: Box<Snapshot>, state: Bytes },
     /// The mirror as it was at an earlier place.
@@ -118,8 +122,13 @@ impl Keep {
         let Some(desk_bounds) = desk.bounds.clone().filter(|_| found == Some(self.identity.to_bytes())) else {
             return Choice::Done(Err(Stale), None);
         };
-        let sealer = self.sealer.as_deref();
-        let means = Means { places: self.places, schema: &self.schema, sealer, policy: self.policy };
+        let means = Means {
+            places: self.places,
+            schema: &self.schema,
+            sealer: self.sealer.as_deref(),
+            policy: self.policy,
+            part: self.identity.part.as_deref(),
+        };
         let mut work = Work::new(self, view, means);
         let mirror = match work.mirror() {
             Ok(mirror) => mirror,
@@ -227,22 +236,23 @@ impl<'a> Work<'a> {
                     .map(Some)
                     .ok_or(Gap::Hole)
             }
-            What::Ops { ops, next } if ops.is_empty() => {
+            What::Ops { ops, left_out, next } if ops.is_empty() && left_out.is_empty() => {
                 let ends_there = self.kept.end == *next || self.kept.end.seq == Seq::ZERO;
                 if ends_there || self.kept.identity.renew { Ok(None) } else { Err(Gap::Diverged) }
             }
-            What::Ops { ops, next } => {
+            What::Ops { ops, left_out, next } => {
                 let origin = next.anchor.ok_or(Gap::Diverged)?.origin;
                 let anew = self.kept.identity.renew || self.kept.end.seq == Seq::ZERO;
                 let begin = || match MirrorWrite::go_on(self.means, before).filter(|_| !anew) {
                     Some(mirror) => mirror,
                     None => MirrorWrite::from_start(self.means, before, origin, now),
                 };
-                let (mirror, read, needed) = MirrorWrite::applied(begin, ops);
+                let (mirror, read, passed, needed) = MirrorWrite::applied(begin, ops, left_out);
                 self.kept.stopped = needed;
-                if needed.is_some() && read.is_empty() {
+                if needed.is_some() && read.is_empty() && passed.is_empty() {
                     return Ok(None);
                 }
+                passed.iter().for_each(|op| self.hear_of(op));
                 if needed.is_none() && mirror.end() != *next {
                     return Err(Gap::Diverged);
                 }
@@ -261,6 +271,15 @@ impl<'a> Work<'a> {
         identity.hlc = identity.hlc.max(read.hlc().capped(op.accepted_at));
         let ours = read.replica() == identity.replica && read.counter() > identity.counter;
         if ours && !self.keep.sent_items().any(|(_, item)| item.op.id() == read.id()) {
+            self.rename();
+        }
+    }
+
+    /// The same for an op that is not known here.
+    fn hear_of(&mut self, op: &LeftOut) {
+        let identity = &self.kept.identity;
+        let ours = op.replica == identity.replica && op.counter > identity.counter;
+        if ours && !self.keep.sent_items().any(|(_, item)| item.op.digest() == op.digest) {
             self.rename();
         }
     }
@@ -288,9 +307,14 @@ impl<'a> Work<'a> {
             let items = sent.into_iter().flatten().flat_map(|sent| &mut sent.items);
             items.for_each(|item| item.seq = item.seq.filter(|seq| *seq <= common));
         }
-        if let (What::Ops { ops, .. }, Some(mirror)) = (&self.keep.what, mirror) {
+        if let (What::Ops { ops, left_out, .. }, Some(mirror)) = (&self.keep.what, mirror) {
             let last = mirror.end().seq;
             found.extend(ops.iter().filter(|op| op.seq <= last).map(|op| (op.op.id(), op.seq)));
+            let digests: BTreeMap<Digest, Seq> =
+                left_out.iter().filter(|op| op.seq <= last).map(|op| (op.digest, op.seq)).collect();
+            let known =
+                self.keep.sent_items().filter_map(|(_, item)| Some((item.op.id(), *digests.get(&item.op.digest())?)));
+            found.extend(known);
         }
         for sent in [&mut self.kept.again, &mut self.kept.new].into_iter().flatten() {
             for item in &mut sent.items {
@@ -340,96 +364,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What a verdict does to one item; the item back when the op is in the log.
-    fn verdict(
-        &mut self,
-        lane: Lane,
-        mut item: Item,
-        verdict: &Verdict,
-        mirror: Option<&MirrorWrite<'a>>,
-    ) -> Option<Item> {
-        if let Some(seq) = verdict.seq().or(item.seq) {
-            item.seq = Some(seq);
-            return Some(item);
-        }
-        let entry = self.keep.entries.get(&item.no)?;
-        match (lane, verdict) {
-            (Lane::Again, Verdict::Conflict { reason, .. }) => self.not_again(entry, *reason),
-            (Lane::Again, _) => self.not_again(entry, crate::oplog::ConflictReason::Concurrent),
-            (Lane::New, Verdict::Conflict { reason, head }) => {
-                let fate = Fate::Lost { reason: *reason, head: head.clone() };
-                self.put(Drawer::Queue.key(item.no.get()), Entry { fate, ..entry.clone() }.to_bytes());
-                self.kept.lost.push(item.no);
-            }
-            (Lane::New, Verdict::Rejected { reason }) => self.rejected(entry, &item, *reason, mirror),
-            (Lane::New, _) => {}
-        }
-        None
-    }
-
-    fn rejected(&mut self, entry: &Entry, item: &Item, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) {
-        match reason {
-            RejectReason::CounterReused { .. } => {
-                // Once for the whole batch; the entries wait and are sent under the new name.
-                if self.kept.identity.replica == self.keep.identity.replica {
-                    self.rename();
-                }
-            }
-            RejectReason::CounterGap { expected } => {
-                if self.kept.identity.replica == self.keep.identity.replica {
-                    self.kept.identity.counter = expected.saturating_sub(1).min(self.kept.identity.counter);
-                }
-            }
-            RejectReason::UnknownReplica | RejectReason::ClockAhead => {
-                let known = mirror.map(|mirror| mirror.clock().clone());
-                let known = known.or_else(|| self.mirror_clock()).unwrap_or_default();
-                match entry.trimmed(&known) {
-                    Ok(entry) => self.put(Drawer::Queue.key(item.no.get()), entry.to_bytes()),
-                    Err(error) => self.park(entry.clone(), ParkReason::Unsendable(error.to_string())),
-                }
-            }
-            RejectReason::BatchAborted => {}
-            other => self.park(entry.clone(), ParkReason::Rejected(other)),
-        }
-    }
-
-    fn mirror_clock(&self) -> Option<VectorClock> {
-        self.view.log(self.keep.places.mirror).bounds.as_ref().map(|bounds| bounds.clock.clone())
-    }
-
-    fn park(&mut self, entry: Entry, reason: ParkReason) {
-        let parked = Parked { reason: reason.clone(), entry: entry.clone() };
-        self.forget(Drawer::Queue.key(entry.no.get()));
-        self.put(Drawer::Parked.key(entry.no.get()), parked.to_bytes());
-        self.kept.parked.push((entry, reason));
-    }
-
-    /// A batch applies whole or not at all, so one that cannot go keeps the others here.
-    fn park_batch(&mut self) {
-        let entries: Vec<Entry> = self.keep.entries.values().cloned().collect();
-        for entry in entries.into_iter().filter(|entry| entry.batch.is_some()) {
-            if !self.kept.parked.iter().any(|(parked, _)| parked.no == entry.no) {
-                self.park(entry, ParkReason::Batch);
-            }
-        }
-    }
-
-    /// What applied whole once is not offered again in part.
-    fn none_again(&mut self, reason: crate::oplog::ConflictReason) {
-        for entry in self.keep.entries.values().filter(|entry| entry.is_again() && entry.batch.is_some()) {
-            if !self.kept.conflicts.iter().any(|conflict| conflict.no() == entry.no) {
-                self.not_again(entry, reason);
-            }
-        }
-    }
-
-    fn not_again(&mut self, entry: &Entry, reason: crate::oplog::ConflictReason) {
-        let conflict = Conflict { reason, outcome: Outcome::NotTakenAgain, theirs: None, entry: entry.clone() };
-        self.forget(Drawer::Queue.key(entry.no.get()));
-        self.put(Drawer::Conflicts.key(entry.no.get()), conflict.to_bytes());
-        self.kept.conflicts.push(conflict);
-    }
-
     /// Takes what the mirror shows off the queue. A batch that was not answered yet is kept whole, so that the same
     /// request can be asked again, unless all of it is there.
     fn finish(&mut self, lane: Lane, last: Seq) {
@@ -440,6 +374,11 @@ impl<'a> Work<'a> {
         let Some(mut batch) = sent.take() else { return };
         let shown: Vec<Item> =
             batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
+        let own: Vec<(EntityKey, Bytes)> = match self.keep.identity.part {
+            // The mirror keeps no ops; of those that others may not have, one copy more is kept here.
+            Some(_) => own_notes(&batch, last, self.keep.env.now),
+            None => Vec::new(),
+        };
         for item in &shown {
             let keys: Vec<EntityKey> = item.op.read().map(|op| op.subject().keys().collect()).unwrap_or_default();
             let Some(seq) = item.seq else { continue };
@@ -447,6 +386,7 @@ impl<'a> Work<'a> {
             let settled = |no: &WriteNo| Settled { no: *no, op: item.op.id(), seq, keys: keys.clone() };
             self.kept.settled.extend(item.covers.iter().chain([&item.no]).map(settled));
         }
+        own.into_iter().for_each(|(key, bytes)| self.put(key, bytes));
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));
             for item in &shown {

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use super::desk::Places;
 use super::sealer::{Sealer, Unopened};
 use super::sealing::epoch_of;
-use crate::call::PageOp;
+use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::codec::DecodeError;
 use crate::decide::{Forget, LogView, LogWrites};
 use crate::id::{OpId, ReplicaId};
 use crate::oplog::{
-    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Payload, Schema, Sealing,
+    Change, EntityKey, FullStateMark, Head, HeadState, LogBounds, LoggedOp, Op, OpKind, Part, Payload, Schema, Sealing,
     Snapshot, StateEntities, Subject,
 };
 use crate::seq::{Cursor, Origin, Seq};
@@ -31,6 +31,8 @@ pub(super) struct Means<'a> {
     pub(super) sealer: Option<&'a dyn Sealer>,
     /// What payloads are to be like.
     pub(super) policy: Sealing,
+    /// The entities to keep; `None` for all.
+    pub(super) part: Option<&'a Part>,
 }
 
 /// Why an op that is in the log has no effect here.
@@ -170,20 +172,43 @@ impl<'a> MirrorWrite<'a> {
         Some(write)
     }
 
-    /// What `begin` makes, with the ops up to the first that needs a key which is not here: those that count, and what that
-    /// one needs. A batch applies whole or not at all, so what came of it before a closed op does not count either.
-    pub(super) fn applied(begin: impl Fn() -> Self, ops: &[PageOp]) -> (Self, &[PageOp], Option<Unopened>) {
+    /// What `begin` makes, with everything up to the first op that needs a key which is not here: the ops that count, what
+    /// was passed between them, and what that one needs. A batch applies whole or not at all, so what came of it before a
+    /// closed op does not count either.
+    pub(super) fn applied<'o>(
+        begin: impl Fn() -> Self,
+        ops: &'o [PageOp],
+        left_out: &'o [LeftOut],
+    ) -> (Self, &'o [PageOp], &'o [LeftOut], Option<Unopened>) {
         let mut mirror = begin();
-        let needed = ops.iter().enumerate().find_map(|(at, op)| Some((at, mirror.apply(op).err()?)));
-        let Some((at, needed)) = needed else { return (mirror, ops, None) };
-        let whole = ops[..at].iter().rposition(|op| op.batch_rest == 0).map_or(0, |last| last + 1);
-        let read = &ops[..whole];
-        if whole < at {
+        let Some((closed, needed)) = mirror.run(ops, left_out) else { return (mirror, ops, left_out, None) };
+        let ends =
+            ops.iter().map(|op| (op.seq, op.batch_rest)).chain(left_out.iter().map(|op| (op.seq, op.batch_rest)));
+        let ends = ends.filter(|(seq, rest)| *seq < closed && *rest == 0).map(|(seq, _)| seq);
+        let whole = ends.max().unwrap_or(Seq::ZERO);
+        let read = &ops[..ops.partition_point(|op| op.seq <= whole)];
+        let passed = &left_out[..left_out.partition_point(|op| op.seq <= whole)];
+        if mirror.end().seq > whole {
             mirror = begin();
             // They were opened a moment ago.
-            let _ = read.iter().try_for_each(|op| mirror.apply(op));
+            let _ = mirror.run(read, passed);
         }
-        (mirror, read, Some(needed))
+        (mirror, read, passed, Some(needed))
+    }
+
+    /// Applies ops and passes what is left out between them, in order; the place of the first that needs a key, and which.
+    fn run(&mut self, ops: &[PageOp], left_out: &[LeftOut]) -> Option<(Seq, Unopened)> {
+        let mut passed = left_out.iter().peekable();
+        for op in ops {
+            while let Some(other) = passed.next_if(|other| other.seq < op.seq) {
+                self.pass(other);
+            }
+            if let Err(needed) = self.apply(op) {
+                return Some((op.seq, needed));
+            }
+        }
+        passed.for_each(|other| self.pass(other));
+        None
     }
 
     fn new(means: Means<'a>, before: &'a LogView, bounds: LogBounds, begins: bool) -> Self {
@@ -220,6 +245,13 @@ impl<'a> MirrorWrite<'a> {
     /// When a key is missing; the op is then not applied, and nothing after it may be.
     pub(super) fn apply(&mut self, op: &PageOp) -> Result<(), Unopened> {
         let read = op.op.read();
+        let concerns = |read: &Op| self.means.part.is_none_or(|part| part.touches(read.subject()));
+        if let Ok(read) = &read
+            && !concerns(read)
+        {
+            self.place(op);
+            return Ok(());
+        }
         let effect = match &read {
             Err(_) => Err(Unreadable::Unknown),
             Ok(read) => self.means.read(read)?.map(|payload| (read, payload)),
@@ -269,6 +301,14 @@ impl<'a> MirrorWrite<'a> {
         (self.bounds, self.base.into_iter().chain(self.heads).map(|(key, head)| (key, Some(head))).collect())
     }
 
+    /// Goes past an op that concerns nothing of the part.
+    pub(super) fn pass(&mut self, op: &LeftOut) {
+        let known = self.bounds.clock.get(op.replica);
+        let _ = self.bounds.clock.set(op.replica, op.counter.max(known));
+        self.bounds.last = op.seq;
+        self.bounds.tip = self.bounds.tip.extend(op.digest);
+    }
+
     /// The op's place in the log, whatever its effect.
     fn place(&mut self, op: &PageOp) {
         if let Ok(read) = op.op.read() {
@@ -279,6 +319,9 @@ impl<'a> MirrorWrite<'a> {
         self.bounds.last = op.seq;
         self.bounds.tip = anchor;
         self.bounds.bytes += op.op.bytes().len() as u64;
+        if self.means.part.is_some() {
+            return;
+        }
         let (seq, accepted_at, batch_rest, op) = (op.seq, op.accepted_at, op.batch_rest, op.op.clone());
         self.ops.push(LoggedOp { seq, anchor, accepted_at, batch_rest, op });
     }
@@ -295,7 +338,13 @@ impl<'a> MirrorWrite<'a> {
         let reducer = &self.means.schema.rules(&key.collection).reducer;
         let change = Change::opened(op, at.accepted_at, payload);
         let mut heads = Vec::new();
-        for key in op.subject().keys() {
+        for key in op.subject().keys().filter(|key| self.means.part.is_none_or(|part| part.holds(key))) {
+            if self.head(&key).is_some_and(Head::is_evicted) {
+                // What it says is not known here; that it is another version is.
+                let (clock, state) = (op.clock().clone(), HeadState::Live(None));
+                heads.push((key, Head { version: at.seq, op: op.id(), replica: op.replica(), clock, state }));
+                continue;
+            }
             let mut state = self.head(&key).and_then(Head::live_state).map(|state| state.to_vec());
             reducer.reduce(&mut state, &change).map_err(|_| Unreadable::Unfit)?;
             let state = match state {
@@ -322,10 +371,15 @@ impl<'a> MirrorWrite<'a> {
             state: HeadState::Live(Some(bytes)),
         };
         let entities = StateEntities::read(state)?;
-        let mut base = Vec::with_capacity(entities.len_at_most());
+        let mut base = Vec::with_capacity(if self.means.part.is_none() { entities.len_at_most() } else { 0 });
         for entity in entities {
             let (key, bytes) = entity?;
-            base.push((key, head(bytes)));
+            match self.means.part {
+                None => base.push((key, head(bytes))),
+                // Not a slice: the rest of the state is let go of.
+                Some(part) if part.holds(&key) => base.push((key, head(Bytes::copy_from_slice(&bytes)))),
+                Some(_) => {}
+            }
         }
         self.cleared = true;
         self.changed = None;
@@ -342,13 +396,22 @@ impl<'a> MirrorWrite<'a> {
     }
 
     /// The rows.
-    pub(super) fn finish(self) -> LogWrites {
+    pub(super) fn finish(mut self) -> LogWrites {
         let log = self.means.places.mirror;
+        if self.means.part.is_some() {
+            // Between what is kept there are holes, so nothing is kept: the horizon is the end.
+            self.bounds.first = self.bounds.last.next().unwrap_or(Seq::MAX);
+            self.bounds.base = self.bounds.tip;
+            (self.bounds.snapshot, self.bounds.bytes) = (Seq::ZERO, 0);
+            self.snapshot = None;
+        }
+        let past = self.means.part.filter(|_| !self.begins).map(|_| self.bounds.first);
         let (mut heads, changed) = (self.base, self.heads);
         heads.retain(|(key, _)| !changed.contains_key(key));
         heads.extend(changed);
         let writes = if self.begins { LogWrites::anew(log, self.bounds) } else { LogWrites::new(log, self.bounds) };
         let forget = if self.cleared && !self.begins { Forget::AllHeads } else { Forget::Nothing };
+        let writes = LogWrites { prune_before: past, forget_pruned: past.is_some(), ..writes };
         LogWrites { ops: self.ops, heads, snapshot: self.snapshot, forget, ..writes }
     }
 }

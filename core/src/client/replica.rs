@@ -17,7 +17,7 @@ use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
-use crate::oplog::{Change, EntityKey, Head, LogBounds, Schema, Sealing};
+use crate::oplog::{Change, EntityKey, Head, LogBounds, Part, Schema, Sealing};
 use crate::seq::{Origin, Seq};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreExt};
 use crate::time::{EnvSource, Hlc, Timestamp};
@@ -40,6 +40,9 @@ pub struct ReplicaOptions {
     pub confirm: Option<Arc<dyn Confirm>>,
     /// How much history is kept beside the state.
     pub retain: Retain,
+    /// The entities that a replica is begun with; `None` for all. Of one that was begun before, what it holds by now stays
+    /// what it holds: see [`Replica::part`].
+    pub part: Option<Part>,
 }
 
 impl Default for ReplicaOptions {
@@ -51,6 +54,7 @@ impl Default for ReplicaOptions {
             schema_version: 1,
             confirm: None,
             retain: Retain::default(),
+            part: None,
         }
     }
 }
@@ -110,7 +114,7 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
-        let memory = load(&store, places, &*env, lease).await?;
+        let memory = load(&store, places, &*env, lease, options.part.as_ref()).await?;
         let receipts = Receipts::default();
         receipts.stable_at(memory.identity.stable);
         let inner = Inner {
@@ -152,7 +156,7 @@ impl Replica {
 impl Inner {
     pub(super) fn means(&self) -> Means<'_> {
         let sealer = self.options.sealer.as_deref();
-        Means { places: self.places, schema: &self.schema, sealer, policy: self.policy() }
+        Means { places: self.places, schema: &self.schema, sealer, policy: self.policy(), part: None }
     }
 
     /// One queued write.
@@ -207,6 +211,9 @@ impl Inner {
     async fn look(&self, key: &EntityKey, version: u64) -> Result<Seen, ReplicaError> {
         let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
+            if memory.identity.part.as_ref().is_some_and(|part| !part.holds(key)) {
+                return Err(ReplicaError::NotHere(key.clone()));
+            }
             let renew = memory.identity.renew;
             let instead = memory.pending.newest_state().filter(|(no, _)| !(renew && *no < WriteNo::FIRST));
             let instead = instead.map(|(no, state)| (no, Arc::clone(state)));
@@ -226,6 +233,9 @@ impl Inner {
             }
             (None, None) => {
                 let head = self.store.head(self.places.mirror, key).await?;
+                if head.as_ref().is_some_and(Head::is_evicted) {
+                    return Err(ReplicaError::NotHere(key.clone()));
+                }
                 head.as_ref().and_then(Head::live_state).map(|state| state.to_vec())
             }
         };
@@ -275,7 +285,7 @@ impl Inner {
         if found.is_none_or(|identity| identity.lease != lease) {
             return Err(ReplicaError::TakenOver);
         }
-        let memory = load(&self.store, self.places, &*self.env, lease).await?;
+        let memory = load(&self.store, self.places, &*self.env, lease, None).await?;
         *lock(&self.memory) = memory;
         self.version.fetch_add(2, Ordering::AcqRel);
         Ok(())
@@ -300,6 +310,7 @@ async fn load(
     places: Places,
     env: &dyn EnvSource,
     lease: [u8; 16],
+    part: Option<&Part>,
 ) -> Result<Memory, ReplicaError> {
     let env = env.env();
     let fresh = Identity {
@@ -316,6 +327,7 @@ async fn load(
         key_epoch: 0,
         newest: Seq::ZERO,
         stable: Seq::ZERO,
+        part: part.cloned().map(Arc::new),
     };
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
     let take = move |view: &View| {

@@ -232,7 +232,13 @@ impl Inner {
             let theirs = self.theirs(&entry).await?;
             let policy =
                 entry.keys().next().map_or(ConflictPolicy::Append, |key| self.schema.rules(&key.collection).policy);
-            let ruling = rule(policy, &entry, reason, theirs.as_ref());
+            let ruling = match rule(policy, &entry, reason, theirs.as_ref()) {
+                // A partial copy keeps nobody's op: what this one lost to may be newer than itself.
+                Ruling::Again if self.is_partial() && theirs.is_none() && reason != ConflictReason::Superseded => {
+                    Ruling::Ask
+                }
+                ruling => ruling,
+            };
             ruled.push(Lost { entry, reason, theirs, ruling });
         }
         let parked = self.of_broken_batches(&ruled).await?;

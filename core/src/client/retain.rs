@@ -51,6 +51,9 @@ impl Inner {
     /// Lets go of history that need not be kept.
     pub(super) async fn prune(&self) -> Result<(), ReplicaError> {
         let Retain::Window { ops, ms } = self.options.retain else { return Ok(()) };
+        if self.is_partial() {
+            return self.prune_own(ops, ms).await;
+        }
         let _pass = self.enter().await?;
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(()) };
         let spare = ops / 4;

@@ -60,6 +60,7 @@ impl Inner {
     /// The ops that the copy holds after a place, as entries of the queue.
     pub(super) async fn held_after(&self, place: Seq) -> Result<After, ReplicaError> {
         let mut held = After { entries: Vec::new(), touched: Some(BTreeSet::new()), bytes: 0 };
+        held.entries.extend(self.own_after(place).await?);
         let mut after = place;
         loop {
             let page = self.store.ops_after(self.places.mirror, after, PageLimit::default()).await?;

@@ -85,8 +85,13 @@ impl Replica {
     }
 
     async fn ask(&self, call: Call, transport: &dyn Transport) -> Result<Input, ReplicaError> {
-        let reply = match transport.call(call).await {
+        let reply = match transport.call(self.inner.of_part(call)).await {
             Ok(reply) => reply,
+            Err(CallError::Refused(refusal))
+                if refusal.code == ErrorCode::GapServerEmpty && self.inner.is_partial() =>
+            {
+                return Err(ReplicaError::CannotFill);
+            }
             Err(error) => return Ok(self.failed(self.look_for_kin(error, transport).await?)),
         };
         match self.usable(reply, transport).await {

@@ -156,6 +156,7 @@ impl Inner {
         let (scope, known, new) = (self.scope_of(&meant)?, before.to_bytes(), note(after.to_bytes()));
         let promised: Vec<_> = meant.iter().map(|meant| (meant.no, meant.key.clone())).collect();
         promised.iter().for_each(|(no, key)| memory.pending.promise(*no, key.clone()));
+        let part = before.part.clone();
         memory.identity = after.clone();
         drop(memory);
         let places = self.places;
@@ -167,6 +168,9 @@ impl Inner {
             };
             let mirror = view.log(places.mirror);
             let clock = mirror.bounds.as_ref().map(|bounds| bounds.clock.clone()).unwrap_or_default();
+            // Of what is not here, no more was seen than the newest state of everything.
+            let blind_clock = mirror.bounds.as_ref().and_then(|bounds| bounds.full_state.as_ref());
+            let blind_clock = blind_clock.map(|mark| mark.clock.clone()).unwrap_or_default();
             let seen = mirror.bounds.as_ref().map_or(Seq::ZERO, |bounds| bounds.last);
             let mut entries = Vec::with_capacity(meant.len());
             for Meant { no, key, draft, base } in &meant {
@@ -174,6 +178,8 @@ impl Inner {
                     (Precondition::None, Base::Stated) => shown(mirror.heads.get(key)),
                     (stated, _) => stated,
                 };
+                let blind = part.as_ref().is_some_and(|part| !part.holds(key));
+                let clock = if blind { &blind_clock } else { &clock };
                 let op = match (Draft { clock: clock.clone(), precondition, ..draft.clone() }).seal() {
                     Ok(op) => op,
                     Err(error) => return Choice::Done(Written::Refused(error), None),

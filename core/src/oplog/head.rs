@@ -45,6 +45,11 @@ impl Head {
         Self { version: self.version, op: self.op, replica: self.replica, clock: self.clock.clone(), state }
     }
 
+    /// Whether the entity may be alive and its state is not kept here.
+    pub(crate) const fn is_evicted(&self) -> bool {
+        matches!(self.state, HeadState::Live(None))
+    }
+
     /// Whether the entity is deleted.
     #[must_use]
     pub const fn is_deleted(&self) -> bool {

@@ -15,6 +15,7 @@ mod head;
 mod holders;
 mod object;
 mod op;
+mod part;
 mod payload;
 mod reducer;
 mod schema;
@@ -35,6 +36,7 @@ pub use op::{
     Collection, CollectionError, CorruptOp, EntityKey, FullStateKind, LoggedOp, Op, OpBytes, OpKind, Precondition,
     Subject,
 };
+pub use part::{KeyPrefix, Part, PartError};
 pub use payload::{JsonFault, Payload, check_json};
 pub use reducer::{History, JsonMerge, ReduceError, Reducer, Remainder, Replace};
 pub use schema::{Counters, Rules, Schema};

@@ -1,7 +1,9 @@
 //! Snapshots: the full state up to and including a seq, so that a late joiner need not read history.
 
 use super::op::FullStateKind;
+use super::part::Part;
 use super::payload::Payload;
+use super::state::LogState;
 use crate::clock::VectorClock;
 use crate::id::{OpId, ReplicaId};
 use crate::seq::{Anchor, Cursor, Seq};
@@ -27,6 +29,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The same with nothing but the entities of a part, where it can be read here. A sealed one stays whole: its reader
+    /// leaves out the rest.
+    #[must_use]
+    pub fn only(self, part: &Part) -> Self {
+        let Payload::Plain(bytes) = &self.payload else { return self };
+        let Ok(mut state) = LogState::from_bytes(bytes.clone()) else { return self };
+        state.retain_part(part);
+        Self { payload: Payload::Plain(state.to_bytes()), ..self }
+    }
+
     /// Where a reader continues after taking it.
     #[must_use]
     pub const fn cursor(&self) -> Cursor {

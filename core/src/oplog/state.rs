@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::change::Change;
 use super::op::{Collection, EntityKey, LoggedOp, Op, OpKind, Subject};
+use super::part::Part;
 use super::payload::{Payload, check_json};
 use super::reducer::ReduceError;
 use super::schema::Schema;
@@ -82,6 +83,12 @@ impl LogState {
     /// [`Reducer::view`](super::Reducer::view) to say.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &[u8])> {
         self.entities.iter().map(|(key, state)| (key, state.as_slice()))
+    }
+
+    /// Forgets every entity that is not in a part.
+    pub fn retain_part(&mut self, part: &Part) {
+        self.entities.retain(|key, _| part.holds(key));
+        self.bytes = self.entities.iter().map(|(key, state)| encoded_len(key, state.len())).sum();
     }
 
     /// Applies the next op of the log.

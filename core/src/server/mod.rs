@@ -7,6 +7,7 @@
 mod admin;
 mod auth;
 mod holders;
+mod partly;
 mod pull;
 mod push;
 mod records;
@@ -84,6 +85,7 @@ impl Server {
                 let record = admin::NewToken { name, access, logs, replica, expires_at };
                 self.mint_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, record, env).await
             }
+            Call::Partly { part, call } => self.partly(caller, &part, *call, env).await,
             Call::RevokeToken(token) => {
                 self.revoke_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, token, env).await
             }

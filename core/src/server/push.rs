@@ -59,7 +59,7 @@ impl Server {
 
 /// An empty page that moves the author's cursor past its own ops.
 fn only_own(after: Cursor) -> Page {
-    Page { ops: Vec::new(), next: after, end: after.seq, more: false }
+    Page { ops: Vec::new(), left_out: Vec::new(), next: after, end: after.seq, more: false }
 }
 
 fn check_batch(caller: &Caller, push: &Push) -> Result<(), Refusal> {

@@ -6,18 +6,24 @@
 //! |---|---|---|
 //! | push | 1 | flags (1 atomic, 2 request id, 4 cursor), request 16?, cursor?, count, per op: length + canonical bytes |
 //! | pushed | 2 | flags (1 replayed, 2 newer), server's time, count, per op: verdict; page? |
-//! | page | 3 | cursor `next`, varint `end`, byte `more`, count, per op: varint seq, varint accepted_at ms, varint batch_rest, length + canonical bytes |
+//! | page | 3 | cursor `next`, varint `end`, flags (1 more, 2 left out), count, per op: varint seq, varint accepted_at ms, varint batch_rest, length + canonical bytes; left out? |
 //! | snapshot | 4 | varint seq, anchor 48, clock, varint schema version, payload form (0 JSON, 1 plain, 2 sealed), length + payload |
 //!
+//! What is left out of a partial reader's page: a count of authors with 16 bytes each, then a count of ops, per op: varint
+//! seq, varint batch_rest, digest 32, varint author (its place among them), varint counter, byte full state.
+//!
 //! A cursor is a varint seq, a byte 0 or 1, and with 1 the 48 bytes of its anchor.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::WireError;
-use crate::call::{Page, PageOp, Push, Pushed};
+use crate::call::{LeftOut, Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::id::{LogId, RequestId};
+use crate::digest::Digest;
+use crate::id::{LogId, ReplicaId, RequestId};
 use crate::limits;
 use crate::oplog::{Op, Payload, Snapshot, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
@@ -26,6 +32,8 @@ use crate::time::Timestamp;
 const VERSION: u8 = 1;
 /// The shortest op behind its length: about the log, without clock and payload.
 const OP_BYTES_MIN: usize = 1 + 42;
+/// The shortest of what is left out.
+const LEFT_OUT_BYTES_MIN: usize = 32 + 5;
 const PUSH: u8 = 1;
 const PUSHED: u8 = 2;
 const PAGE: u8 = 3;
@@ -214,7 +222,7 @@ fn take_cursor(input: &mut Reader) -> Result<Cursor, DecodeError> {
 fn put_page(out: &mut Writer, page: &Page) {
     put_cursor(out, page.next);
     out.u64(page.end.get());
-    out.u8(u8::from(page.more));
+    out.u8(u8::from(page.more) | u8::from(!page.left_out.is_empty()) << 1);
     out.len(page.ops.len());
     for op in &page.ops {
         out.u64(op.seq.get());
@@ -222,13 +230,57 @@ fn put_page(out: &mut Writer, page: &Page) {
         out.u64(op.batch_rest.into());
         out.bytes(op.op.bytes());
     }
+    if !page.left_out.is_empty() {
+        put_left_out(out, &page.left_out);
+    }
+}
+
+fn put_left_out(out: &mut Writer, left_out: &[LeftOut]) {
+    let authors: BTreeSet<ReplicaId> = left_out.iter().map(|op| op.replica).collect();
+    let places: BTreeMap<ReplicaId, u64> = authors.iter().copied().zip(0..).collect();
+    out.len(authors.len());
+    authors.iter().for_each(|author| out.fixed(author.as_bytes()));
+    out.len(left_out.len());
+    for op in left_out {
+        out.u64(op.seq.get());
+        out.u64(op.batch_rest.into());
+        out.fixed(op.digest.as_bytes());
+        out.u64(places.get(&op.replica).copied().unwrap_or_default());
+        out.u64(op.counter);
+        out.u8(u8::from(op.full_state));
+    }
+}
+
+fn take_left_out(input: &mut Reader) -> Result<Vec<LeftOut>, DecodeError> {
+    const WHAT: &str = "what is left out of a page";
+    const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
+    let authors = input.count(16, WHAT)?;
+    let authors = (0..authors).map(|_| Ok(ReplicaId::from_bytes(input.fixed(WHAT)?)));
+    let authors = authors.collect::<Result<Vec<_>, DecodeError>>()?;
+    let count = input.count(LEFT_OUT_BYTES_MIN, WHAT)?;
+    let mut used = BTreeSet::new();
+    let mut left_out = Vec::with_capacity(count.min(limits::PAGE_OPS_MAX));
+    for _ in 0..count {
+        let seq = take_seq(input)?;
+        let batch_rest = u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
+        let digest = Digest::from_bytes(input.fixed(WHAT)?);
+        let author = usize::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
+        let replica = *authors.get(author).ok_or(BAD)?;
+        used.insert(author);
+        let counter = input.u64(WHAT)?;
+        let full_state = take_flag(input, WHAT)?;
+        left_out.push(LeftOut { seq, batch_rest, digest, replica, counter, full_state });
+    }
+    // One spelling: authors in order, each named because it is needed.
+    let sorted = authors.windows(2).all(|pair| pair[0] < pair[1]);
+    if left_out.is_empty() || !sorted || used.len() != authors.len() { Err(BAD) } else { Ok(left_out) }
 }
 
 fn take_page(input: &mut Reader) -> Result<Page, WireError> {
     const WHAT: &str = "a page";
     let next = take_cursor(input)?;
     let end = take_seq(input)?;
-    let more = take_flag(input, WHAT)?;
+    let flags = flags(input, 0b11)?;
     let count = input.count(OP_BYTES_MIN + 3, WHAT)?;
     let mut ops = Vec::with_capacity(count.min(limits::PAGE_OPS_MAX));
     for index in 0..count {
@@ -238,5 +290,6 @@ fn take_page(input: &mut Reader) -> Result<Page, WireError> {
         let op = Op::decode(input.bytes(WHAT)?).map_err(|error| WireError::Op { index, error })?;
         ops.push(PageOp { seq, accepted_at, batch_rest, op: op.raw().clone() });
     }
-    Ok(Page { ops, next, end, more })
+    let left_out = if flags & 0b10 == 0 { Vec::new() } else { take_left_out(input)? };
+    Ok(Page { ops, left_out, next, end, more: flags & 0b01 != 0 })
 }

@@ -22,15 +22,17 @@ use crate::time::{Hlc, Timestamp};
 
 mod answer;
 mod ask;
+mod page;
 mod problem;
 
 pub use answer::{
-    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PageJson, PushedJson,
-    RestorePointsJson, RestoredJson, TokenJson,
+    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PushedJson, RestorePointsJson,
+    RestoredJson, TokenJson,
 };
 pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
+pub use page::PageJson;
 pub use problem::ProblemJson;
 
 /// Content in one of its three forms; exactly one field is there.

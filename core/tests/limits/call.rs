@@ -7,7 +7,7 @@ use syncline::access::{Access, Caller};
 use syncline::call::{Call, ErrorCode, Push};
 use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log, schema};
-use syncline::oplog::{Op, OpKind, Payload, Subject};
+use syncline::oplog::{KeyPrefix, Op, OpKind, Part, PartError, Payload, Subject};
 use syncline::server::Server;
 use syncline::store::{Interest, MemoryFanout, MemoryStore, PageLimit, Signal, Store};
 use syncline::{EntityId, limits};
@@ -49,6 +49,17 @@ fn a_batch_has_at_most_its_ops_and_bytes() {
         assert_eq!(ops.iter().map(|op| op.bytes().len()).sum::<usize>(), bytes);
         pushes(ops)
     });
+}
+
+#[test]
+fn a_part_has_at_most_its_prefixes() {
+    let part = |count: usize| {
+        let prefix = |index: usize| KeyPrefix::starting("tasks".parse().expect("a name"), &index.to_be_bytes()[4..]);
+        Part::of((0..count).map(prefix).collect::<Result<Vec<_>, _>>()?)
+    };
+    let refused = PartError::Prefixes(limits::PART_PREFIXES_MAX + 1);
+    check(limits::PART_PREFIXES_MAX, &refused, |count| part(count).map(drop));
+    assert_eq!(part(0), Err(PartError::Prefixes(0)));
 }
 
 #[test]

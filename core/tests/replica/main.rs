@@ -5,6 +5,7 @@
 mod conflicts;
 mod devices;
 mod everyday;
+mod partial;
 mod past;
 mod restore;
 mod retain;

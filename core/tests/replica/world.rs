@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use syncline::access::Caller;
 use syncline::call::{Call, Reply};
 use syncline::client::{CallError, Map, Replica, ReplicaError, ReplicaOptions, Retain, Status, Transport};
-use syncline::oplog::{ConflictPolicy, Rules, Schema};
+use syncline::oplog::{ConflictPolicy, Part, Rules, Schema};
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore, Store};
 use syncline::time::EnvSource;
+use syncline::wire::binary;
 use syncline::{BucketId, Env, LogId, LogKey, Seq, Timestamp};
 
 pub(crate) const LOG: LogKey = LogKey { bucket: BucketId::from_bytes([1; 16]), log: LogId::from_bytes([2; 16]) };
@@ -64,6 +65,8 @@ pub(crate) struct Way {
     env: Clock,
     pub(crate) faults: Mutex<VecDeque<Fault>>,
     pub(crate) calls: AtomicU64,
+    /// Bytes of pages and states that were answered, in the binary form.
+    pub(crate) bytes: AtomicU64,
     /// The bytes of all ops and snapshots that left a device.
     pub(crate) sent: Mutex<Vec<u8>>,
     /// What a server that cannot be trusted makes of its answers.
@@ -100,6 +103,13 @@ impl Transport for Way {
             return Err(CallError::Interrupted("cut".into()));
         }
         let reply = reply?;
+        let bytes = match &reply {
+            Reply::Pulled(page) => binary::encode_page(page).len(),
+            Reply::Pushed(pushed) => binary::encode_pushed(pushed).len(),
+            Reply::Snapshot(Some(snapshot)) => binary::encode_snapshot(snapshot).len(),
+            _ => 0,
+        };
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(match &self.meddler.lock().unwrap().0 {
             Some(meddle) => meddle(reply),
             None => reply,
@@ -114,6 +124,7 @@ pub(crate) struct World {
     devices: u8,
     /// How devices are opened from now on.
     pub(crate) retain: Retain,
+    pub(crate) part: Option<Part>,
 }
 
 pub(crate) struct Device {
@@ -138,10 +149,11 @@ impl World {
             env,
             faults: Mutex::default(),
             calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             sent: Mutex::default(),
             meddler: Mutex::default(),
         };
-        Self { way, now, schema: schema(), devices: 0, retain: Retain::default() }
+        Self { way, now, schema: schema(), devices: 0, retain: Retain::default(), part: None }
     }
 
     pub(crate) fn device(&mut self) -> Device {
@@ -169,6 +181,7 @@ impl World {
         let mut options = ReplicaOptions::default();
         options.schema = self.schema.clone();
         options.retain = self.retain;
+        options.part = self.part.clone();
         change(&mut options);
         let local: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         Device { replica: run(Replica::open(local, LOG, env, options)).unwrap(), store }

@@ -31,7 +31,7 @@ fn push(ops: usize) -> Push {
 }
 
 fn page(at: Cursor, more: bool) -> Page {
-    Page { ops: Vec::new(), next: at, end: at.seq, more }
+    Page { ops: Vec::new(), left_out: Vec::new(), next: at, end: at.seq, more }
 }
 
 fn snapshot(at: Cursor) -> Option<Box<Snapshot>> {

@@ -179,7 +179,7 @@ impl Talk {
             op: op.clone(),
         });
         let end = after(words, "end").map_or(next.seq, |end| seq(number(end)));
-        Page { ops: ops.collect(), next, end, more: words.contains(&"more") }
+        Page { ops: ops.collect(), left_out: Vec::new(), next, end, more: words.contains(&"more") }
     }
 
     fn said(&self) -> String {

@@ -83,6 +83,13 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
             json(Route::MintToken, Route::MintToken.path().to_owned(), body)
         }
+        Call::Partly { part, call } if !matches!(*call, Call::Partly { .. }) => {
+            Ok(ask(*call, form)?.map(|mut asked| {
+                let sign = if asked.target.contains('?') { '&' } else { '?' };
+                asked.target.push_str(&format!("{sign}part={part}"));
+                asked
+            }))
+        }
         Call::RevokeToken(token) => {
             bare(Route::RevokeToken, Route::RevokeToken.path().replace("{id}", &token.to_string()))
         }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use syncline::call::{Call, ErrorCode, Refusal};
 use syncline::id::LogId;
 use syncline::limits;
+use syncline::oplog::Part;
 use syncline::wire::json::{
     AcknowledgeJson, MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
@@ -18,7 +19,7 @@ use super::body;
 use super::form::{Form, unsupported};
 use super::options::ServerOptions;
 use super::problem::{malformed, no_such_route};
-use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PullQuery, SeenQuery};
+use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PartQuery, PullQuery, SeenQuery};
 use crate::route::Route;
 
 /// Bodies larger than this are parsed where blocking is allowed.
@@ -40,7 +41,13 @@ pub(super) async fn read(
         };
     }
     // Everything that is known before the body is judged before it is read.
-    let NoQuery {} = query(parts)?;
+    let part = match route {
+        Route::Push => query::<PartQuery>(parts)?.part,
+        _ => {
+            let NoQuery {} = query(parts)?;
+            None
+        }
+    };
     let log = if route == Route::MintToken { LogId::SYSTEM } else { param(params, "log")? };
     let form = Form::given(&parts.headers)?;
     if form == Form::Binary && !route.speaks_binary() {
@@ -48,10 +55,20 @@ pub(super) async fn read(
     }
     let bytes = body::read(body, &parts.headers, options).await?;
     if bytes.len() <= INLINE_BYTES_MAX {
-        return parse(route, form, log, bytes);
+        return Ok(partly(part, parse(route, form, log, bytes)?));
     }
     let parsed = tokio::task::spawn_blocking(move || parse(route, form, log, bytes)).await;
-    parsed.unwrap_or_else(|_| Err(Refusal::new(ErrorCode::Internal, "the server met a bug while reading the body")))
+    let parsed = parsed
+        .unwrap_or_else(|_| Err(Refusal::new(ErrorCode::Internal, "the server met a bug while reading the body")));
+    Ok(partly(part, parsed?))
+}
+
+/// The call, for a reader of everything or of a part.
+fn partly(part: Option<Part>, call: Call) -> Call {
+    match part {
+        None => call,
+        Some(part) => Call::Partly { part, call: Box::new(call) },
+    }
 }
 
 fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call, Refusal> {
@@ -71,8 +88,8 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             Call::Devices(log()?)
         }
         Route::GetSnapshot => {
-            plain()?;
-            Call::GetSnapshot(log()?)
+            let PartQuery { part } = query(parts)?;
+            partly(part, Call::GetSnapshot(log()?))
         }
         Route::RevokeToken => {
             plain()?;
@@ -85,7 +102,8 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
         }
         Route::Pull => {
             let asked: PullQuery = query(parts)?;
-            Call::Pull { log: log()?, cursor: asked.cursor(), limit: asked.page()? }
+            let call = Call::Pull { log: log()?, cursor: asked.cursor(), limit: asked.page()? };
+            partly(asked.part, call)
         }
         Route::RestorePoints => {
             let LimitQuery { limit } = query(parts)?;

@@ -45,20 +45,23 @@ const fn shape(route: Route) -> Shape {
         Route::Logs => {
             (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the logs", Some("Logs"))])
         }
-        Route::Push => (&[], Some("Push"), &[(200, "one verdict per op", Some("Pushed"))]),
+        Route::Push => (&[("part", "Part", OPTIONAL)], Some("Push"), &[(200, "one verdict per op", Some("Pushed"))]),
         Route::Pull => (
             &[
                 ("after", "Seq", OPTIONAL),
                 ("anchor", "Anchor", OPTIONAL),
                 ("limit", "Seq", OPTIONAL),
                 ("bytes", "Seq", OPTIONAL),
+                ("part", "Part", OPTIONAL),
             ],
             None,
             &[(200, "a page", Some("Page"))],
         ),
-        Route::GetSnapshot => {
-            (&[], None, &[(200, "the snapshot", Some("Snapshot")), (204, "read from the start instead", None)])
-        }
+        Route::GetSnapshot => (
+            &[("part", "Part", OPTIONAL)],
+            None,
+            &[(200, "the snapshot", Some("Snapshot")), (204, "read from the start instead", None)],
+        ),
         Route::PutSnapshot => (&[], Some("Snapshot"), &[(204, "kept", None)]),
         Route::RestorePoints => {
             (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the restore points", Some("RestorePoints"))])

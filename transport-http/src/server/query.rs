@@ -4,7 +4,7 @@ use serde::Deserialize;
 use syncline::call::{ErrorCode, Refusal};
 use syncline::id::LogId;
 use syncline::limits;
-use syncline::oplog::Sealing;
+use syncline::oplog::{Part, Sealing};
 use syncline::seq::{Anchor, Cursor, Seq};
 use syncline::store::PageLimit;
 
@@ -43,14 +43,22 @@ pub(super) struct SeenQuery {
     pub(super) anchor: Option<Anchor>,
 }
 
+/// What of an answer is wanted in full.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartQuery {
+    pub(super) part: Option<Part>,
+}
+
 /// A position and how much to read from it.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PullQuery {
     pub(super) after: Option<Seq>,
     pub(super) anchor: Option<Anchor>,
     pub(super) limit: Option<usize>,
     pub(super) bytes: Option<usize>,
+    pub(super) part: Option<Part>,
 }
 
 impl SeenQuery {
@@ -60,11 +68,11 @@ impl SeenQuery {
 }
 
 impl PullQuery {
-    pub(super) fn cursor(self) -> Cursor {
+    pub(super) fn cursor(&self) -> Cursor {
         Cursor { seq: self.after.unwrap_or(Seq::ZERO), anchor: self.anchor }
     }
 
-    pub(super) fn page(self) -> Result<PageLimit, Refusal> {
+    pub(super) fn page(&self) -> Result<PageLimit, Refusal> {
         let refused = |detail: String| Refusal::new(ErrorCode::LimitOutOfRange, detail);
         let ops = self.limit.unwrap_or(limits::PAGE_OPS_DEFAULT);
         let page = PageLimit::ops(ops)

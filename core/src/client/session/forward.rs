@@ -195,6 +195,9 @@ impl Session {
 
     /// Where the log of a server stands that has no log: nothing to read, nothing to keep.
     pub(super) fn nothing_there(&mut self, env: &Env) {
-        self.pulled(Page { ops: Vec::new(), next: Cursor::START, end: Seq::ZERO, more: false }, env);
+        self.pulled(
+            Page { ops: Vec::new(), left_out: Vec::new(), next: Cursor::START, end: Seq::ZERO, more: false },
+            env,
+        );
     }
 }

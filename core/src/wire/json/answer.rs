@@ -1,65 +1,9 @@
 //! Bodies of answers.
 
 use super::*;
-use crate::oplog::{ConflictReason, FullStateMark, HeadState, Holder, Holders, OpBytes, RejectReason, Sealing};
+use crate::oplog::{ConflictReason, FullStateMark, HeadState, Holder, Holders, RejectReason, Sealing};
 use crate::seq::Anchor;
 use crate::store::LogSummary;
-
-/// A page of a log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PageJson {
-    ops: Vec<PageOpJson>,
-    next: Cursor,
-    end: Seq,
-    more: bool,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct PageOpJson {
-    seq: Seq,
-    accepted_at: Timestamp,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    batch_rest: u32,
-    op: OpJson,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-const fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
-impl PageJson {
-    /// The JSON form of a page.
-    ///
-    /// # Errors
-    /// When a stored op does not read.
-    pub fn of(page: &Page) -> Result<Self, WireError> {
-        let op = |(index, op): (usize, &PageOp)| {
-            let read = op.op.read().map_err(|error| WireError::Op { index, error })?;
-            Ok::<_, WireError>(PageOpJson {
-                seq: op.seq,
-                accepted_at: op.accepted_at,
-                batch_rest: op.batch_rest,
-                op: OpJson::of(&read)?,
-            })
-        };
-        let ops = page.ops.iter().enumerate().map(op).collect::<Result<_, _>>()?;
-        Ok(Self { ops, next: page.next, end: page.end, more: page.more })
-    }
-
-    /// The page.
-    ///
-    /// # Errors
-    /// When one of the ops is not an op.
-    pub fn read(self) -> Result<Page, WireError> {
-        let op = |(index, op): (usize, PageOpJson)| {
-            let raw: OpBytes = op.op.read(index)?.raw().clone();
-            Ok::<_, WireError>(PageOp { seq: op.seq, accepted_at: op.accepted_at, batch_rest: op.batch_rest, op: raw })
-        };
-        let ops = self.ops.into_iter().enumerate().map(op).collect::<Result<_, _>>()?;
-        Ok(Page { ops, next: self.next, end: self.end, more: self.more })
-    }
-}
 
 /// The answer to a push.
 #[derive(Debug, Clone, Serialize, Deserialize)]
