@@ -409,8 +409,19 @@ impl Inner {
         let numbers = old.iter().map(|entry| entry.no).collect();
         let known: BTreeSet<crate::OpId> = entries.iter().map(|entry| entry.op.id()).collect();
         entries.extend(old.into_iter().filter(|entry| !known.contains(&entry.op.id())));
-        number(&mut entries);
+        number(&mut entries, self.last_on_record().await?);
         Ok((entries, numbers))
+    }
+
+    /// The last number of an op offered again that a conflict or a parked write bears: a record is never written over.
+    async fn last_on_record(&self) -> Result<u64, ReplicaError> {
+        let mut last = 0;
+        for drawer in [Drawer::Conflicts, Drawer::Parked] {
+            let found = self.drawer(drawer).await?;
+            let again = found.into_iter().map(|(no, _)| no).filter(|no| *no < WriteNo::FIRST);
+            last = again.map(WriteNo::get).max().unwrap_or_default().max(last);
+        }
+        Ok(last)
     }
 
     /// The state this device began from, as the first content of an empty log.
@@ -438,17 +449,18 @@ impl Inner {
     }
 }
 
-/// Numbers entries from 1 and finds the batches: in a batch the counts of what follows run down to 0.
-fn number(entries: &mut [Entry]) {
+/// Numbers entries after `last` and finds the batches: in a batch the counts of what follows run down to 0.
+fn number(entries: &mut [Entry], last: u64) {
+    let no = |index: usize| WriteNo(last + index as u64 + 1);
     let mut first = 0;
     for index in 0..entries.len() {
-        entries[index].no = WriteNo(index as u64 + 1);
+        entries[index].no = no(index);
         let rest = entries[index].batch.map_or(0, |(_, rest)| rest);
         if rest > 0 && index + 1 < entries.len() {
             continue;
         }
         let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
-        let batch = (count > 1).then_some((WriteNo(first as u64 + 1), count));
+        let batch = (count > 1).then_some((no(first), count));
         entries[first..=index].iter_mut().for_each(|entry| entry.batch = batch);
         first = index + 1;
     }

@@ -1,9 +1,12 @@
 //! Conflicts, refusals and what becomes of them.
 
+use std::sync::Arc;
+
 use syncline::EntityId;
 use syncline::client::{Choose, Fate, Outcome, ParkReason, Write};
 use syncline::limits::CONFLICTS_KEPT_MAX;
 use syncline::oplog::{OpKind, Payload, Precondition, RejectReason};
+use syncline::store::MemoryStore;
 
 use crate::world::{Device, World, run};
 
@@ -177,4 +180,30 @@ fn ended_conflicts_are_kept_up_to_their_limit_and_the_oldest_goes_first() {
     let kept = lose(CONFLICTS_KEPT_MAX..CONFLICTS_KEPT_MAX + 1);
     assert_eq!(kept.len(), CONFLICTS_KEPT_MAX);
     assert_eq!(kept[0].no(), oldest[1].no());
+}
+
+#[test]
+fn what_a_server_that_was_put_back_does_not_take_again_is_kept_on_record_each_time() {
+    let mut world = World::new();
+    let mut server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let (a, b) = (world.device(), world.device());
+    write(&a, "files", OpKind::Create, r#"{"t":0}"#);
+    for text in [r#"{"t":"first"}"#, r#"{"t":"second"}"#] {
+        world.sync(&a);
+        world.sync(&b);
+        let backup = Arc::new(server.fork());
+        write(&a, "files", OpKind::Update, text);
+        world.sync(&a);
+        server = backup;
+        world.replace_server(Arc::clone(&server));
+        write(&b, "files", OpKind::Update, r#"{"t":"meanwhile"}"#);
+        world.sync(&b);
+        world.sync(&a);
+    }
+    let conflicts = run(a.replica.conflicts()).unwrap();
+    let kept: Vec<_> = conflicts.iter().map(|conflict| conflict.mine().payload().bytes().clone()).collect();
+    assert_eq!(kept, [r#"{"t":"first"}"#, r#"{"t":"second"}"#], "{conflicts:?}");
+    assert!(conflicts.iter().all(|conflict| conflict.outcome == Outcome::NotTakenAgain));
+    assert_eq!(a.replica.status().conflicts, 2);
 }
