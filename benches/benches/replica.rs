@@ -146,17 +146,18 @@ fn reads(runtime: &Runtime, site: &Site, folder: &Path) -> anyhow::Result<()> {
         spread::row(question, &spread(Meter::new(), pairs, calls, read, select)?, aim);
         anyhow::Ok(())
     };
-    ask("as it is in the log", &entities, Aim::Cost(1.5))?;
+    ask("each of 10,000 in turn", &entities, Aim::Cost(1.5))?;
     let few = &entities[..scale(100, 5)];
+    ask("a hundred again and again", few, Aim::Cost(1.5))?;
     for (number, entity) in few.iter().enumerate() {
         runtime.block_on(device.map(*entity)?.set("title", &format!("Edit number {number}")))?;
     }
-    ask("with one edit that waits", few, Aim::Known)?;
+    ask("a hundred, each with an edit that waits", few, Aim::Known)?;
     let one = &entities[..1];
     for number in 0..scale(1_000, 10) {
         runtime.block_on(device.map(one[0])?.set("title", &format!("Edit number {number}")))?;
     }
-    ask("with a thousand edits that wait", one, Aim::Known)
+    ask("one with a thousand edits that wait", one, Aim::Known)
 }
 
 /// What writers gain by being many.

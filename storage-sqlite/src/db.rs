@@ -16,8 +16,6 @@ use crate::schema;
 
 /// The write-ahead log's file is cut back to this when it is next reused.
 const WAL_BYTES_MAX: u32 = 64 << 20;
-const WRITER_CACHE_KIB: u32 = 64 << 10;
-const READER_CACHE_KIB: u32 = 16 << 10;
 const STATEMENTS_CACHED: usize = 64;
 
 /// What opening further connections takes.
@@ -50,10 +48,10 @@ impl Db {
             Durability::Full => "FULL",
             Durability::MayLoseLastSeconds => "NORMAL",
         };
-        let checkpoint = source.options.checkpoint_pages;
+        let SqliteOptions { checkpoint_pages: checkpoint, writer_cache_kib: cache, .. } = source.options;
         db.connection.execute_batch(&format!(
             "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {checkpoint};
-             PRAGMA journal_size_limit = {WAL_BYTES_MAX}; PRAGMA cache_size = -{WRITER_CACHE_KIB};
+             PRAGMA journal_size_limit = {WAL_BYTES_MAX}; PRAGMA cache_size = -{cache};
              PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
         ))?;
         source.guard.remember()?;
@@ -81,9 +79,10 @@ impl Db {
     pub(crate) fn reader(source: &Source) -> Outcome<Self> {
         source.guard.check()?;
         let db = Self::open(source, OpenFlags::empty())?;
+        let cache = source.options.reader_cache_kib;
         // Query-only and not read-only: a reader of a write-ahead log takes part in its shared memory.
         db.connection.execute_batch(&format!(
-            "PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+            "PRAGMA query_only = ON; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;"
         ))?;
         Ok(db)
     }

@@ -151,8 +151,7 @@ impl Store for SqliteStore {
         after: Option<&EntityKey>,
         limit: usize,
     ) -> Result<HeadPage, StoreError> {
-        let (collection, after) = (collection.clone(), after.cloned());
-        self.readers.run("heads", move |db| read::heads(db, log, &collection, after.as_ref(), limit)).await
+        self.readers.heads(log, collection.clone(), after.cloned(), limit).await
     }
 
     async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {

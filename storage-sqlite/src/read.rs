@@ -2,7 +2,7 @@
 //!
 //! What must hold: each read sees one state of the store, and steps over no more rows than its page holds and one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::params;
@@ -21,24 +21,47 @@ use crate::rows::{self, LogRow};
 /// A read that somebody waits for; it answers by itself.
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 
+/// Heads in a page, at most, that is read in the thread that asks, where that is wanted.
+const SHORT: usize = 16;
+
 /// The threads that read.
 #[derive(Debug)]
 pub(crate) struct Readers {
     jobs: Option<Queue<Job>>,
     threads: Vec<JoinHandle<()>>,
+    /// For short reads without another thread.
+    here: Option<Mutex<Reader>>,
 }
 
 impl Readers {
     /// Opens one connection a thread, so that a file that cannot be read is found out when it is opened.
     pub(crate) fn start(source: &Arc<Source>) -> Outcome<Self> {
         let (jobs, workers) = queue(source.options.readers);
-        let mut readers = Self { jobs: Some(jobs), threads: Vec::new() };
+        let reader = || -> Outcome<Reader> { Ok(Reader { source: Arc::clone(source), db: Some(Db::reader(source)?) }) };
+        let here = source.options.read_here.then(reader).transpose()?.map(Mutex::new);
+        let mut readers = Self { jobs: Some(jobs), threads: Vec::new(), here };
         for (number, worker) in workers.into_iter().enumerate() {
-            let reader = Reader { source: Arc::clone(source), db: Some(Db::reader(source)?) };
+            let reader = reader()?;
             let thread = crate::spawn(&format!("syncline-read-{number}"), move || reader.run(&worker))?;
             readers.threads.push(thread);
         }
         Ok(readers)
+    }
+
+    /// A page of heads: one statement, which sees one state of the store without a transaction around it.
+    pub(crate) async fn heads(
+        &self,
+        log: LogKey,
+        collection: Collection,
+        after: Option<EntityKey>,
+        limit: usize,
+    ) -> Result<HeadPage, StoreError> {
+        let read = move |db: &Db| heads(db, log, &collection, after.as_ref(), limit);
+        // Whoever is first; another one meanwhile asks the threads.
+        if let Some(mut reader) = self.here.as_ref().filter(|_| limit <= SHORT).and_then(|here| here.try_lock().ok()) {
+            return reader.statement(read).map_err(|failed| failed.during("heads"));
+        }
+        self.answer("heads", move |reader| reader.statement(read)).await
     }
 
     /// Runs a read on some thread, inside a read transaction.
@@ -47,10 +70,18 @@ impl Readers {
         operation: &'static str,
         read: impl FnOnce(&Db) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.answer(operation, move |reader| reader.read(read)).await
+    }
+
+    async fn answer<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&mut Reader) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (answer, reply) = reply::pair();
         let job: Job = Box::new(move |reader| {
             if !answer.is_abandoned() {
-                answer.send(reader.read(read));
+                answer.send(read(reader));
             }
         });
         let gone = || Failed::new(StoreErrorKind::Unavailable, "the reader threads have stopped");
@@ -68,6 +99,7 @@ impl Drop for Readers {
     }
 }
 
+#[derive(Debug)]
 struct Reader {
     source: Arc<Source>,
     /// `None` after a failure, until the next read.
@@ -82,11 +114,7 @@ impl Reader {
     }
 
     fn read<T>(&mut self, read: impl FnOnce(&Db) -> Outcome<T>) -> Outcome<T> {
-        self.source.guard.check()?;
-        let db = match self.db.take() {
-            Some(db) => db,
-            None => Db::reader(&self.source)?,
-        };
+        let db = self.connection()?;
         db.run("BEGIN", [])?;
         let outcome = read(&db);
         // A connection that cannot end its transaction is not used again.
@@ -94,6 +122,24 @@ impl Reader {
             self.db = Some(db);
         }
         outcome
+    }
+
+    /// A read of one statement. A connection that it failed on is not used again.
+    fn statement<T>(&mut self, read: impl FnOnce(&Db) -> Outcome<T>) -> Outcome<T> {
+        let db = self.connection()?;
+        let outcome = read(&db);
+        if outcome.is_ok() {
+            self.db = Some(db);
+        }
+        outcome
+    }
+
+    fn connection(&mut self) -> Outcome<Db> {
+        self.source.guard.check()?;
+        match self.db.take() {
+            Some(db) => Ok(db),
+            None => Db::reader(&self.source),
+        }
     }
 }
 
@@ -130,13 +176,7 @@ pub(crate) fn ops_after(db: &Db, log: LogKey, after: Seq, limit: PageLimit) -> O
     Ok(LogPage { anchor: row.anchor(db, after)?, bounds: Some(row.bounds), ops })
 }
 
-pub(crate) fn heads(
-    db: &Db,
-    log: LogKey,
-    collection: &Collection,
-    after: Option<&EntityKey>,
-    limit: usize,
-) -> Outcome<HeadPage> {
+fn heads(db: &Db, log: LogKey, collection: &Collection, after: Option<&EntityKey>, limit: usize) -> Outcome<HeadPage> {
     let nothing = HeadPage { heads: Vec::new(), more: false };
     // The key to start behind may be of another collection, and then all of this one is before or behind it.
     let start: Option<EntityId> = match after {
@@ -144,12 +184,13 @@ pub(crate) fn heads(
         Some(after) if after.collection == *collection => Some(after.entity),
         _ => None,
     };
-    let Some(row) = LogRow::find(db, log)? else { return Ok(nothing) };
     let start: &[u8] = start.as_ref().map_or(&[], |entity| entity.as_bytes());
     let (mut found, mut more) = (Vec::new(), false);
     db.each(
-        "SELECT entity, body FROM head WHERE log = ?1 AND collection = ?2 AND entity > ?3 ORDER BY entity",
-        params![row.id, collection.as_str().as_bytes(), start],
+        "SELECT entity, body FROM head
+         WHERE log = (SELECT id FROM log WHERE bucket = ?1 AND log = ?2) AND collection = ?3 AND entity > ?4
+         ORDER BY entity",
+        params![log.bucket.as_bytes(), log.log.as_bytes(), collection.as_str().as_bytes(), start],
         |head| {
             if found.len() == limit {
                 more = true;

@@ -28,7 +28,11 @@ pub(crate) fn write(db: &Db, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSe
             erase(db, gone)?;
         }
         if let Some(bounds) = &log.bounds {
-            let id = write_bounds(db, log.log, id, bounds)?;
+            let known = row.filter(|row| id.is_some() && row.bounds == *bounds);
+            let id = match known {
+                Some(row) => row.id,
+                None => write_bounds(db, log.log, id, bounds)?,
+            };
             size += write_log(db, id, log)?;
         }
     }

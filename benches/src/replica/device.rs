@@ -34,7 +34,7 @@ impl Device {
     /// The store's.
     pub async fn open(file: &Path, place: LogKey, url: &str, durability: Durability) -> anyhow::Result<Self> {
         let env = Arc::new(SystemEnv::new()?);
-        let store = Arc::new(SqliteStore::open(SqliteOptions::new(file).durability(durability))?);
+        let store = Arc::new(SqliteStore::open(SqliteOptions::device(file).durability(durability))?);
         let replica = Replica::open(store.clone(), place, env.clone(), ReplicaOptions::default()).await?;
         let way = Arc::new(Counted { way: site::way(url)?, calls: AtomicU64::new(0) });
         Ok(Self { replica, way, store, env })

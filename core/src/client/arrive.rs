@@ -32,7 +32,7 @@ impl Replica {
     /// The store's; what cannot be read for want of a key; an answer that is none.
     pub async fn keep(&self, came: Came) -> Result<Kept, ReplicaError> {
         let inner = &self.inner;
-        let _pass = inner.gate.enter().await;
+        let _pass = inner.enter().await?;
         match came {
             Came::Page(page) => inner.take(Some(page), None).await,
             Came::Verdicts(pushed) => inner.take_verdicts(pushed).await,

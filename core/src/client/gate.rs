@@ -4,7 +4,10 @@ use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// An async lock. First come, first served is not promised; nobody waits for ever, because every release wakes all.
+/// An async lock, for whoever changes things. Most need it alone, from reading to having written ([`Gate::enter`]); those
+/// that only add behind what others add hold it until their work is under way ([`Gate::follow`], then [`Pass::fly`]), and
+/// whoever needs it alone waits until that has landed. First come, first served is not promised; nobody waits for ever,
+/// because every release wakes all, and nobody follows while somebody waits to be alone.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     state: Mutex<Held>,
@@ -13,19 +16,51 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct Held {
     held: bool,
+    flying: usize,
+    /// How many wait to be alone.
+    wanted: usize,
     waiting: Vec<Waker>,
 }
+
+impl Held {
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// What may be under way at once: less than a store lets wait.
+const FLYING_MAX: usize = 256;
 
 /// Holding a [`Gate`]; dropping it lets the next one in.
 #[derive(Debug)]
 pub(super) struct Pass<'g>(&'g Gate);
 
+/// Something under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Flight<'g>(&'g Gate);
+
+/// Somebody who waits to be alone.
+struct Wanted<'g>(&'g Gate);
+
 impl Gate {
-    /// Waits until nobody holds it.
+    /// Waits until nobody holds it and nothing is under way.
     pub(super) async fn enter(&self) -> Pass<'_> {
+        lock(&self.state).wanted += 1;
+        let wanted = Wanted(self);
+        let pass = self.take(|state| state.flying == 0).await;
+        drop(wanted);
+        pass
+    }
+
+    /// Waits until nobody holds it.
+    pub(super) async fn follow(&self) -> Pass<'_> {
+        self.take(|state| state.wanted == 0 && state.flying < FLYING_MAX).await
+    }
+
+    async fn take(&self, may: impl Fn(&Held) -> bool) -> Pass<'_> {
         poll_fn(|context| {
             let mut state = lock(&self.state);
-            if state.held {
+            if state.held || !may(&state) {
                 remember(&mut state.waiting, context.waker());
                 return Poll::Pending;
             }
@@ -36,11 +71,39 @@ impl Gate {
     }
 }
 
+impl<'g> Pass<'g> {
+    /// Lets the next one in, and those who want to be alone when what is under way has landed.
+    pub(super) fn fly(self) -> Flight<'g> {
+        lock(&self.0.state).flying += 1;
+        Flight(self.0)
+    }
+}
+
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         state.held = false;
-        state.waiting.drain(..).for_each(Waker::wake);
+        state.wake();
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.flying -= 1;
+        if state.flying == 0 || state.flying + 1 == FLYING_MAX {
+            state.wake();
+        }
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.wanted -= 1;
+        if !state.held {
+            state.wake();
+        }
     }
 }
 

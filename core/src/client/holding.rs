@@ -57,7 +57,7 @@ impl Inner {
 
     /// Takes what every device holds in the history that `cursor` is of.
     async fn learn(&self, cursor: Cursor, stable: Seq, devices: usize) -> Result<(), ReplicaError> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let origin = |cursor: Cursor| cursor.anchor.map(|anchor| anchor.origin);
         let here = self.cursor().await?;
         if origin(here) != origin(cursor) || here.seq < cursor.seq {

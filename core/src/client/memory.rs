@@ -79,13 +79,21 @@ impl Pending {
             };
             self.states.insert(entry.no, state.map(Arc::new));
         }
-        for key in entry.keys() {
-            let numbers = self.by_entity.entry(key).or_default();
-            // Nearly always the newest; ops offered again come before.
-            let at = numbers.partition_point(|no| *no < entry.no);
-            if numbers.get(at) != Some(&entry.no) {
-                numbers.insert(at, entry.no);
-            }
+        entry.keys().for_each(|key| self.place(entry.no, key));
+    }
+
+    /// Adds a write of one entity that is on its way to the desk.
+    pub(super) fn promise(&mut self, no: WriteNo, key: EntityKey) {
+        self.count += 1;
+        self.place(no, key);
+    }
+
+    fn place(&mut self, no: WriteNo, key: EntityKey) {
+        let numbers = self.by_entity.entry(key).or_default();
+        // Nearly always the newest; ops offered again come before.
+        let at = numbers.partition_point(|known| *known < no);
+        if numbers.get(at) != Some(&no) {
+            numbers.insert(at, no);
         }
     }
 
@@ -159,22 +167,33 @@ impl Pending {
 /// Receipts that somebody still holds.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    held: Mutex<BTreeMap<WriteNo, Weak<Watched>>>,
+    held: Mutex<Watching>,
     /// What every device has.
     stable: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Watching {
+    by_write: BTreeMap<WriteNo, Weak<Watched>>,
+    /// How many there may be before those that nobody holds any more are looked for: each is looked at twice at most for
+    /// every one that comes.
+    sweep_at: usize,
 }
 
 impl Receipts {
     pub(super) fn watch(&self, no: WriteNo) -> Arc<Watched> {
         let watched = Arc::new(Watched::new(Arc::clone(&self.stable)));
         let mut held = lock(&self.held);
-        held.retain(|_, watched| watched.strong_count() > 0);
-        held.insert(no, Arc::downgrade(&watched));
+        if held.by_write.len() >= held.sweep_at {
+            held.by_write.retain(|_, watched| watched.strong_count() > 0);
+            held.sweep_at = 2 * held.by_write.len() + SWEPT_AT_LEAST;
+        }
+        held.by_write.insert(no, Arc::downgrade(&watched));
         watched
     }
 
     pub(super) fn tell(&self, no: WriteNo, fate: Fate) {
-        let watched = lock(&self.held).get(&no).and_then(Weak::upgrade);
+        let watched = lock(&self.held).by_write.get(&no).and_then(Weak::upgrade);
         if let Some(watched) = watched {
             watched.set(fate);
         }
@@ -182,7 +201,7 @@ impl Receipts {
 
     /// A write is in the log, said by this op. Ops that were offered again are found by their own name.
     pub(super) fn settle(&self, no: WriteNo, op: OpId, seq: Seq) {
-        let watched = lock(&self.held).get(&no).and_then(Weak::upgrade);
+        let watched = lock(&self.held).by_write.get(&no).and_then(Weak::upgrade);
         match watched {
             Some(watched) => watched.settle(op, seq),
             None if no < WriteNo::FIRST => self.tell_op(op, &Fate::Accepted(seq)),
@@ -210,6 +229,9 @@ impl Receipts {
     }
 
     fn all(&self) -> Vec<Arc<Watched>> {
-        lock(&self.held).values().filter_map(Weak::upgrade).collect()
+        lock(&self.held).by_write.values().filter_map(Weak::upgrade).collect()
     }
 }
+
+/// So few receipts are never swept.
+const SWEPT_AT_LEAST: usize = 64;

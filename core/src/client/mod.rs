@@ -39,6 +39,7 @@ mod rewind;
 mod sealer;
 mod sealing;
 mod session;
+mod shown;
 mod snapshot;
 mod status;
 mod sync;

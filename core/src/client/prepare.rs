@@ -52,7 +52,7 @@ impl Replica {
     /// The store's.
     pub async fn prepare(&self) -> Result<Option<Push>, ReplicaError> {
         let inner = &self.inner;
-        let _pass = inner.gate.enter().await;
+        let _pass = inner.enter().await?;
         inner.resolve_lost().await?;
         let cursor = inner.cursor().await?;
         for lane in [Lane::Again, Lane::New] {

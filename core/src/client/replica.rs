@@ -1,17 +1,18 @@
 //! The replica: one log on one device, readable and writable whether there is a network or not.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::desk::{Drawer, Identity, Lane, Places, Sent, note, number};
 use super::entry::{Entry, Fate, WriteNo};
 use super::error::ReplicaError;
-use super::gate::{Bell, Gate, lock};
+use super::gate::{Bell, Gate, Pass, lock};
 use super::memory::{Memory, Receipts};
 use super::mirror::Means;
 use super::retain::Retain;
 use super::sealer::Sealer;
+use super::shown::{Seen, Shown};
 use crate::call::Page;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::{LogKey, ReplicaId};
@@ -78,8 +79,11 @@ pub(super) struct Inner {
     pub(super) gate: Gate,
     pub(super) memory: Mutex<Memory>,
     pub(super) receipts: Receipts,
-    /// Odd while what is read may be half old, half new.
+    /// What is remembered may not be what the desk says; it is read again before anything else.
+    pub(super) doubtful: AtomicBool,
+    /// Odd while what is read may be half old, half new. In its upper half it counts plain writes, which only add.
     pub(super) version: AtomicU64,
+    pub(super) shown: Mutex<Shown>,
     /// Rings when something was written here.
     pub(super) edited: Bell,
     /// Rings when what is read may have changed.
@@ -118,7 +122,9 @@ impl Replica {
             gate: Gate::default(),
             memory: Mutex::new(memory),
             receipts,
+            doubtful: AtomicBool::new(false),
             version: AtomicU64::new(0),
+            shown: Mutex::default(),
             edited: Bell::default(),
             changed: Bell::default(),
             ahead: Mutex::default(),
@@ -168,22 +174,37 @@ impl Inner {
         entries.collect()
     }
 
+    /// Waits until nobody else changes anything and nothing is under way.
+    pub(super) async fn enter(&self) -> Result<Pass<'_>, ReplicaError> {
+        let pass = self.gate.enter().await;
+        if self.doubtful.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.reload().await
+        {
+            self.doubtful.store(true, Ordering::Release);
+            return Err(error);
+        }
+        Ok(pass)
+    }
+
     /// The state of an entity as this device sees it: the log's, with what was written here and is not in it yet.
     pub(super) async fn visible(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         for _ in 0..READS_WITHOUT_GATE {
             let version = self.version.load(Ordering::Acquire);
             if version.is_multiple_of(2) {
-                let visible = self.look(key).await?;
-                if self.version.load(Ordering::Acquire) == version {
-                    return Ok(visible);
+                let seen = self.look(key, version).await?;
+                // A plain write that came meanwhile is one that came after.
+                let now = self.version.load(Ordering::Acquire);
+                if now % PLAIN_WRITE == version % PLAIN_WRITE {
+                    return Ok(seen.keep(key, version, &mut lock(&self.shown)));
                 }
             }
         }
         let _pass = self.gate.enter().await;
-        self.look(key).await
+        let version = self.version.load(Ordering::Acquire);
+        Ok(self.look(key, version).await?.state)
     }
 
-    async fn look(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
+    async fn look(&self, key: &EntityKey, version: u64) -> Result<Seen, ReplicaError> {
         let (mut numbers, renew, instead) = {
             let memory = lock(&self.memory);
             let renew = memory.identity.renew;
@@ -191,24 +212,49 @@ impl Inner {
             let instead = instead.map(|(no, state)| (no, Arc::clone(state)));
             (memory.pending.of(key).to_vec(), renew, instead)
         };
-        let before = match &instead {
-            Some((no, state)) => {
+        let plain = instead.is_none() && !renew;
+        let known = if plain { lock(&self.shown).find(key, version, numbers.len()) } else { None };
+        let waiting = numbers.len();
+        let before = match (known, &instead) {
+            (Some((applied, state)), _) => {
+                numbers.drain(..applied);
+                state.map(|state| state.to_vec())
+            }
+            (None, Some((no, state))) => {
                 numbers.retain(|later| later > no);
                 state.get(key).map(<[u8]>::to_vec)
             }
-            None => {
+            (None, None) => {
                 let head = self.store.head(self.places.mirror, key).await?;
                 head.as_ref().and_then(Head::live_state).map(|state| state.to_vec())
             }
         };
-        let mut entries = Vec::with_capacity(numbers.len());
-        for no in &numbers {
-            // Between the two reads it may have come into the log; then the version has changed and both are read again.
-            entries.extend(self.entry(*no).await?);
-        }
+        let mut entries = self.entries_among(&numbers).await?;
+        // One that is missing has come into the log meanwhile, and the version has changed; or it is on its way here.
+        let whole = plain && entries.len() == numbers.len();
         // While the mirror shows the history that is offered again, it has those ops already.
         entries.retain(|entry| !(renew && entry.is_again()));
-        Ok(self.show(key, before, &entries))
+        Ok(Seen { state: self.show(key, before, &entries), applied: whole.then_some(waiting) })
+    }
+
+    /// The queued writes with these numbers, which ascend, as far as they are there. Writes on one entity often stand
+    /// together, so what stands between two of them is read along, within reason.
+    async fn entries_among(&self, numbers: &[WriteNo]) -> Result<Vec<Entry>, ReplicaError> {
+        let mut found = Vec::with_capacity(numbers.len());
+        let mut left = numbers;
+        while let Some(first) = left.first() {
+            let Some(last) = left.get(1..).and_then(<[WriteNo]>::last) else {
+                found.extend(self.entry(*first).await?);
+                break;
+            };
+            let span = usize::try_from(last.get() - first.get()).unwrap_or(usize::MAX).saturating_add(1);
+            let limit = span.min(2 * left.len()).min(limits::LIST_ITEMS_MAX);
+            let page = self.entries_after(first.get().checked_sub(1).map(WriteNo), limit).await?;
+            let upto = page.last().filter(|_| page.len() == limit).map_or(*last, |entry| entry.no);
+            found.extend(page.into_iter().filter(|entry| left.binary_search(&entry.no).is_ok()));
+            left = &left[left.partition_point(|no| *no <= upto)..];
+        }
+        Ok(found)
     }
 
     fn show(&self, key: &EntityKey, mut state: Option<Vec<u8>>, entries: &[Entry]) -> Option<Vec<u8>> {
@@ -231,9 +277,13 @@ impl Inner {
         }
         let memory = load(&self.store, self.places, &*self.env, lease).await?;
         *lock(&self.memory) = memory;
+        self.version.fetch_add(2, Ordering::AcqRel);
         Ok(())
     }
 }
+
+/// What a plain write adds to the version.
+pub(super) const PLAIN_WRITE: u64 = 1 << 32;
 
 /// Reads that are tried before one waits for whoever changes things.
 const READS_WITHOUT_GATE: usize = 4;

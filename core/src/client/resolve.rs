@@ -13,7 +13,7 @@ use super::gate::lock;
 use super::mirror::Unreadable;
 use super::parked::Parked;
 use super::receipt::{Fate, Receipt};
-use super::replica::{Inner, Replica};
+use super::replica::{Inner, PLAIN_WRITE, Replica};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::limits;
@@ -67,7 +67,7 @@ impl Replica {
     /// # Errors
     /// When it is not parked, or as [`Replica::write`].
     pub async fn retry(&self, no: WriteNo, instead: Option<Payload>) -> Result<(), ReplicaError> {
-        let _pass = self.inner.gate.enter().await;
+        let _pass = self.inner.enter().await?;
         let parked = self.parked().await?;
         let chosen = parked.iter().find(|parked| parked.no() == no).ok_or(ReplicaError::NoSuchWrite(no))?;
         let batch = chosen.entry.batch;
@@ -101,7 +101,7 @@ impl Replica {
     /// # Errors
     /// When it is not parked.
     pub async fn discard(&self, no: WriteNo) -> Result<(), ReplicaError> {
-        let _pass = self.inner.gate.enter().await;
+        let _pass = self.inner.enter().await?;
         let parked = self.parked().await?;
         let chosen = parked.iter().find(|parked| parked.no() == no).ok_or(ReplicaError::NoSuchWrite(no))?;
         let batch = chosen.entry.batch;
@@ -121,7 +121,7 @@ impl Replica {
     /// # Errors
     /// When there is no such conflict, or as [`Replica::write`].
     pub async fn resolve(&self, no: WriteNo, choose: Choose) -> Result<Option<Receipt>, ReplicaError> {
-        let pass = self.inner.gate.enter().await;
+        let pass = self.inner.enter().await?;
         let conflicts = self.conflicts().await?;
         let conflict =
             conflicts.into_iter().find(|conflict| conflict.no() == no).ok_or(ReplicaError::NoSuchWrite(no))?;
@@ -333,6 +333,16 @@ impl Inner {
     /// Tells everyone that what these writes are about may read differently now.
     pub(super) fn moved<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>) {
         self.version.fetch_add(2, Ordering::AcqRel);
+        self.tell_moved(entries);
+    }
+
+    /// [`Inner::moved`] for writes at the queue's end.
+    pub(super) fn added(&self, entries: &[Entry]) {
+        self.version.fetch_add(PLAIN_WRITE, Ordering::AcqRel);
+        self.tell_moved(entries);
+    }
+
+    fn tell_moved<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>) {
         let mut keys = std::collections::BTreeSet::new();
         let mut everything = false;
         for entry in entries {

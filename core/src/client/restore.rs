@@ -121,7 +121,7 @@ impl Inner {
     async fn write_state(&self, past: &Past, end: Option<Cursor>) -> Result<Receipt, ReplicaError> {
         past.is_whole()?;
         let payload = Payload::Plain(past.state.to_bytes());
-        let pass = self.gate.enter().await;
+        let pass = self.enter().await?;
         let mut written = self.try_write_state(past, &payload, end).await?;
         if matches!(written, Written::Stale) {
             self.reload().await?;
@@ -213,7 +213,7 @@ impl Inner {
 
     /// Drops a restore that waits here with nothing written after it; whether there was one.
     async fn drop_unsent(&self) -> Result<bool, ReplicaError> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let no = {
             let memory = lock(&self.memory);
             let newest = memory.pending.newest_state().map(|(no, _)| no);

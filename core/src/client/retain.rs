@@ -51,7 +51,7 @@ impl Inner {
     /// Lets go of history that need not be kept.
     pub(super) async fn prune(&self) -> Result<(), ReplicaError> {
         let Retain::Window { ops, ms } = self.options.retain else { return Ok(()) };
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(()) };
         let spare = ops / 4;
         let tried = lock(&self.memory).prune_tried;

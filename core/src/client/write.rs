@@ -1,9 +1,14 @@
 //! Writing: durable on this device before it returns, in one transaction, with or without a server.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
 use super::desk::{Drawer, Identity, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
-use super::gate::lock;
+use super::gate::{Flight, lock};
 use super::receipt::Receipt;
 use super::replica::{Inner, Replica};
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
@@ -13,7 +18,7 @@ use crate::oplog::{
     ConflictPolicy, Draft, DraftError, EntityKey, Head, HeadState, OpKind, Payload, Precondition, Subject,
 };
 use crate::seq::Seq;
-use crate::store::StoreExt;
+use crate::store::{StoreError, StoreExt};
 
 /// One write, as an application means it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,18 +55,33 @@ impl Replica {
     }
 }
 
-/// A write with everything but its number and its time.
+/// A write with everything but its time.
 struct Meant {
+    no: WriteNo,
+    key: EntityKey,
     draft: Draft,
     base: Base,
 }
 
 /// What the rule found on the desk.
 enum Written {
-    Done(Identity, Vec<Entry>),
+    Done(Vec<Entry>),
     /// The desk is not as remembered.
     Stale,
     Refused(DraftError),
+}
+
+type Deciding<'s> = Pin<Box<dyn Future<Output = Result<Written, StoreError>> + Send + 's>>;
+
+/// Writes on their way to the desk. What is remembered counts on them already, so that the next can follow at once.
+struct Going<'i> {
+    inner: &'i Inner,
+    before: Identity,
+    after: Identity,
+    promised: Vec<(WriteNo, EntityKey)>,
+    landed: bool,
+    /// Ends after everything above was put right.
+    flight: Option<Flight<'i>>,
 }
 
 impl Inner {
@@ -71,99 +91,110 @@ impl Inner {
         if given == 0 || given > limits::BATCH_OPS_MAX || (atomic && bytes > limits::BATCH_BYTES_MAX / 2) {
             return Err(ReplicaError::BatchSize { given });
         }
-        let pass = self.gate.enter().await;
-        let mut written = self.try_write(&writes, atomic).await?;
-        if matches!(written, Written::Stale) {
-            self.reload().await?;
-            written = self.try_write(&writes, atomic).await?;
+        if let Some(receipts) = self.write_behind(&writes, atomic).await? {
+            return Ok(receipts);
         }
-        let (identity, entries) = match written {
-            Written::Done(identity, entries) => (identity, entries),
-            Written::Refused(error) => return Err(error.into()),
-            Written::Stale => return Err(ReplicaError::TakenOver),
+        // In doubt the desk is read again here, and nobody is ahead any more.
+        let _pass = self.enter().await?;
+        let (deciding, going) = self.begin(&writes, atomic)?;
+        going.land(deciding.await)?.ok_or(ReplicaError::TakenOver)
+    }
+
+    /// Writes right behind others that may still be under way: a store puts what is there at the same time into one
+    /// commit. `None` when the desk is not as remembered.
+    async fn write_behind(&self, writes: &[Write], atomic: bool) -> Result<Option<Vec<Receipt>>, ReplicaError> {
+        let pass = self.gate.follow().await;
+        if self.doubtful.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let (mut deciding, mut going) = self.begin(writes, atomic)?;
+        // Once looked at, it stands in the store's line; whatever comes later stands behind it.
+        let at_once = poll_fn(|context| Poll::Ready(deciding.as_mut().poll(context))).await;
+        going.flight = Some(pass.fly());
+        let written = match at_once {
+            Poll::Ready(written) => written,
+            Poll::Pending => deciding.await,
         };
-        let receipts = entries.iter().map(|entry| self.receipt(entry.no)).collect();
-        {
-            let mut memory = lock(&self.memory);
-            memory.identity = identity;
-            entries.iter().for_each(|entry| memory.pending.add(entry));
-        }
-        drop(pass);
-        self.moved(&entries);
-        self.edited.ring();
-        Ok(receipts)
+        going.land(written)
     }
 
     pub(super) fn receipt(&self, no: WriteNo) -> Receipt {
         Receipt { no, watched: self.receipts.watch(no) }
     }
 
-    async fn try_write(&self, writes: &[Write], atomic: bool) -> Result<Written, ReplicaError> {
+    /// Gives the writes their numbers, and the transaction that makes them durable.
+    fn begin(&self, writes: &[Write], atomic: bool) -> Result<(Deciding<'_>, Going<'_>), ReplicaError> {
         let env = self.env.env();
-        let (identity, last) = {
-            let memory = lock(&self.memory);
-            let last = |key: &EntityKey| memory.pending.newest_of(key);
-            (memory.identity.clone(), writes.iter().map(|write| last(&write.key)).collect::<Vec<_>>())
-        };
-        let meant: Vec<Meant> = (0_u32..)
-            .zip(writes.iter().zip(last))
-            .map(|(index, (write, last))| Meant {
-                draft: Draft {
-                    id: OpId::from_bytes(env.uuid7(&format!("op {index}"))),
-                    replica: identity.replica,
-                    subject: Subject::Entity { key: write.key.clone(), also: Vec::new() },
-                    kind: write.kind,
-                    clock: crate::VectorClock::new(),
-                    hlc: crate::Hlc::default(),
-                    schema_version: self.options.schema_version,
-                    precondition: write.precondition,
-                    payload: write.payload.clone(),
-                },
-                base: self.base(write, last),
-            })
-            .collect();
-        let places = self.places;
-        let mirror = Reads { heads: writes.iter().map(|write| write.key.clone()).collect(), ..Reads::default() };
-        let desk = Reads { heads: vec![Identity::key()], ..Reads::default() };
-        let scope = Scope::logs(vec![(places.mirror, mirror), (places.desk, desk)]);
-        let scope = scope.map_err(|_| super::replica::lost_answer(&*self.store))?;
+        let mut memory = lock(&self.memory);
+        let before = memory.identity.clone();
+        let mut after = before.clone();
+        after.hlc = before.hlc.tick(env.now);
+        let mut meant = Vec::with_capacity(writes.len());
+        for (index, write) in writes.iter().enumerate() {
+            let no = after.next;
+            after.next = WriteNo(no.0 + 1);
+            let draft = Draft {
+                id: OpId::from_bytes(env.uuid7(&format!("op {index}"))),
+                replica: before.replica,
+                subject: Subject::Entity { key: write.key.clone(), also: Vec::new() },
+                kind: write.kind,
+                clock: crate::VectorClock::new(),
+                hlc: after.hlc,
+                schema_version: self.options.schema_version,
+                precondition: write.precondition,
+                payload: write.payload.clone(),
+            };
+            let base = self.base(write, memory.pending.newest_of(&write.key));
+            meant.push(Meant { no, key: write.key.clone(), draft, base });
+        }
         let batch = (atomic && meant.len() > 1).then(|| u32::try_from(meant.len()).unwrap_or(u32::MAX));
+        let batch = batch.map(|count| (before.next, count));
+        let (scope, known, new) = (self.scope_of(&meant)?, before.to_bytes(), note(after.to_bytes()));
+        let promised: Vec<_> = meant.iter().map(|meant| (meant.no, meant.key.clone())).collect();
+        promised.iter().for_each(|(no, key)| memory.pending.promise(*no, key.clone()));
+        memory.identity = after.clone();
+        drop(memory);
+        let places = self.places;
         let rule = move |view: &View| {
             let desk = view.log(places.desk);
-            let found = desk.heads.get(&Identity::key()).and_then(Head::live_state).cloned();
-            let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(identity.to_bytes())) else {
+            let found = desk.heads.get(&Identity::key()).and_then(Head::live_state);
+            let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(&known)) else {
                 return Choice::Done(Written::Stale, None);
             };
             let mirror = view.log(places.mirror);
             let clock = mirror.bounds.as_ref().map(|bounds| bounds.clock.clone()).unwrap_or_default();
             let seen = mirror.bounds.as_ref().map_or(Seq::ZERO, |bounds| bounds.last);
-            let mut identity = identity.clone();
-            identity.hlc = identity.hlc.tick(env.now);
-            let first = identity.next;
             let mut entries = Vec::with_capacity(meant.len());
-            for meant in &meant {
-                let no = identity.next;
-                identity.next = WriteNo(no.0 + 1);
-                let Subject::Entity { key, .. } = &meant.draft.subject else { continue };
-                let precondition = match (meant.draft.precondition, meant.base) {
+            for Meant { no, key, draft, base } in &meant {
+                let precondition = match (draft.precondition, base) {
                     (Precondition::None, Base::Stated) => shown(mirror.heads.get(key)),
                     (stated, _) => stated,
                 };
-                let draft = Draft { clock: clock.clone(), hlc: identity.hlc, precondition, ..meant.draft.clone() };
-                let op = match draft.seal() {
+                let op = match (Draft { clock: clock.clone(), precondition, ..draft.clone() }).seal() {
                     Ok(op) => op,
                     Err(error) => return Choice::Done(Written::Refused(error), None),
                 };
-                let batch = batch.map(|count| (first, count));
-                entries.push(Entry { no, batch, base: meant.base, seen, fate: Fate::Waiting, op });
+                entries.push(Entry { no: *no, batch, base: *base, seen, fate: Fate::Waiting, op });
             }
             let mut heads: Vec<_> =
                 entries.iter().map(|entry| (Drawer::Queue.key(entry.no.get()), note(entry.to_bytes()))).collect();
-            heads.push((Identity::key(), note(identity.to_bytes())));
+            heads.push((Identity::key(), new.clone()));
             let writes = LogWrites { heads, ..LogWrites::new(places.desk, bounds) };
-            Choice::Done(Written::Done(identity, entries), Some(writes.alone()))
+            Choice::Done(Written::Done(entries), Some(writes.alone()))
         };
-        Ok(self.store.decide(scope, rule).await?)
+        Ok((
+            self.store.decide(scope, rule),
+            Going { inner: self, before, after, promised, landed: false, flight: None },
+        ))
+    }
+
+    fn scope_of(&self, meant: &[Meant]) -> Result<Scope, StoreError> {
+        // Only a write that names the version it builds on has to read it.
+        let stated = meant.iter().filter(|meant| meant.base == Base::Stated);
+        let mirror = Reads { heads: stated.map(|meant| meant.key.clone()).collect(), ..Reads::default() };
+        let desk = Reads { heads: vec![Identity::key()], ..Reads::default() };
+        let scope = Scope::logs(vec![(self.places.mirror, mirror), (self.places.desk, desk)]);
+        scope.map_err(|_| super::replica::lost_answer(&*self.store))
     }
 
     /// Which version a write builds on, where its collection asks for one.
@@ -173,6 +204,45 @@ impl Inner {
         match (write.precondition, policy) {
             (Precondition::None, ConflictPolicy::Precondition) if !makes => pending.map_or(Base::Stated, Base::After),
             _ => Base::Any,
+        }
+    }
+}
+
+impl Going<'_> {
+    /// Receipts for what is on the desk now; `None` when the desk was not as remembered.
+    fn land(mut self, written: Result<Written, StoreError>) -> Result<Option<Vec<Receipt>>, ReplicaError> {
+        match written? {
+            Written::Done(entries) => {
+                self.landed = true;
+                let receipts = entries.iter().map(|entry| self.inner.receipt(entry.no)).collect();
+                self.inner.added(&entries);
+                self.inner.edited.ring();
+                Ok(Some(receipts))
+            }
+            Written::Refused(error) => {
+                self.take_back();
+                Err(error.into())
+            }
+            Written::Stale => Ok(None),
+        }
+    }
+
+    /// Nothing was written. Where something follows already, that counted on it and will find the desk another.
+    fn take_back(&mut self) {
+        let mut memory = lock(&self.inner.memory);
+        if memory.identity == self.after {
+            memory.identity = self.before.clone();
+            self.promised.drain(..).for_each(|(no, key)| memory.pending.remove(no, std::iter::once(key)));
+            self.landed = true;
+        }
+    }
+}
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        if !self.landed {
+            // It failed, or nobody waited for how it ended: the desk knows.
+            self.inner.doubtful.store(true, Ordering::Release);
         }
     }
 }

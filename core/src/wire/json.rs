@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::WireError;
 use crate::access::Access;
-use crate::call::{Page, PageOp, Push, Pushed, Refusal};
+use crate::call::{Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;
 use crate::id::{EntityId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{
@@ -22,14 +22,16 @@ use crate::time::{Hlc, Timestamp};
 
 mod answer;
 mod ask;
+mod problem;
 
 pub use answer::{
-    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson,
+    AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PageJson, PushedJson,
     RestorePointsJson, RestoredJson, TokenJson,
 };
 pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
+pub use problem::ProblemJson;
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use crate::tasks_ledger::{Ledger, Write};
 use crate::tasks_terminal::{Line, Terminal, once, tasks};
 
 /// How long anything may take before the test says that it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a line that was typed is for.
 #[derive(Debug)]

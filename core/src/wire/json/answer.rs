@@ -1,7 +1,6 @@
 //! Bodies of answers.
 
 use super::*;
-use crate::call::ErrorCode;
 use crate::oplog::{ConflictReason, FullStateMark, HeadState, Holder, Holders, OpBytes, RejectReason, Sealing};
 use crate::seq::Anchor;
 use crate::store::LogSummary;
@@ -442,64 +441,4 @@ pub struct TokenJson {
     pub id: TokenId,
     /// The token itself, shown only now.
     pub token: String,
-}
-
-/// A refusal: a problem document (RFC 9457) with our members `code`, `advice`, `end` and `index`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
-pub struct ProblemJson {
-    /// `urn:syncline:problem:<code>`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The code in words.
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// For people; not part of the API.
-    pub detail: String,
-    /// The stable code.
-    pub code: String,
-    /// `retry`, `fix`, `sign_in`, `resync` or `operator`.
-    pub advice: String,
-    /// Seconds to wait before a retry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<u32>,
-    /// Where the log ends, when the position was the problem.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<Cursor>,
-    /// Which op of the batch, counted from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<usize>,
-}
-
-impl ProblemJson {
-    /// The problem document of a refusal.
-    #[must_use]
-    pub fn of(refusal: &Refusal) -> Self {
-        let name = refusal.code.name();
-        Self {
-            kind: format!("urn:syncline:problem:{}", name.to_ascii_lowercase().replace('_', "-")),
-            title: name.to_ascii_lowercase().replace('_', " "),
-            status: refusal.code.status(),
-            detail: refusal.detail.clone(),
-            code: name.to_owned(),
-            advice: refusal.code.advice().name().to_owned(),
-            retry_after_s: match refusal.retry_after_ms {
-                Some(ms) => Some(ms.get().div_ceil(1_000)),
-                None => (refusal.code.advice() == crate::call::Advice::Retry).then_some(1),
-            },
-            end: refusal.end,
-            index: refusal.index,
-        }
-    }
-
-    /// The refusal; `None` when its code is newer than this build.
-    #[must_use]
-    pub fn read(self) -> Option<Refusal> {
-        let mut refusal = Refusal::new(ErrorCode::from_name(&self.code)?, self.detail);
-        refusal.end = self.end;
-        refusal.index = self.index;
-        let retry_after_ms = self.retry_after_s.map_or(0, |s| u64::from(s) * 1_000);
-        Some(refusal.with_retry_after(retry_after_ms))
-    }
 }
