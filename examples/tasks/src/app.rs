@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use syncline::client::{Halt, Outcome, Phase, Replica, ReplicaOptions, Status};
+use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 use syncline_transport_http::client::{Background, ClientOptions, HttpClient};
@@ -12,6 +13,7 @@ use syncline_transport_http::client::{Background, ClientOptions, HttpClient};
 use crate::cli::At;
 use crate::fault::Fault;
 use crate::home::Home;
+use crate::keys;
 use crate::note;
 use crate::out::{Out, Said};
 use crate::words::span;
@@ -42,6 +44,10 @@ impl App {
         let store = Arc::new(store.map_err(|error| Fault::store(home.folder(), &error))?);
         let mut options = ReplicaOptions::default();
         options.schema = note::schema()?;
+        if home.settings.sealed {
+            options.sealer = Some(Arc::new(keys::keyring(&home.key())?));
+            options.sealing = Some(Sealing::Required);
+        }
         let replica = Replica::open(store, home.log(), Arc::clone(&env), options).await?;
         let server = home.settings.server.as_ref().filter(|_| !at.offline);
         let way = server.map(|way| {
@@ -147,6 +153,9 @@ fn advice(phase: Option<Phase>) -> Option<String> {
         Halt::SignIn => "The server does not take this token: give another one with `attach`.".to_owned(),
         Halt::Upgrade => "The server speaks another version: update this program.".to_owned(),
         Halt::ForeignLog => "The server has another list under this name; nothing was mixed.".to_owned(),
+        Halt::KeyNeeded { .. } | Halt::WrongKey { .. } | Halt::Sealing(_) => {
+            "The list on the server is not sealed with this device's key; nothing was mixed.".to_owned()
+        }
         Halt::Operator(code) => format!("The server's operator has to look ({}).", code.name()),
         halt => format!("Syncing stopped: {halt:?}."),
     })

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Init {
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        key: Key,
         /// Which task list; devices with the same server and the same name share it.
         #[arg(long, default_value = "tasks", value_name = "NAME")]
         list: String,
@@ -90,6 +92,20 @@ pub(crate) struct Server {
     /// A file that holds the token instead.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+/// The key of a list that the server stores and cannot read.
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    /// Seal the list with the key in this file; a new key is put there when there is no such file.
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Seal the list with the passphrase in this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// What the first device said belongs to the passphrase.
+    #[arg(long, value_name = "TEXT", requires = "passphrase_file")]
+    pub(crate) recipe: Option<String>,
 }
 
 /// What works in a terminal and in the shell alike.

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use syncline::access::Bearer;
+use syncline::seal::LogSecret;
 use syncline::{BucketId, LogId, LogKey};
 
 use crate::cli;
 use crate::fault::Fault;
+use crate::keys;
 
 /// A folder that is a device.
 #[derive(Debug)]
@@ -28,6 +30,9 @@ pub(crate) struct Settings {
     pub(crate) list: String,
     /// Whose list: fixed when the device is made, because the history's running hash begins with it.
     pub(crate) bucket: BucketId,
+    /// Whether it is sealed from end to end; then the key is beside this.
+    #[serde(default)]
+    pub(crate) sealed: bool,
     /// The server it syncs with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server: Option<Way>,
@@ -48,7 +53,7 @@ impl Home {
     ///
     /// # Errors
     /// When it is one, or cannot be written.
-    pub(crate) fn init(folder: &Path, mut settings: Settings) -> Result<Self, Fault> {
+    pub(crate) fn init(folder: &Path, mut settings: Settings, key: Option<&LogSecret>) -> Result<Self, Fault> {
         let file = folder.join(SETTINGS);
         if file.exists() {
             return Err(Fault::new(format!("{} is a device already; `attach` changes its server", folder.display())));
@@ -57,7 +62,11 @@ impl Home {
             settings.bucket = bucket;
         }
         fs::create_dir_all(folder).map_err(|error| Fault::file("cannot make the folder", folder, &error))?;
+        settings.sealed = key.is_some();
         let home = Self { folder: folder.to_owned(), settings };
+        if let Some(key) = key {
+            keys::keep(key, &home.key())?;
+        }
         home.keep()?;
         Ok(home)
     }
@@ -98,6 +107,11 @@ impl Home {
     /// Where its replica is.
     pub(crate) fn replica(&self) -> PathBuf {
         self.folder.join("replica.db")
+    }
+
+    /// Where its key is, if its list is sealed.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.join("key")
     }
 
     /// The log of its list.
@@ -154,7 +168,7 @@ mod tests {
     use super::*;
 
     fn settings(server: Option<Way>) -> Settings {
-        Settings { list: "home".into(), bucket: BucketId::DEFAULT, server }
+        Settings { list: "home".into(), bucket: BucketId::DEFAULT, sealed: false, server }
     }
 
     #[test]
@@ -163,13 +177,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("laptop");
         assert!(Home::open(&at).unwrap_err().to_string().contains("no device yet"));
-        let mut home = Home::init(&at, settings(None)).unwrap();
+        let mut home = Home::init(&at, settings(None), None).unwrap();
         let way = Way { url: "http://127.0.0.1:1".into(), token: "secret".into() };
         home.attach(Some(way.clone())).unwrap();
         assert_eq!(Home::open(&at).unwrap().settings, settings(Some(way)));
         let mode = fs::metadata(at.join(SETTINGS)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(Home::init(&at, settings(None)).unwrap_err().to_string().contains("already"));
+        assert!(Home::init(&at, settings(None), None).unwrap_err().to_string().contains("already"));
     }
 
     #[test]

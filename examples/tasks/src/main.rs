@@ -4,7 +4,7 @@
 //! What must always hold: a command that says "saved" has put it on this disk; what the server refused, or somebody
 //! else's edit overtook, is shown and never dropped; stdout carries answers, stderr the one sentence why there is none.
 //!
-//! Next: `cli` is what can be typed; `app` opens the replica and syncs it; `task` and `note` say which data is merged and
+//! Next: `cli` is what can be typed; `app` opens the replica and syncs it; `keys` seals it; `task` and `note` say which data is merged and
 //! which asks; `commands` does the rest, `shell` is a device that stays open.
 
 mod app;
@@ -12,6 +12,7 @@ mod cli;
 mod commands;
 mod fault;
 mod home;
+mod keys;
 mod note;
 mod number;
 mod out;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::tasks_house::House;
+use crate::tasks_terminal::{once, tasks};
 
 /// Ten years.
 const DECADE_MS: i64 = 10 * 365 * 86_400_000;
@@ -288,4 +289,42 @@ fn an_edit_that_the_server_refuses_is_kept_with_the_reason_and_goes_through_when
     house.ask(0, &format!("retry {}", parked[0]["number"]));
     house.check();
     assert_eq!(house.ask(0, "status")["safe"], true);
+}
+
+/// Whether any file of a folder holds these bytes.
+fn holds(folder: &Path, words: &str) -> bool {
+    let found = |path: &Path| {
+        let bytes = fs::read(path).expect("readable");
+        bytes.windows(words.len()).any(|window| window == words.as_bytes())
+    };
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.into_iter().any(|path| if path.is_dir() { holds(&path, words) } else { found(&path) })
+}
+
+#[test]
+fn a_sealed_list_is_read_on_both_devices_and_nowhere_on_the_server() {
+    let mut house = House::with_key(&[0, 0], &[], true);
+    let (data, words) = (house.folder.path().join("server"), ["gooseberries", "marmalade"]);
+    house.write(0, "add gooseberries --note marmalade", None, &[("title", "gooseberries"), ("note", "marmalade")]);
+    for _ in 0..10 {
+        house.do_something(0);
+        house.do_something(1);
+    }
+    house.kill_server();
+    house.agree();
+    let task = house.devices[0].known[0].clone();
+    assert_eq!(house.ask(1, &format!("show {task}"))["task"]["id"], task.as_str());
+    house.server.kill();
+    assert!(words.iter().all(|words| !holds(&data, words)), "the server can read it");
+    assert!(words.iter().all(|words| holds(house.folder_of(0), words)), "the search finds what is there");
+    house.server.run();
+    // A device without the key is told so, and keeps what it writes to itself.
+    let stranger = house.folder.path().join("stranger");
+    let key = house.folder.path().join("another.key").display().to_string();
+    once(tasks(&stranger, &house.server.url, 0), &["init", "--key-file", &key]);
+    once(tasks(&stranger, &house.server.url, 0), &["add", "secret"]);
+    let shown = once(tasks(&stranger, &house.server.url, 0), &["list"]);
+    assert_eq!(shown[0]["tasks"].as_array().map(Vec::len), Some(1), "{shown:?}");
+    let status = once(tasks(&stranger, &house.server.url, 0), &["status"]);
+    assert_eq!((&status[0]["safe"], &status[0]["unsynced"]), (&Value::Bool(false), &1.into()), "{status:?}");
 }

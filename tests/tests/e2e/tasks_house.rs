@@ -62,6 +62,11 @@ pub(crate) struct House {
 impl House {
     /// A server and as many devices as there are clocks, all open.
     pub(crate) fn new(clocks: &[i64], server_options: &[&str]) -> Self {
+        Self::with_key(clocks, server_options, false)
+    }
+
+    /// The same, with a list that is sealed from end to end where there is a key.
+    pub(crate) fn with_key(clocks: &[i64], server_options: &[&str], sealed: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = Process::start_with(&folder.path().join("server"), None, server_options);
         let (sender, lines) = channel();
@@ -69,7 +74,9 @@ impl House {
         let mut house = Self { folder, server, devices: Vec::new(), ledger, random, kills: 0, lives: 0, sender, lines };
         for (index, &clock) in clocks.iter().enumerate() {
             let folder = house.folder.path().join(format!("device-{index}"));
-            once(tasks(&folder, &house.server.url, clock), &["init"]);
+            let key = house.folder.path().join("list.key").display().to_string();
+            let words = if sealed { vec!["init", "--key-file", &key] } else { vec!["init"] };
+            once(tasks(&folder, &house.server.url, clock), &words);
             house.add_device(folder, clock);
         }
         house

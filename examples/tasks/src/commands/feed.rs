@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use syncline::client::{Change, Replica, ReplicaError};
-use syncline::oplog::Gap;
+use syncline::oplog::{Draft, Gap};
 use syncline::{Cursor, Seq};
 
 use super::conflicts::{in_words, meant};
@@ -39,14 +39,13 @@ fn line(change: &Change) -> Said {
         let json = json!({ "reply": "change", "seq": seq, "op": null });
         return Said::new(json, format!("{seq} (written by a newer version)"));
     };
-    let readable = change.payload.as_ref().map(|payload| payload.bytes().clone());
-    let fields = readable.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let opened = change.payload.clone().and_then(|payload| Draft { payload, ..op.draft().clone() }.seal().ok());
+    let op = opened.as_ref().unwrap_or(op);
     let mut json = meant(op);
     if let Some(object) = json.as_object_mut() {
         object.insert("reply".into(), "change".into());
         object.insert("seq".into(), seq.into());
         object.insert("device".into(), op.replica().to_string().into());
-        object.insert("fields".into(), fields.unwrap_or_default());
     }
     let task = op.subject().keys().next().map(|key| short(&key.entity)).unwrap_or_default();
     Said::new(json, format!("{seq} {} {task}: {}", short(&op.replica()), in_words(op)))

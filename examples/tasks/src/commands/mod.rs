@@ -10,13 +10,16 @@ pub(crate) use look::{changed, list};
 
 use serde_json::json;
 use syncline::client::Receipt;
+use syncline::time::EnvSource as _;
 
 use crate::app::{App, not_now};
 use crate::cli::{At, Cli, Command, Server, Verb};
 use crate::fault::Fault;
 use crate::home::{Home, Settings, Way};
+use crate::keys;
 use crate::out::{Out, Said};
 use crate::shell;
+use crate::world::World;
 
 /// What a verb did.
 #[derive(Debug)]
@@ -40,9 +43,14 @@ impl From<Said> for Did {
 pub(crate) async fn run(cli: Cli) -> Result<(), Fault> {
     let at = cli.at;
     match cli.command {
-        Command::Init { server, list, bucket } => {
-            let settings = Settings { list, bucket, server: Way::typed(server)? };
-            let home = Home::init(&at.device, settings)?;
+        Command::Init { server, key, list, bucket } => {
+            let settings = Settings { list, bucket, sealed: false, server: Way::typed(server)? };
+            let world = World::new(at.clock_offset_ms).map_err(|error| Fault::new(error.to_string()))?;
+            let key = keys::typed(key, world.env())?;
+            let home = Home::init(&at.device, settings, key.as_ref().map(|key| &key.secret))?;
+            if let Some(told) = key.and_then(|key| key.told) {
+                out(&at).say(&Said::new(json!({ "event": "key", "told": told }), told.clone()))?;
+            }
             // A token or an address that cannot be is said now, and the first sync brings what is there.
             begin(&at, &home).await
         }
