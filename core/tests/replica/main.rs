@@ -6,6 +6,7 @@ mod conflicts;
 mod devices;
 mod everyday;
 mod partial;
+mod partial_recovery;
 mod past;
 mod restore;
 mod retain;

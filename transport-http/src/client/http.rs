@@ -31,9 +31,6 @@ pub struct HttpClient {
     http: reqwest::Client,
     pub(super) base: Url,
     pub(super) options: ClientOptions,
-    /// Set under `https`.
-    #[cfg(feature = "tls")]
-    pub(super) tls: Option<std::sync::Arc<rustls::ClientConfig>>,
 }
 
 impl HttpClient {
@@ -41,14 +38,11 @@ impl HttpClient {
     /// token goes nowhere but to the address given.
     ///
     /// # Errors
-    /// When the address is not `http://host:port` (or `https://host:port` with the feature `tls`), the token fits no
-    /// header, or there is no authority to trust.
+    /// When the address is not `http://host:port`, or the token fits no header.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
         let address = || ClientError::Address(options.url.clone());
         let base: Url = options.url.parse().map_err(|_| address())?;
-        let secure = base.scheme() == "https";
-        let known = base.scheme() == "http" || (secure && cfg!(feature = "tls"));
-        if !known || base.host_str().is_none() || base.path() != "/" || base.query().is_some() {
+        if base.scheme() != "http" || base.host_str().is_none() || base.path() != "/" || base.query().is_some() {
             return Err(address());
         }
         let mut bearer = bearer(&options.bearer)?;
@@ -56,16 +50,7 @@ impl HttpClient {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(PROTOCOL_HEADER, HeaderValue::from(*PROTOCOL_VERSIONS.end()));
-        let builder = reqwest::Client::builder();
-        #[cfg(feature = "tls")]
-        let tls = if secure { Some(super::tls::config(&options.trust)?) } else { None };
-        #[cfg(feature = "tls")]
-        let builder = match &tls {
-            Some(config) => builder.tls_backend_preconfigured(rustls::ClientConfig::clone(config)),
-            // Never used, but without one the library looks for a default that nobody has set.
-            None => builder.tls_backend_preconfigured(super::tls::unused()?),
-        };
-        let http = builder
+        let http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(options.connect_timeout)
             .timeout(options.request_timeout)
@@ -75,13 +60,7 @@ impl HttpClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ClientError::Http(error.into()))?;
-        Ok(Self {
-            http,
-            base,
-            options,
-            #[cfg(feature = "tls")]
-            tls,
-        })
+        Ok(Self { http, base, options })
     }
 
     async fn exchange(&self, ask: Ask) -> Result<Answer, CallError> {

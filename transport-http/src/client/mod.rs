@@ -22,8 +22,6 @@ mod ask;
 mod background;
 mod env;
 mod http;
-#[cfg(feature = "tls")]
-mod tls;
 mod ws;
 
 use std::time::Duration;
@@ -33,8 +31,6 @@ use syncline::limits;
 pub use background::Background;
 pub use env::{NoRandomness, SystemEnv};
 pub use http::HttpClient;
-#[cfg(feature = "tls")]
-pub use tls::Trust;
 pub use ws::Wakes;
 
 /// What the heavy bodies are written in: pushes, pages, snapshots.
@@ -65,7 +61,7 @@ pub enum Compression {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// `http://host:port`, or with the feature `tls` `https://host:port`; without a path.
+    /// `http://host:port`, without a path.
     pub url: String,
     /// The bearer token.
     pub bearer: String,
@@ -73,9 +69,6 @@ pub struct ClientOptions {
     pub form: Form,
     /// Compression of request bodies.
     pub compression: Compression,
-    /// Whom to believe under `https`.
-    #[cfg(feature = "tls")]
-    pub trust: Trust,
     /// Time for a connection.
     pub connect_timeout: Duration,
     /// Time for one call, its answer included.
@@ -93,8 +86,6 @@ impl ClientOptions {
             bearer: bearer.into(),
             form: Form::default(),
             compression: Compression::default(),
-            #[cfg(feature = "tls")]
-            trust: Trust::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(limits::CLIENT_REQUEST_TIMEOUT_S),
             wake_timeout: Duration::from_secs(60),
@@ -115,14 +106,6 @@ impl ClientOptions {
         self
     }
 
-    /// Sets whom to believe under `https`.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn trust(mut self, trust: Trust) -> Self {
-        self.trust = trust;
-        self
-    }
-
     /// Sets the time for one call.
     #[must_use]
     pub const fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -137,19 +120,13 @@ impl std::fmt::Debug for ClientOptions {
     }
 }
 
-/// How an address may begin.
-const SCHEMES: &str = if cfg!(feature = "tls") { "http or https" } else { "http" };
-
 /// The options do not make a client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The address is not `http://host:port`, nor `https://host:port` with the feature `tls`.
-    #[error("the server's address is {SCHEMES}://host:port, not {0:?}")]
+    /// The address is not `http://host:port`.
+    #[error("the server's address is http://host:port, not {0:?}")]
     Address(String),
-    /// No authority to believe: none could be read, for this reason.
-    #[error("there is no certificate authority to trust: {0}")]
-    NoRoots(String),
     /// The token has characters that no header takes.
     #[error("the token has characters that no header takes")]
     Bearer,

@@ -14,9 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-#[cfg(feature = "tls")]
-use tokio_tungstenite::{Connector, connect_async_tls_with_config};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::answer::{self, Answer};
 use super::ask::path;
@@ -61,13 +59,7 @@ impl HttpClient {
             .read_buffer_size(4_096)
             .max_frame_size(Some(limits::SOCKET_FRAME_BYTES_MAX))
             .max_message_size(Some(limits::SOCKET_FRAME_BYTES_MAX));
-        #[cfg(not(feature = "tls"))]
-        let connect = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
-        #[cfg(feature = "tls")]
-        let connect = {
-            let tls = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
-            connect_async_tls_with_config(request, Some(config), true, Some(tls))
-        };
+        let connect = connect_async_with_config(request, Some(config), true);
         match timeout(self.options.connect_timeout, connect).await {
             Err(elapsed) => Err(CallError::Unreachable(elapsed.into())),
             Ok(Ok((socket, _))) => Ok(Wakes { socket, log, patience: self.options.wake_timeout }),
