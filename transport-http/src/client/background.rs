@@ -110,18 +110,22 @@ async fn converse(
     online: &mut watch::Receiver<bool>,
 ) -> Result<(), syncline::client::ReplicaError> {
     let mut session = replica.session().await?;
+    // Edits are counted on only where one is handed in: whatever else happens at the same moment must not hide it.
+    let mut edits = replica.edits();
     session.handle(Input::Online, env.env());
     let mut wakes: Option<Box<dyn SignalSource>> = None;
     let mut listen_at = tokio::time::Instant::now();
     loop {
-        let edits = replica.edits();
         let until = replica.advance(&mut session, transport).await?;
         if wakes.is_none() && tokio::time::Instant::now() >= listen_at {
             wakes = transport.wakes(replica.log()).await.ok().flatten();
             listen_at = tokio::time::Instant::now() + LISTEN_AGAIN;
         }
         let input = tokio::select! {
-            () = replica.edited_since(edits) => Input::Edited,
+            () = replica.edited_since(edits) => {
+                edits = replica.edits();
+                Input::Edited
+            }
             signal = next(&mut wakes) => match signal {
                 Some(Signal::Wake { seq, .. }) => Input::Wake(seq),
                 Some(_) => continue,
@@ -153,5 +157,65 @@ async fn sleep_until(until: Option<Timestamp>, now: Timestamp) {
     match until {
         Some(until) => tokio::time::sleep(Duration::from_millis(until.ms().saturating_sub(now.ms()))).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline::access::Caller;
+    use syncline::client::{ReplicaOptions, Tier};
+    use syncline::oplog::Schema;
+    use syncline::server::Server;
+    use syncline::store::{MemoryFanout, MemoryStore};
+    use syncline::{BucketId, LogId, Seq};
+
+    use super::*;
+    use crate::client::SystemEnv;
+
+    const LOG: LogKey = LogKey { bucket: BucketId::from_bytes([1; 16]), log: LogId::from_bytes([2; 16]) };
+
+    /// A server in this process that wakes its listeners all the time.
+    #[derive(Debug)]
+    struct Restless(Server, Arc<SystemEnv>);
+
+    #[derive(Debug)]
+    struct Always;
+
+    #[async_trait]
+    impl Transport for Restless {
+        async fn call(&self, call: Call) -> Result<Reply, CallError> {
+            Ok(self.0.handle(&Caller::operator(LOG.bucket), call, self.1.env()).await?)
+        }
+
+        async fn wakes(&self, _: LogKey) -> Result<Option<Box<dyn SignalSource>>, CallError> {
+            Ok(Some(Box::new(Always)))
+        }
+    }
+
+    #[async_trait]
+    impl SignalSource for Always {
+        async fn next(&mut self) -> Option<Signal> {
+            tokio::task::yield_now().await;
+            Some(Signal::Wake { log: LOG, seq: Seq::ZERO })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_edit_is_sent_at_once_whatever_else_happens_at_the_same_moment() {
+        // Less than the time after which a client asks by itself, and far more than any of it takes.
+        let patience = Duration::from_millis(syncline::limits::CLIENT_POLL_MS / 2);
+        let env = Arc::new(SystemEnv::new().unwrap());
+        let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), Schema::default());
+        let way = Arc::new(Restless(server, Arc::clone(&env)));
+        let local = Arc::new(MemoryStore::new());
+        let replica = Replica::open(local, LOG, env.clone(), ReplicaOptions::default()).await.unwrap();
+        let sync = Background::start(replica.clone(), way, env);
+        let map = replica.collection("tasks").unwrap().named("1");
+        for number in 0..50 {
+            let receipt = map.set("n", &number).await.unwrap();
+            let reached = tokio::time::timeout(patience, receipt.reached(Tier::Server)).await;
+            reached.unwrap_or_else(|_| panic!("edit {number} was not sent: {:?}", replica.status())).unwrap();
+        }
+        sync.stop().await;
     }
 }
