@@ -335,3 +335,27 @@ fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_ba
     world.sync(&young);
     assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
 }
+
+/// Both have the write before either has sent it; the copy says one of its fields anew and sends what is left of it. The
+/// first device finds its write in the log by its id: what is missing in it was overwritten by somebody who knew it.
+#[test]
+fn of_a_write_that_a_copy_sent_in_part_the_rest_was_overwritten_by_the_copy() {
+    let mut world = World::new();
+    let first = world.device();
+    world.sync(&first);
+    let fields = std::collections::BTreeMap::from([("title", "early"), ("due", "soon")]);
+    run(first.task("1").put(&fields)).unwrap();
+    let copy = world.open(first.copy_of_store(), 0);
+    world.fault(&[Fault::Unreachable]);
+    let _ = world.try_sync(&first);
+    copy.set("1", "title", "late");
+    assert!(world.sync(&copy).is_safe());
+    assert!(world.sync(&first).is_safe());
+    assert!(world.sync(&copy).is_safe());
+    assert_eq!(first.read("1"), r#"{"due":"soon","title":"late"}"#);
+    assert_eq!(copy.read("1"), first.read("1"));
+    for device in [&first, &copy] {
+        assert!(run(device.replica.parked()).unwrap().is_empty());
+        assert!(run(device.replica.conflicts()).unwrap().is_empty());
+    }
+}
