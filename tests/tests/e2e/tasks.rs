@@ -157,7 +157,7 @@ fn a_device_that_is_copied_and_used_twice_keeps_both_its_lives() {
     let twin = house.folder.path().join("twin");
     copy(house.folder_of(0), &twin);
     house.open(0);
-    let twin = house.add_device(twin, 0);
+    let twin = house.add_copy(twin, 0, 0);
     for _ in 0..3 {
         for _ in 0..5 {
             house.do_something(0);
@@ -260,7 +260,7 @@ fn whatever_happens_in_whatever_order_everybody_ends_with_everything() {
                 let twin = house.folder.path().join(format!("twin-{round}"));
                 copy(house.folder_of(1), &twin);
                 house.open(1);
-                house.add_device(twin, -DRIFT_MS);
+                house.add_copy(twin, 1, -DRIFT_MS);
             }
             4 => {
                 let clock = house.random.pick(&[0, DRIFT_MS, -DRIFT_MS]).copied().unwrap_or_default();
