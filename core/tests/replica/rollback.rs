@@ -359,3 +359,35 @@ fn of_a_write_that_a_copy_sent_in_part_the_rest_was_overwritten_by_the_copy() {
         assert!(run(device.replica.conflicts()).unwrap().is_empty());
     }
 }
+
+/// What an edit of a clock that is ahead counts for is bounded by when the server took it. After a rollback it is taken
+/// again, later, and counts for more: a device that was at the end of the same ops in the same order must hear of it.
+#[test]
+fn edits_that_were_taken_again_later_count_the_same_on_a_device_that_had_them_all() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let (ahead, right) = (world.device_with_clock(HOUR_MS), world.device());
+    for device in [&ahead, &right] {
+        device.set("1", "title", "first");
+        world.sync(device);
+    }
+    let backup = Arc::new(server.fork());
+    for (device, title) in [(&ahead, "a"), (&right, "b")] {
+        device.set("1", "title", title);
+        world.sync(device);
+        world.sync(&ahead);
+        world.sync(&right);
+    }
+    assert_eq!(ahead.read("1"), right.read("1"));
+    world.replace_server(backup);
+    world.later(10_000);
+    for device in [&ahead, &right, &ahead] {
+        assert!(world.sync(device).is_safe());
+    }
+    let fresh = world.device();
+    world.sync(&fresh);
+    assert_eq!(ahead.read("1"), fresh.read("1"));
+    assert_eq!(right.read("1"), fresh.read("1"));
+}
