@@ -248,6 +248,7 @@ impl Inner {
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
         memory.conflicts += done.conflicts.len() as u64;
+        memory.open += done.conflicts.iter().filter(|conflict| conflict.is_open()).count() as u64;
         let outdated = keep.outdated.iter().filter(|key| key.collection == Drawer::Unread.collection()).count();
         memory.unread = memory.unread.saturating_sub(outdated as u64) + done.unread.len() as u64;
     }

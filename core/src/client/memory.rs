@@ -23,6 +23,8 @@ pub(super) struct Memory {
     pub(super) lost: Vec<WriteNo>,
     pub(super) parked: u64,
     pub(super) conflicts: u64,
+    /// Those of them that wait for somebody to choose.
+    pub(super) open: u64,
     pub(super) unread: u64,
     /// Where the copy ended when it was last looked at for history to let go of.
     pub(super) prune_tried: Seq,
@@ -38,6 +40,7 @@ impl Memory {
             lost: Vec::new(),
             parked: 0,
             conflicts: 0,
+            open: 0,
             unread: 0,
             prune_tried: Seq::ZERO,
         }
