@@ -18,6 +18,7 @@ use super::resolve::DeskChange;
 use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, Place, Pushed, Refusal};
+use crate::clock::VectorClock;
 use crate::limits;
 use crate::oplog::{
     Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
@@ -225,6 +226,17 @@ impl Inner {
     /// Brings the memory to what the transaction left.
     fn remember(&self, keep: &Keep, done: &Done) {
         let mut memory = lock(&self.memory);
+        if keep.offer.is_some() {
+            // Of another state of the server.
+            memory.spent = VectorClock::new();
+        }
+        if matches!(keep.verdicts, Some((Lane::Again, _))) {
+            let fillers = keep.again.iter().flat_map(|sent| &sent.items).filter(|item| item.is_filler());
+            for op in fillers.filter_map(|item| item.op.read().ok()) {
+                // Once, whatever was said to it: what cannot be filled is not tried for ever.
+                let _ = memory.spent.join(op.clock());
+            }
+        }
         memory.identity = done.identity.clone();
         memory.set_sent(Lane::Again, done.again.clone());
         memory.set_sent(Lane::New, done.new.clone());

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use syncline::client::{Halt, Phase, Retain};
+use syncline::EntityId;
+use syncline::client::{Halt, Phase, Retain, Write};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, StoreExt as _};
 
 use crate::world::{Fault, LOG, World, run};
@@ -390,4 +392,56 @@ fn edits_that_were_taken_again_later_count_the_same_on_a_device_that_had_them_al
     world.sync(&fresh);
     assert_eq!(ahead.read("1"), fresh.read("1"));
     assert_eq!(right.read("1"), fresh.read("1"));
+}
+
+/// The counter of an op that lost is spent, and its author's later ops count on it. A server that was put back to before
+/// all of them has to take them again all the same, whoever offers them.
+#[test]
+fn ops_behind_one_that_lost_are_taken_again_by_a_server_that_was_put_back() {
+    for (author_comes_first, whole_batch) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut world = World::new();
+        let server = Arc::new(MemoryStore::new());
+        world.replace_server(Arc::clone(&server));
+        let (a, b) = (world.device(), world.device());
+        for device in [&a, &b] {
+            device.set("1", "n", "1");
+            world.sync(device);
+        }
+        let backup = Arc::new(server.fork());
+        for (device, text) in [(&a, "theirs"), (&b, "lost")] {
+            let payload = Payload::Json(format!(r#"{{"t":"{text}"}}"#).into());
+            let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named("x") };
+            run(device.replica.write(Write { key, kind: OpKind::Update, precondition: Precondition::None, payload }))
+                .unwrap();
+        }
+        world.sync(&a);
+        if whole_batch {
+            let write = |name: &str| Write {
+                key: b.task(name).key().clone(),
+                kind: OpKind::Update,
+                precondition: Precondition::None,
+                payload: Payload::Json(r#"{"n":"2"}"#.into()),
+            };
+            run(b.replica.write_batch(vec![write("2"), write("3")])).unwrap();
+        } else {
+            b.set("2", "n", "2");
+            b.set("3", "n", "2");
+        }
+        world.sync(&b);
+        world.sync(&a);
+        let lost = run(b.replica.conflicts()).unwrap().len();
+        world.replace_server(backup);
+        let devices = if author_comes_first { [&b, &a, &b] } else { [&a, &b, &a] };
+        for device in devices {
+            world.sync(device);
+            assert_eq!(device.replica.status().unsynced, 0);
+        }
+        let fresh = world.device();
+        world.sync(&fresh);
+        for name in ["2", "3"] {
+            assert_eq!(fresh.read(name), r#"{"n":"2"}"#, "{author_comes_first} {whole_batch}");
+        }
+        assert_eq!(run(b.replica.conflicts()).unwrap().len(), lost, "nothing more was lost");
+        assert!(run(a.replica.conflicts()).unwrap().is_empty());
+    }
 }
