@@ -145,12 +145,16 @@ pub mod codec;
 pub mod digest;
 pub mod id;
 pub mod in_process;
+pub mod json;
 pub mod limits;
 pub mod seq;
 pub mod time;
 
 // Causality.
 pub mod clock;
+
+// Values that merge.
+pub mod crdt;
 
 // The log and its rules; who asks.
 pub mod access;

@@ -25,6 +25,12 @@ pub const JSON_NODES_MAX: usize = 24_000;
 /// The same for a full-state op.
 pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 
+// ── Values that merge ───────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of a place among siblings in a list or tree. They grow only where everybody inserts between the two that were
+/// inserted last: more than a thousand times in one place.
+pub const POSITION_BYTES_MAX: usize = 4 << 10;
+
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 
 /// Shortest content of an envelope: two flags, or a flag and a word, are told apart by nobody.

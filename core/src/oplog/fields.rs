@@ -33,14 +33,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::change::{Change, Stamp};
+use super::change::Change;
 use super::object::{self, Object, UNFIT};
 use super::op::OpKind;
 use super::payload::Payload;
 use super::reducer::{ReduceError, Reducer, Remainder};
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::id::ReplicaId;
-use crate::time::{Hlc, Timestamp};
+use crate::crdt::{Stamp, decode_stamp, encode_stamp};
 
 const FORMAT: u8 = 1;
 const DELETED: u8 = 1;
@@ -198,26 +197,14 @@ impl State {
     }
 }
 
-fn encode_stamp(stamp: Stamp, out: &mut Writer) {
-    out.u64(stamp.hlc.ms.ms());
-    out.u64(stamp.hlc.counter.into());
-    out.fixed(stamp.replica.as_bytes());
-}
-
-fn decode_stamp(input: &mut Reader) -> Result<Stamp, DecodeError> {
-    const WHAT: &str = "a stamp";
-    let ms = Timestamp::from_ms(input.u64(WHAT)?).ok_or(DecodeError::NotCanonical(WHAT))?;
-    let counter = u16::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::NotCanonical(WHAT))?;
-    let replica = ReplicaId::from_bytes(input.fixed(WHAT)?);
-    Ok(Stamp { hlc: Hlc { ms, counter }, replica })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::id::ReplicaId;
+    use crate::time::{Hlc, Timestamp};
 
     fn stamp() -> impl Strategy<Value = Stamp> {
         let at = prop_oneof![4 => 0..300_u64, 1 => Just(Timestamp::MAX.ms()), 1 => 0..Timestamp::MAX.ms()];

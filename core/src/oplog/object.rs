@@ -12,7 +12,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::op::OpKind;
-use super::payload::{Key, Payload};
+use super::payload::Payload;
+use crate::json::Key;
 use super::reducer::{ReduceError, Remainder};
 
 /// What is said of bytes that are no object.
