@@ -28,6 +28,7 @@ mod counter;
 mod item;
 mod list;
 mod moment;
+mod newest;
 pub mod position;
 mod register;
 mod set;

@@ -3,13 +3,14 @@
 //! # Bytes, version 1
 //!
 //! An edit: the byte 1, then 0 for a delete, or 1 and the value's JSON text behind its varint length.
-//! The value: the byte 1, then 0 when nobody wrote anything; else 1 for deleted or 2 for a value, the stamp of that write, and
-//! the text behind its varint length.
+//! The value: the byte 1, then 0 when nobody wrote anything; else 1 for deleted or 2 for a value, [when](super::newest) that was
+//! written, and the text behind its varint length.
 
 use bytes::Bytes;
 
 use super::content::{Content, begin, json, opened, shown};
-use super::moment::{Moment, Stamp, decode_stamp, encode_stamp};
+use super::moment::Moment;
+use super::newest::{Newest, decode_when};
 use crate::codec::DecodeError;
 
 const WHAT: &str = "a register";
@@ -17,7 +18,7 @@ const WHAT: &str = "a register";
 /// One value, last writer wins. It keeps the newest write and nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
-    newest: Option<(Stamp, Option<Bytes>)>,
+    newest: Option<Newest<Option<Bytes>>>,
 }
 
 /// A write: the JSON text, or nothing for a delete.
@@ -29,14 +30,12 @@ impl Register {
     /// The value's JSON text.
     #[must_use]
     pub fn get(&self) -> Option<&Bytes> {
-        self.newest.as_ref().and_then(|(_, value)| value.as_ref())
+        self.newest.as_ref().and_then(|newest| newest.value.as_ref())
     }
 
     /// Takes in another copy of it.
     pub fn merge(&mut self, other: &Self) {
-        if other.newest > self.newest {
-            self.newest.clone_from(&other.newest);
-        }
+        Newest::join(&mut self.newest, other.newest.as_ref());
     }
 }
 
@@ -66,9 +65,8 @@ impl Content for Register {
     }
 
     fn apply(&mut self, moment: &Moment, edit: RegisterEdit) {
-        let stamp = moment.stamp();
-        if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= stamp) {
-            self.newest = Some((stamp, edit.0));
+        if let Some(newest) = Newest::after(self.newest.as_ref(), moment.stamp(), edit.0) {
+            self.newest = Some(newest);
         }
     }
 
@@ -80,10 +78,10 @@ impl Content for Register {
         let mut out = begin(48 + self.get().map_or(0, Bytes::len));
         match &self.newest {
             None => out.u8(0),
-            Some((stamp, value)) => {
-                out.u8(1 + u8::from(value.is_some()));
-                encode_stamp(*stamp, &mut out);
-                if let Some(value) = value {
+            Some(newest) => {
+                out.u8(1 + u8::from(newest.value.is_some()));
+                newest.encode_when(&mut out);
+                if let Some(value) = &newest.value {
                     out.bytes(value);
                 }
             }
@@ -93,10 +91,13 @@ impl Content for Register {
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut input = opened(bytes, WHAT)?;
-        let newest = match input.u8(WHAT)? {
+        let tag = input.u8(WHAT)?;
+        let newest = match tag {
             0 => None,
-            1 => Some((decode_stamp(&mut input)?, None)),
-            2 => Some((decode_stamp(&mut input)?, Some(input.bytes(WHAT)?))),
+            1 | 2 => {
+                let (stamp, nth) = decode_when(&mut input)?;
+                Some(Newest { stamp, nth, value: if tag == 2 { Some(input.bytes(WHAT)?) } else { None } })
+            }
             other => return Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
         };
         input.finish()?;

@@ -9,7 +9,8 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, opened};
 use crate::crdt::context::{Birth, Context, Roster};
 use crate::crdt::item::ItemId;
-use crate::crdt::moment::{Stamp, decode_stamp, encode_stamp};
+use crate::crdt::moment::Stamp;
+use crate::crdt::newest::{Newest, decode_when};
 use crate::crdt::position::Position;
 
 const MOVED: u8 = 1;
@@ -17,13 +18,13 @@ const WRITTEN: u8 = 2;
 
 impl List {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let texts: usize = self.items.values().map(|item| item.value.1.len()).sum();
+        let texts: usize = self.items.values().map(|item| item.value.value.len()).sum();
         let mut out = begin(64 + 28 * self.context.len() + 48 * self.items.len() + texts);
         let roster = self.context.encode(&mut out);
         out.len(self.items.len());
         let mut places = Places::default();
         for (id, item) in self.order.iter().filter_map(|(_, id)| Some((*id, self.items.get(id)?))) {
-            places.encode(&item.place.1, &mut out);
+            places.encode(&item.place.value, &mut out);
             id.encode(&mut out);
             roster.encode_birth(item.birth, &mut out);
             item.encode_written(&mut out);
@@ -75,22 +76,22 @@ impl List {
 }
 
 impl Item {
-    /// The stamp it was inserted with, if no clock had to be held back: then it is not said again.
-    fn born(birth: Option<Birth>) -> Option<Stamp> {
-        birth.map(Birth::stamp)
+    /// When it was inserted, if the author's clock had not to be held back: then it is not said again.
+    fn born(birth: Option<Birth>) -> Option<(Stamp, u32)> {
+        birth.map(|birth| (birth.stamp(), 0))
     }
 
     fn encode_written(&self, out: &mut Writer) {
         let born = Self::born(self.birth);
-        let (moved, written) = (born != Some(self.place.0), born != Some(self.value.0));
+        let (moved, written) = (born != Some(self.place.when()), born != Some(self.value.when()));
         out.u8(if moved { MOVED } else { 0 } | if written { WRITTEN } else { 0 });
         if moved {
-            encode_stamp(self.place.0, out);
+            self.place.encode_when(out);
         }
         if written {
-            encode_stamp(self.value.0, out);
+            self.value.encode_when(out);
         }
-        out.bytes(&self.value.1);
+        out.bytes(&self.value.value);
     }
 
     fn decode(context: &Context, roster: &Roster, place: Position, input: &mut Reader) -> Result<Self, DecodeError> {
@@ -100,13 +101,13 @@ impl Item {
             return Err(BAD);
         }
         let born = Self::born(birth);
-        let mut stamp = |bit: u8| match (flags & bit != 0, born) {
-            (false, Some(born)) => Ok(born),
-            (false, None) => Err(BAD),
-            (true, _) => decode_stamp(input).and_then(|stamp| if Some(stamp) == born { Err(BAD) } else { Ok(stamp) }),
+        let mut when = |bit: u8| match (flags & bit != 0, born) {
+            (false, born) => born.ok_or(BAD),
+            (true, _) => decode_when(input).and_then(|when| if Some(when) == born { Err(BAD) } else { Ok(when) }),
         };
-        let (placed, written) = (stamp(MOVED)?, stamp(WRITTEN)?);
-        Ok(Self { birth, place: (placed, place), value: (written, input.bytes(WHAT)?) })
+        let (placed, written) = (when(MOVED)?, when(WRITTEN)?);
+        let place = Newest { stamp: placed.0, nth: placed.1, value: place };
+        Ok(Self { birth, place, value: Newest { stamp: written.0, nth: written.1, value: input.bytes(WHAT)? } })
     }
 }
 
@@ -117,13 +118,13 @@ impl Said {
             Self::Changed { value, place } => (value, place),
         };
         out.u8(u8::from(value.is_some()) | u8::from(place.is_some()) << 1);
-        if let Some((stamp, text)) = value {
-            encode_stamp(*stamp, out);
-            out.bytes(text);
+        if let Some(value) = value {
+            value.encode_when(out);
+            out.bytes(&value.value);
         }
-        if let Some((stamp, place)) = place {
-            encode_stamp(*stamp, out);
-            out.bytes(place.as_bytes());
+        if let Some(place) = place {
+            place.encode_when(out);
+            out.bytes(place.value.as_bytes());
         }
     }
 
@@ -135,11 +136,15 @@ impl Said {
         if said > 3 {
             return Err(BAD);
         }
-        let mut stamped = |bit: u8| -> Result<Option<(Stamp, Bytes)>, DecodeError> {
-            if said & bit == 0 { Ok(None) } else { Ok(Some((decode_stamp(input)?, input.bytes(WHAT)?))) }
+        let mut written = |bit: u8| {
+            let (stamp, nth) = if said & bit == 0 { return Ok(None) } else { decode_when(input)? };
+            Ok(Some(Newest { stamp, nth, value: input.bytes(WHAT)? }))
         };
-        let (value, place) = (stamped(1)?, stamped(2)?);
-        let place = place.map(|(stamp, bytes)| Position::from_bytes(bytes).map(|place| (stamp, place))).transpose()?;
+        let (value, place) = (written(1)?, written(2)?);
+        let place = place.map(|Newest { stamp, nth, value }| {
+            Position::from_bytes(value).map(|value| Newest { stamp, nth, value })
+        });
+        let place = place.transpose()?;
         Ok(Self::Changed { value, place })
     }
 }

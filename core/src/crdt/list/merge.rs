@@ -2,6 +2,7 @@
 
 use super::{Early, Item, ItemId, List, Said};
 use crate::crdt::context::{Birth, Context};
+use crate::crdt::newest::Newest;
 
 impl List {
     /// Takes in another copy of it, that had each author's ops in their order too: an element that one has and the other has
@@ -14,63 +15,46 @@ impl List {
         }
         for (id, item) in &other.items {
             if self.items.contains_key(id) {
-                self.write(*id, item.value.0, item.value.1.clone());
-                self.place(*id, item.place.0, item.place.1.clone());
+                self.write(*id, Some(item.value.clone()));
+                self.place(*id, Some(item.place.clone()));
             } else if !had(&self.context, item.birth) {
                 self.put(*id, item.clone());
             }
         }
-        let theirs = other.early.iter().map(|(id, early)| (*id, early.clone()));
         let ours = std::mem::take(&mut self.early);
         self.context.merge(&other.context);
-        for (id, early) in ours.into_iter().chain(theirs) {
+        for (id, early) in ours.into_iter().chain(other.early.clone()) {
             self.say(id, early);
         }
     }
 
     /// Applies what was said of an element, or keeps it until that comes.
     fn say(&mut self, id: ItemId, early: Early) {
-        if self.items.contains_key(&id) {
-            match early.said {
-                Said::Removed => {
-                    self.take(id);
-                }
-                Said::Changed { value, place } => {
-                    value.into_iter().for_each(|(stamp, text)| self.write(id, stamp, text));
-                    place.into_iter().for_each(|(stamp, place)| self.place(id, stamp, place));
-                }
+        match early.said {
+            Said::Removed if self.items.contains_key(&id) => {
+                self.take(id);
             }
-            return;
-        }
-        if self.context.covers(early.birth) {
-            return;
-        }
-        match self.early.get_mut(&id) {
-            None => {
-                self.early.insert(id, early);
+            Said::Changed { value, place } if self.items.contains_key(&id) => {
+                self.write(id, value);
+                self.place(id, place);
             }
-            Some(known) => known.said.join(early.said),
+            _ if self.context.covers(early.birth) => {}
+            said => {
+                let known = self.early.entry(id).or_insert_with(|| Early { birth: early.birth, said: said.clone() });
+                known.said.join(said);
+            }
         }
     }
 }
 
 impl Said {
     fn join(&mut self, other: Self) {
-        match (self, other) {
-            (Self::Removed, _) => {}
-            (this, Self::Removed) => *this = Self::Removed,
+        match (&mut *self, other) {
             (Self::Changed { value, place }, Self::Changed { value: text, place: to }) => {
-                newer(value, text);
-                newer(place, to);
+                Newest::join(value, text.as_ref());
+                Newest::join(place, to.as_ref());
             }
+            _ => *self = Self::Removed,
         }
     }
 }
-
-/// Keeps the newer of two.
-fn newer<T: Ord>(known: &mut Option<T>, other: Option<T>) {
-    if other > *known {
-        *known = other;
-    }
-}
-

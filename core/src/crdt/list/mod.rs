@@ -14,9 +14,9 @@
 //!
 //! For an edit see [`ListEdit`]. The value: the byte 1, the context, a count, then per element in order: its place as in an edit; its id (16
 //! bytes of the op, which of the op's as a varint); its birth; a byte with bit 0 when it was moved and bit 1 when it was
-//! written since; the stamp of the place and that of the value where they are not those of the insert; the text behind its
-//! varint length. Then a count, and in order what was said of elements that have not come: id, birth as in an
-//! edit, and 0 for a remove, or 1 with stamp and text, 2 with stamp and place (as a length and bytes), 3 with all four.
+//! written since; [when](super::newest) its place and its value were written, where it was not the insert; the text behind
+//! its varint length. Then a count, and in order what was said of elements that have not come: id, birth as in an
+//! edit, and 0 for a remove, or 1 with when and a text, 2 with when and a place (its bytes behind their length), 3 with all four.
 
 mod bytes;
 mod edit;
@@ -33,6 +33,7 @@ use super::content::{Content, array};
 use super::context::{Birth, Context, Named};
 use super::item::ItemId;
 use super::moment::{Moment, Stamp};
+use super::newest::Newest;
 use super::position::{PlaceFull, Position, SessionName};
 use crate::codec::DecodeError;
 
@@ -51,8 +52,8 @@ pub struct List {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     birth: Option<Birth>,
-    place: (Stamp, Position),
-    value: (Stamp, Bytes),
+    place: Newest<Position>,
+    value: Newest<Bytes>,
 }
 
 /// What was said of an element before it came.
@@ -65,7 +66,7 @@ struct Early {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Said {
     Removed,
-    Changed { value: Option<(Stamp, Bytes)>, place: Option<(Stamp, Position)> },
+    Changed { value: Option<Newest<Bytes>>, place: Option<Newest<Position>> },
 }
 
 /// Why an edit cannot be made.
@@ -100,7 +101,7 @@ impl List {
 
     /// The elements in order: their names and JSON texts.
     pub fn iter(&self) -> impl Iterator<Item = (ItemId, &Bytes)> {
-        self.order.iter().filter_map(|(_, id)| Some((*id, &self.items.get(id)?.value.1)))
+        self.order.iter().filter_map(|(_, id)| Some((*id, &self.items.get(id)?.value.value)))
     }
 
     /// The element at an index.
@@ -114,13 +115,13 @@ impl List {
     /// The JSON text of an element.
     #[must_use]
     pub fn get(&self, id: ItemId) -> Option<&Bytes> {
-        self.items.get(&id).map(|item| &item.value.1)
+        self.items.get(&id).map(|item| &item.value.value)
     }
 
     /// Where an element stands. Takes as long as there are elements before it.
     #[must_use]
     pub fn index_of(&self, id: ItemId) -> Option<usize> {
-        let key = (self.items.get(&id)?.place.1.clone(), id);
+        let key = (self.items.get(&id)?.place.value.clone(), id);
         Some(self.order.range(..key).count())
     }
 
@@ -200,34 +201,39 @@ impl List {
         let Some(next) = self.at(index) else {
             return Ok((self.order.iter().rev().find(stays).map(place), None));
         };
-        let next = self.items.get(&next).map(|item| (item.place.1.clone(), next));
+        let next = self.items.get(&next).map(|item| (item.place.value.clone(), next));
         let Some(next) = next else { return Ok((None, None)) };
         let left = self.order.range(..next.clone()).rev().find(stays).map(place);
         Ok((left, self.order.range(next..).find(stays).map(place)))
     }
 
     fn put(&mut self, id: ItemId, item: Item) {
-        self.order.insert((item.place.1.clone(), id));
+        self.order.insert((item.place.value.clone(), id));
         self.items.insert(id, item);
     }
 
     fn take(&mut self, id: ItemId) -> bool {
         let Some(item) = self.items.remove(&id) else { return false };
-        self.order.remove(&(item.place.1, id));
+        self.order.remove(&(item.place.value, id));
         true
     }
 
-    fn write(&mut self, id: ItemId, stamp: Stamp, text: Bytes) {
-        if let Some(item) = self.items.get_mut(&id).filter(|item| item.value.0 <= stamp) {
-            item.value = (stamp, text);
+    /// Puts an element where a place says, if that is newer than what is known.
+    fn place(&mut self, id: ItemId, place: Option<Newest<Position>>) {
+        if let Some((item, place)) = self.items.get_mut(&id).zip(place)
+            && place.beats(&item.place)
+        {
+            self.order.remove(&(item.place.value.clone(), id));
+            self.order.insert((place.value.clone(), id));
+            item.place = place;
         }
     }
 
-    fn place(&mut self, id: ItemId, stamp: Stamp, place: Position) {
-        if let Some(item) = self.items.get_mut(&id).filter(|item| item.place.0 <= stamp) {
-            self.order.remove(&(item.place.1.clone(), id));
-            self.order.insert((place.clone(), id));
-            item.place = (stamp, place);
+    fn write(&mut self, id: ItemId, value: Option<Newest<Bytes>>) {
+        if let Some((item, value)) = self.items.get_mut(&id).zip(value)
+            && value.beats(&item.value)
+        {
+            item.value = value;
         }
     }
 
@@ -246,26 +252,33 @@ impl List {
                 if said == Some(Said::Removed) || self.items.contains_key(&id) {
                     return;
                 }
-                self.put(id, Item { birth, place: (stamp, place), value: (stamp, text) });
+                let (place, value) = (Newest::new(stamp, place), Newest::new(stamp, text));
+                self.put(id, Item { birth, place, value });
                 if let Some(Said::Changed { value, place }) = said {
-                    value.into_iter().for_each(|(stamp, text)| self.write(id, stamp, text));
-                    place.into_iter().for_each(|(stamp, place)| self.place(id, stamp, place));
+                    self.write(id, value);
+                    self.place(id, place);
                 }
             }
-            ListEdit::Set(item, text) if self.items.contains_key(&item.id) => self.write(item.id, stamp, text),
-            ListEdit::Set(item, text) => {
-                if let Some(Said::Changed { value, .. }) = self.early(item) {
-                    let wins = value.as_ref().is_none_or(|(known, _)| *known <= stamp);
-                    *value = if wins { Some((stamp, text)) } else { value.take() };
+            ListEdit::Set(named, text) => match self.items.get(&named.id) {
+                Some(item) => self.write(named.id, Newest::after(Some(&item.value), stamp, text)),
+                None => {
+                    if let Some(Said::Changed { value, .. }) = self.early(named)
+                        && let Some(newest) = Newest::after(value.as_ref(), stamp, text)
+                    {
+                        *value = Some(newest);
+                    }
                 }
-            }
-            ListEdit::Move(item, to) if self.items.contains_key(&item.id) => self.place(item.id, stamp, to),
-            ListEdit::Move(item, to) => {
-                if let Some(Said::Changed { place, .. }) = self.early(item) {
-                    let wins = place.as_ref().is_none_or(|(known, _)| *known <= stamp);
-                    *place = if wins { Some((stamp, to)) } else { place.take() };
+            },
+            ListEdit::Move(named, to) => match self.items.get(&named.id) {
+                Some(item) => self.place(named.id, Newest::after(Some(&item.place), stamp, to)),
+                None => {
+                    if let Some(Said::Changed { place, .. }) = self.early(named)
+                        && let Some(newest) = Newest::after(place.as_ref(), stamp, to)
+                    {
+                        *place = Some(newest);
+                    }
                 }
-            }
+            },
             ListEdit::Remove(item) => {
                 if !self.take(item.id)
                     && let Some(said) = self.early(item)
