@@ -31,6 +31,9 @@ pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 /// inserted last: more than a thousand times in one place.
 pub const POSITION_BYTES_MAX: usize = 4 << 10;
 
+/// Parents under which a tree remembers a node's newest move: where it goes back to when two moves would close a circle.
+pub const TREE_PLACES_KEPT: usize = 4;
+
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 
 /// Shortest content of an envelope: two flags, or a flag and a word, are told apart by nobody.

@@ -22,7 +22,7 @@ use crate::time::Hlc;
 const WHAT: &str = "what was seen";
 const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
 
-/// An author's reading, and which of its ops with that reading.
+/// An author's reading as far as the server's clock vouches for it, and which of its ops with that reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Reading {
     hlc: Hlc,
@@ -46,21 +46,31 @@ pub struct Named<I> {
     pub birth: Option<Birth>,
 }
 
+/// An op that was taken note of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Noted {
+    /// What it makes is born then, unless it waits on its device.
+    pub(super) birth: Option<Birth>,
+    /// Which of its author's ops with its stamp it is.
+    pub(super) nth: u32,
+}
+
 /// The newest op of each author that came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Context(BTreeMap<ReplicaId, Reading>);
 
 impl Context {
-    /// Takes note of the next op of an author, and says when what it makes was born.
-    pub(super) fn note(&mut self, moment: &Moment) -> Option<Birth> {
-        moment.accepted_at?;
+    /// Takes note of the next op of an author, and says when what it makes is born.
+    pub(super) fn note(&mut self, moment: &Moment) -> Noted {
+        let hlc = moment.stamp().hlc;
         let known = self.0.get(&moment.replica).copied();
-        let nth = known.filter(|known| known.hlc == moment.hlc).map_or(0, |known| known.nth.saturating_add(1));
-        let reading = Reading { hlc: moment.hlc, nth };
+        let nth = known.filter(|known| known.hlc == hlc).map_or(0, |known| known.nth.saturating_add(1));
+        let reading = Reading { hlc, nth };
         // One that was parked and sent again later comes after newer ones.
         let newest = known.map_or(reading, |known| known.max(reading));
         self.0.insert(moment.replica, newest);
-        Some(Birth { author: moment.replica, reading })
+        let birth = moment.accepted_at.map(|_| Birth { author: moment.replica, reading });
+        Noted { birth, nth }
     }
 
     /// Whether what was born then has been here.
@@ -129,7 +139,7 @@ impl Roster {
 }
 
 impl Birth {
-    /// The stamp of the op, if the server had not to hold its clock back.
+    /// The stamp of the op.
     pub(super) const fn stamp(self) -> Stamp {
         Stamp { hlc: self.reading.hlc, replica: self.author }
     }

@@ -6,7 +6,8 @@
 //!    [`Rules::fields`](crate::oplog::Rules::fields) collection does so for top-level fields.
 //! 2. **Text**: many type into one text.
 //! 3. **The others**, where "the newest wins" would lose something: a [`Counter`] adds up, a [`Set`] keeps what anybody added, a
-//!    [`List`] keeps an order while elements move, a [`Register`] is a single value.
+//!    [`List`] keeps an order while elements move, a [`Tree`] stays one, a
+//!    [`Register`] is a single value.
 //!
 //! Take the lowest tier that says what the app means: two edits of one title are a choice between two titles, two steps
 //! of one counter are two steps.
@@ -32,6 +33,7 @@ mod newest;
 pub mod position;
 mod register;
 mod set;
+mod tree;
 
 pub use content::Content;
 pub use counter::{Counter, CounterEdit, Totals};
@@ -41,3 +43,4 @@ pub use moment::{Moment, Stamp};
 pub(crate) use moment::{decode_stamp, encode_stamp};
 pub use register::{Register, RegisterEdit};
 pub use set::{Set, SetEdit, SetNamed};
+pub use tree::{Parent, Placed, Spot, Tree, TreeEdit, TreeError};

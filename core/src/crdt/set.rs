@@ -162,7 +162,7 @@ impl Content for Set {
     }
 
     fn apply(&mut self, moment: &Moment, edit: SetEdit) {
-        let birth = self.context.note(moment);
+        let birth = self.context.note(moment).birth;
         match edit {
             SetEdit::Add(named) => {
                 for (text, adds) in named {

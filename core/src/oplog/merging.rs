@@ -11,7 +11,7 @@ use super::op::OpKind;
 use super::payload::Payload;
 use super::reducer::{ReduceError, Reducer, Remainder};
 use super::schema::Rules;
-use crate::crdt::{Content, Counter, List, Moment, Register, Set};
+use crate::crdt::{Content, Counter, List, Moment, Register, Set, Tree};
 
 /// The state is a value of type `C`, and an op's plain payload an edit of it. A delete without content ends what stands before
 /// it in the log.
@@ -118,5 +118,11 @@ impl Rules {
     #[must_use]
     pub fn set() -> Self {
         Self::merging::<Set>()
+    }
+
+    /// Entities that are [trees](Tree).
+    #[must_use]
+    pub fn tree() -> Self {
+        Self::merging::<Tree>()
     }
 }

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use syncline::crdt::position::SessionName;
-use syncline::crdt::{Content, Counter, CounterEdit, List, ListEdit, Register, RegisterEdit, Set, SetEdit};
+use syncline::crdt::{Content, Counter, CounterEdit, List, ListEdit, Register, RegisterEdit, Set, SetEdit, Tree, TreeEdit};
 
 use crate::world::{AUTHORS, Step, Tried, prefix, shuffled, steps, talk, text, value};
 
@@ -61,6 +61,26 @@ impl Tried for List {
                 let texts = (0..1 + choice % 3).map(|nth| text(u32::from(step.other) * 10 + u32::from(nth)));
                 self.inserting(at % (len + 1), texts, session).ok()
             }
+        }
+    }
+
+    fn merged(mut self, other: &Self) -> Self {
+        self.merge(other);
+        self
+    }
+}
+
+impl Tried for Tree {
+    fn say(&self, step: &Step, session: SessionName) -> Option<Vec<TreeEdit>> {
+        let (placed, at) = (self.placed(), usize::from(step.at));
+        let pick = |at: usize| (!placed.is_empty()).then(|| placed[at % placed.len()].id);
+        let parent = pick(usize::from(step.other)).filter(|_| step.other % 3 > 0);
+        let index = at % (self.under(parent).len() + 1);
+        match step.choice % 8 {
+            0 => self.removing(pick(at)?).ok(),
+            1 => self.setting(pick(at)?, text(step.other)).ok(),
+            2..=4 => self.moving(pick(at)?, parent, index.saturating_sub(1), session).ok(),
+            _ => self.inserting(parent, index, text(step.other), session).ok(),
         }
     }
 
@@ -176,4 +196,5 @@ laws! {
     register: Register;
     set: Set;
     list: List;
+    tree: Tree;
 }

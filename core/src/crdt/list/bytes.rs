@@ -76,7 +76,7 @@ impl List {
 }
 
 impl Item {
-    /// When it was inserted, if the author's clock had not to be held back: then it is not said again.
+    /// When it was inserted: where its place or value is as old, that is not said again.
     fn born(birth: Option<Birth>) -> Option<(Stamp, u32)> {
         birth.map(|birth| (birth.stamp(), 0))
     }

@@ -310,7 +310,7 @@ impl Content for List {
     }
 
     fn apply(&mut self, moment: &Moment, edits: Vec<ListEdit>) {
-        let (birth, stamp) = (self.context.note(moment), moment.stamp());
+        let (birth, stamp) = (self.context.note(moment).birth, moment.stamp());
         let mut id = ItemId { op: moment.op, nth: 0 };
         for edit in edits {
             let makes = matches!(edit, ListEdit::Insert(..));
