@@ -46,6 +46,7 @@ mod snapshot;
 mod status;
 mod sync;
 mod transport;
+mod value;
 mod write;
 
 pub use backoff::{backoff_ms, operator_retry_ms};
@@ -67,4 +68,5 @@ pub use sealer::{Sealer, Unopened, Unsealed};
 pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
 pub use status::Status;
 pub use transport::{CallError, Transport};
+pub use value::Value;
 pub use write::Write;

@@ -20,6 +20,12 @@ pub struct ItemId {
 }
 
 impl ItemId {
+    /// The first that an op made.
+    #[must_use]
+    pub const fn first(op: OpId) -> Self {
+        Self { op, nth: 0 }
+    }
+
     pub(super) fn encode(self, out: &mut Writer) {
         encode_op(self.op, out);
         out.u64(self.nth.into());

@@ -92,7 +92,7 @@ impl Node {
             };
             let edge = Newest { stamp, nth, value };
             let parent = |edge: &Newest<Option<Spot>>| edge.value.as_ref().map(|spot| spot.parent);
-            let again = edges.iter().any(|known| parent(known) == parent(&edge) || known.value.is_none());
+            let again = edges.iter().any(|known| parent(known) == parent(&edge));
             if again || edges.last().is_some_and(|last| last.when() <= edge.when()) {
                 return Err(BAD);
             }

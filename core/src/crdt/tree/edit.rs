@@ -57,7 +57,7 @@ pub(super) fn read(payload: Bytes) -> Result<Vec<TreeEdit>, DecodeError> {
 }
 
 /// Which node it puts somewhere: an op does so once to each.
-const fn moved(edit: &TreeEdit) -> Option<ItemId> {
+pub(super) const fn moved(edit: &TreeEdit) -> Option<ItemId> {
     match edit {
         TreeEdit::Move(node, _) | TreeEdit::Remove(node) => Some(*node),
         TreeEdit::Insert(..) | TreeEdit::Set(..) | TreeEdit::Forget(_) => None,

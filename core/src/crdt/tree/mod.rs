@@ -3,16 +3,16 @@
 //! A node is named by the op that made it and has a JSON value; of its values the newest counts, and of its places too. A remove
 //! takes a node out with everything under it, and is a move like the others: a newer one brings it back. So of each
 //! node the state keeps the newest move under each of its last [`limits::TREE_PLACES_KEPT`] parents, and what a reader sees
-//! [follows from these](shape): two moves that would close a circle can both be there, and every reader lets the same
-//! one give way. There is no log of moves to undo and redo, and none that grows.
+//! [follows from these](shape): two moves that would close a circle can both be there, and every reader passes
+//! over the same one, until the next edit settles it. There is no log of moves to undo and redo, and none that grows.
 //!
 //! What must hold: every order of the same edits, each author's in theirs, makes the same bytes; what a reader sees is a tree.
 //! What a reader does not see, because somebody removed it, stays until it is forgotten ([`TreeEdit::Forget`]): which a
 //! device says of what every device has heard of. That is the one edit whose place in the log counts. What comes later
 //! and is older than it says nothing of nodes that are not here. A tree without nodes does not exist.
 //!
-//! (The move operation of Kleppmann et al., 2021, "A highly-available move operation for replicated trees", keeps every move
-//! and replays them; where a circle is one of two moves made at the same time, both come to the same tree.)
+//! (The move operation of Kleppmann et al., 2021, "A highly-available move operation for replicated trees", over the moves
+//! that can still matter in place of all of them.)
 //!
 //! # Bytes, version 1
 //!
@@ -91,7 +91,7 @@ pub struct Tree {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
     value: Option<Newest<Bytes>>,
-    /// Moves, newest first, one for each parent; a remove is the last of them.
+    /// Moves, newest first, one for each parent.
     edges: Vec<Newest<Option<Spot>>>,
 }
 
@@ -119,13 +119,7 @@ pub enum TreeError {
 }
 
 impl Node {
-    /// Where its newest move put it; `None` when that removed it.
-    fn spot(&self) -> Option<&Spot> {
-        self.value.as_ref()?;
-        self.edges.first()?.value.as_ref()
-    }
-
-    /// Of each parent the newest move, of these the newest, and nothing older than a remove.
+    /// Of each parent the newest move, and of these the newest.
     fn joins(&mut self, edges: impl IntoIterator<Item = Newest<Option<Spot>>>) {
         let parent = |edge: &Newest<Option<Spot>>| edge.value.as_ref().map(|spot| spot.parent);
         for new in edges {
@@ -136,8 +130,7 @@ impl Node {
             }
         }
         self.edges.sort_by_key(|edge| std::cmp::Reverse(edge.when()));
-        let removed = self.edges.iter().position(|edge| edge.value.is_none());
-        self.edges.truncate(removed.map_or(limits::TREE_PLACES_KEPT, |at| limits::TREE_PLACES_KEPT.min(at + 1)));
+        self.edges.truncate(limits::TREE_PLACES_KEPT);
     }
 
     /// When something was last said of it.
@@ -188,7 +181,7 @@ impl Tree {
         if let Some(node) = parent.filter(|node| !above.contains_key(node)) {
             return Err(TreeError::NoNode(node));
         }
-        Ok(vec![TreeEdit::Insert(self.spot(parent, index, None, session)?, text)])
+        Ok(self.settled(TreeEdit::Insert(self.spot(parent, index, None, session)?, text)))
     }
 
     /// What a new value says.
@@ -221,7 +214,7 @@ impl Tree {
             }
             at = above.get(&on).copied().flatten();
         }
-        Ok(vec![TreeEdit::Move(node, self.spot(parent, index, Some(node), session)?)])
+        Ok(self.settled(TreeEdit::Move(node, self.spot(parent, index, Some(node), session)?)))
     }
 
     /// What a remove says.
@@ -229,7 +222,24 @@ impl Tree {
     /// # Errors
     /// When the node is not there.
     pub fn removing(&self, node: ItemId) -> Result<Vec<TreeEdit>, TreeError> {
-        self.shown(node).map(|node| vec![TreeEdit::Remove(node)])
+        self.shown(node).map(|node| self.settled(TreeEdit::Remove(node)))
+    }
+
+    /// An edit, and what makes good that moves were passed over: their nodes are moved to where they are shown, so that
+    /// nothing that is done later changes that.
+    fn settled(&self, edit: TreeEdit) -> Vec<TreeEdit> {
+        let said = edit::moved(&edit);
+        let mut edits = vec![edit];
+        for (parent, among) in self.children() {
+            for (place, id) in among.into_iter().filter(|(_, id)| Some(*id) != said) {
+                let meant = self.nodes.get(&id).and_then(|node| node.edges.first()?.value.as_ref());
+                if meant.is_some_and(|meant| meant.parent != parent) {
+                    edits.push(TreeEdit::Move(id, Spot { parent, place: place.clone() }));
+                }
+            }
+        }
+        edits[1..].sort_by_key(edit::moved);
+        edits
     }
 
     fn shown(&self, node: ItemId) -> Result<ItemId, TreeError> {
@@ -251,7 +261,7 @@ impl Tree {
         let parent = parent.into();
         let children = self.children();
         let among = children.get(&parent).into_iter().flatten().filter(|(_, id)| Some(*id) != without);
-        let among: Vec<&Position> = among.map(|(spot, _)| &spot.place).collect();
+        let among: Vec<&Position> = among.map(|(place, _)| *place).collect();
         if index > among.len() {
             return Err(TreeError::Index { index, len: among.len() });
         }

@@ -1,18 +1,23 @@
 //! What a reader sees of a tree: every node under one parent, in order, and no circles.
 //!
-//! Each node stands where its newest move put it. Where such moves close a circle, the newest of the circle's moves gives
-//! way: its node goes back to the newest of its earlier parents that is in the tree without it, or else under the root. So of two
-//! folders that are put into each other at the same time, one is in the other, and the other where it was. Nodes under one that
-//! was removed, or that has not come, are not shown.
+//! The moves that are kept are made one after the other, oldest first; one that would put a node under itself is passed
+//! over, and the node stays where it was (Kleppmann et al.). So of two folders that are put into each other at the same time, the
+//! older move counts, and the other folder is where it was; and it stays there, whatever becomes of the first. A node
+//! whose first kept move is passed over goes under the root. Nodes under one that was removed, or that has not come, are not shown.
 //!
-//! It takes time linear in the nodes, and no stack.
+//! It takes time in the moves and, for those of nodes that have others under them, in how deep they go; no stack. All looks
+//! up the tree together are bounded: a tree that was made to take longer has its last moves passed over, for every reader alike.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{Node, Parent, Spot, Tree};
+use super::{Parent, Spot, Tree};
 use crate::crdt::item::ItemId;
+use crate::crdt::position::Position;
+
+/// Steps up the tree that one look at it may take, to find circles: some ten milliseconds.
+const STEPS_MAX: usize = 1 << 23;
 
 /// A node as a reader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,21 +33,8 @@ pub struct Placed {
     pub value: Bytes,
 }
 
-/// Where the way up from a node leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leads {
-    Unknown,
-    /// On the way that is being walked.
-    Walked,
-    ToRoot,
-    /// To what is removed or not here.
-    Nowhere,
-    /// Into a circle.
-    Round,
-}
-
 /// Every node's place among its siblings, by parent.
-pub(super) type Children<'t> = HashMap<Parent, Vec<(&'t Spot, ItemId)>>;
+pub(super) type Children<'t> = HashMap<Parent, Vec<(&'t Position, ItemId)>>;
 
 impl Tree {
     /// The nodes, each before those under it, siblings in order.
@@ -64,61 +56,73 @@ impl Tree {
         placed
     }
 
-    /// Every shown or hidden node's siblings in order, without circles.
+    /// The nodes under each parent, shown or not, in order and without circles.
     pub(super) fn children(&self) -> Children<'_> {
         let ids: Vec<ItemId> = self.nodes.keys().copied().collect();
         let index: HashMap<ItemId, usize> = ids.iter().enumerate().map(|(index, id)| (*id, index)).collect();
-        let nodes: Vec<&Node> = self.nodes.values().collect();
-        let up = |spot: Option<&Spot>| match spot.map(|spot| spot.parent) {
-            Some(Parent::Node(node)) => Ok(index.get(&node).copied()),
-            Some(Parent::Root) => Err(Leads::ToRoot),
-            None => Ok(None),
-        };
-        let mut leads = vec![Leads::Unknown; nodes.len()];
-        let mut circles: Vec<Vec<usize>> = Vec::new();
-        for start in 0..nodes.len() {
-            let (mut path, mut at) = (Vec::new(), start);
-            let end = loop {
-                match leads[at] {
-                    Leads::Unknown => {}
-                    Leads::Walked => {
-                        let begins = path.iter().position(|on| *on == at).unwrap_or(0);
-                        circles.push(path[begins..].to_vec());
-                        break Leads::Round;
-                    }
-                    known => break known,
-                }
-                leads[at] = Leads::Walked;
-                path.push(at);
-                match up(nodes[at].spot()) {
-                    Ok(Some(next)) => at = next,
-                    Ok(None) => break Leads::Nowhere,
-                    Err(root) => break root,
-                }
-            };
-            path.into_iter().for_each(|on| leads[on] = end);
-        }
-        let stands = |spot: &&Spot| match spot.parent {
-            Parent::Root => true,
-            Parent::Node(node) => index.get(&node).is_some_and(|node| leads[*node] == Leads::ToRoot),
-        };
-        let mut moved: HashMap<usize, (Parent, &Spot)> = HashMap::new();
-        for circle in &circles {
-            let newest = circle.iter().max_by_key(|on| (nodes[**on].edges.first().map(|edge| edge.when()), ids[**on]));
-            let Some(newest) = newest else { continue };
-            let mut spots = nodes[*newest].edges.iter().filter_map(|edge| edge.value.as_ref());
-            let now = spots.next();
-            let back = spots.find(stands).map(|spot| (spot.parent, spot));
-            moved.extend(back.or_else(|| now.map(|now| (Parent::Root, now))).map(|to| (*newest, to)));
+        let mut moves: Vec<_> = self.nodes.values().enumerate().collect::<Vec<_>>().into_iter().flat_map(|(at, node)| {
+            node.edges.iter().map(move |edge| (edge.when(), at, edge.value.as_ref()))
+        }).collect();
+        moves.sort_unstable_by_key(|(when, at, _)| (*when, *at));
+        let mut tree = Standing::of(ids.len());
+        for (_, node, to) in moves {
+            let above = to.and_then(|spot| spot.parent.node()).and_then(|parent| index.get(&parent).copied());
+            tree.moves(node, above, to);
         }
         let mut children = Children::new();
-        for (at, node) in nodes.iter().enumerate() {
-            let spot = node.spot().map(|spot| (spot.parent, spot));
-            if let Some((parent, spot)) = moved.get(&at).copied().or(spot) {
-                children.entry(parent).or_default().push((spot, ids[at]));
+        for (at, stands) in tree.stands.into_iter().enumerate() {
+            if let Some((parent, place)) = stands {
+                children.entry(parent).or_default().push((place, ids[at]));
             }
         }
-        children.values_mut().for_each(|among| among.sort_by(|one, two| (&one.0.place, one.1).cmp(&(&two.0.place, two.1))));
+        children.values_mut().for_each(|among| among.sort_unstable());
         children
+    }
+}
+
+/// Where every node stands so far.
+struct Standing<'t> {
+    stands: Vec<Option<(Parent, &'t Position)>>,
+    above: Vec<Option<usize>>,
+    below: Vec<usize>,
+    steps: usize,
+}
+
+impl<'t> Standing<'t> {
+    fn of(nodes: usize) -> Self {
+        Self { stands: vec![None; nodes], above: vec![None; nodes], below: vec![0; nodes], steps: 0 }
+    }
+
+    fn moves(&mut self, node: usize, above: Option<usize>, to: Option<&'t Spot>) {
+        let circle = above.is_some_and(|above| self.is_below(above, node));
+        if circle && self.stands[node].is_some() {
+            return;
+        }
+        let above = above.filter(|_| !circle);
+        if let Some(before) = self.above[node] {
+            self.below[before] -= 1;
+        }
+        if let Some(above) = above {
+            self.below[above] += 1;
+        }
+        self.above[node] = above;
+        let parent = |spot: &Spot| if circle { Parent::Root } else { spot.parent };
+        self.stands[node] = to.map(|spot| (parent(spot), &spot.place));
+    }
+
+    /// Whether `node` is `over` or under it; also when that takes too long to find out.
+    fn is_below(&mut self, node: usize, over: usize) -> bool {
+        if self.below[over] == 0 {
+            return node == over;
+        }
+        let mut at = Some(node);
+        while let Some(on) = at {
+            self.steps += 1;
+            if on == over || self.steps > STEPS_MAX {
+                return true;
+            }
+            at = self.above[on];
+        }
+        false
     }
 }
