@@ -31,8 +31,9 @@ pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 /// inserted last: more than a thousand times in one place.
 pub const POSITION_BYTES_MAX: usize = 4 << 10;
 
-/// Parents under which a tree remembers a node's newest move: where it goes back to when two moves would close a circle.
-pub const TREE_PLACES_KEPT: usize = 4;
+/// Newest moves of a node that a tree remembers: where it goes back to when two moves would close a circle. Whoever edits the
+/// tree next settles that, so few will do.
+pub const TREE_MOVES_KEPT: usize = 4;
 
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 

@@ -95,10 +95,7 @@ pub(super) fn shown<'t>(text: &'t [u8], what: &'static str) -> Result<&'t [u8], 
 }
 
 /// Joins the JSON texts of a state's values to the text of an array.
-pub(super) fn array<'t>(
-    texts: impl Iterator<Item = &'t [u8]>,
-    what: &'static str,
-) -> Result<Bytes, DecodeError> {
+pub(super) fn array<'t>(texts: impl Iterator<Item = &'t [u8]>, what: &'static str) -> Result<Bytes, DecodeError> {
     let mut out = vec![b'['];
     for text in texts {
         if out.len() > 1 {

@@ -88,9 +88,10 @@ impl Counter {
     #[must_use]
     pub fn value(&self) -> i64 {
         let up = |all: u64, of: u64| i128::from(all.saturating_sub(of));
-        let sum = self.parts.values().map(|part| {
-            up(part.sums.added, part.covered.added) - up(part.sums.taken, part.covered.taken)
-        });
+        let sum = self
+            .parts
+            .values()
+            .map(|part| up(part.sums.added, part.covered.added) - up(part.sums.taken, part.covered.taken));
         let sum: i128 = sum.sum();
         let least_or_most = if sum < 0 { i64::MIN } else { i64::MAX };
         i64::try_from(sum).unwrap_or(least_or_most)

@@ -60,7 +60,8 @@ impl Position {
     /// [`PlaceFull`].
     pub fn between(left: Option<&Self>, right: Option<&Self>, session: SessionName) -> Result<Self, PlaceFull> {
         let levels = (Self::levels(left), Self::levels(right));
-        let fits = |next: &Vec<u8>| left.is_none_or(|left| **next > *left.0) && right.is_none_or(|right| **next < *right.0);
+        let fits =
+            |next: &Vec<u8>| left.is_none_or(|left| **next > *left.0) && right.is_none_or(|right| **next < *right.0);
         // Goes on with a run of this session that one of the neighbours is the end of.
         let own = |levels: &[Level], step: i64| Some(encode(&counted(levels, session, step)?)).filter(fits);
         let bytes = match own(&levels.0, 1).or_else(|| own(&levels.1, -1)) {

@@ -112,4 +112,3 @@ impl Content for Register {
         None
     }
 }
-

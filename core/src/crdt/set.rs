@@ -33,6 +33,9 @@ const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
 
 type Adds = BTreeMap<OpId, Option<Birth>>;
 
+/// Elements in order, each with its adds in order.
+type Read<B> = Vec<(Bytes, Vec<(OpId, B)>)>;
+
 /// Elements, and the adds of each that an edit names.
 pub type SetNamed = BTreeMap<Bytes, Vec<Named<OpId>>>;
 
@@ -211,13 +214,17 @@ impl Content for Set {
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut input = opened(bytes, WHAT)?;
         let (context, roster) = Context::decode(&mut input)?;
-        let elements = read_elements(&mut input, |input| input.bytes(WHAT), |input| {
-            let op = decode_op(input)?;
-            Ok((op, context.decode_birth(&roster, input)?))
-        })?;
-        let elements = elements.into_iter().map(|(text, adds)| {
-            if adds.is_empty() { Err(BAD) } else { Ok((text, adds.into_iter().collect())) }
-        });
+        let elements = read_elements(
+            &mut input,
+            |input| input.bytes(WHAT),
+            |input| {
+                let op = decode_op(input)?;
+                Ok((op, context.decode_birth(&roster, input)?))
+            },
+        )?;
+        let elements = elements
+            .into_iter()
+            .map(|(text, adds)| if adds.is_empty() { Err(BAD) } else { Ok((text, adds.into_iter().collect())) });
         let elements = elements.collect::<Result<BTreeMap<Bytes, Adds>, DecodeError>>()?;
         let count = input.count(38, WHAT)?;
         let mut early = BTreeMap::new();
@@ -241,14 +248,14 @@ impl Content for Set {
     }
 }
 
-/// Elements in order, each with its adds in order.
+/// Reads elements and their adds.
 fn read_elements<B>(
     input: &mut Reader,
     text: fn(&mut Reader) -> Result<Bytes, DecodeError>,
     mut add: impl FnMut(&mut Reader) -> Result<(OpId, B), DecodeError>,
-) -> Result<Vec<(Bytes, Vec<(OpId, B)>)>, DecodeError> {
+) -> Result<Read<B>, DecodeError> {
     let count = input.count(3, WHAT)?;
-    let mut elements: Vec<(Bytes, Vec<(OpId, B)>)> = Vec::with_capacity(count.min(1024));
+    let mut elements: Read<B> = Vec::with_capacity(count.min(1024));
     for _ in 0..count {
         let text = text(input)?;
         let adds_count = input.count(17, WHAT)?;
@@ -269,7 +276,8 @@ fn read_elements<B>(
 }
 
 fn read_named(input: &mut Reader, adds_min: usize) -> Result<SetNamed, DecodeError> {
-    let elements = read_elements(input, |input| json(input, WHAT), |input| Ok((decode_op(input)?, Birth::decode(input)?)))?;
+    let elements =
+        read_elements(input, |input| json(input, WHAT), |input| Ok((decode_op(input)?, Birth::decode(input)?)))?;
     let poor = elements.iter().any(|(_, adds)| adds.len() < adds_min);
     if elements.is_empty() || poor {
         return Err(BAD);
@@ -280,4 +288,3 @@ fn read_named(input: &mut Reader, adds_min: usize) -> Result<SetNamed, DecodeErr
     });
     Ok(named.collect())
 }
-

@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 use super::op::OpKind;
 use super::payload::Payload;
-use crate::json::Key;
 use super::reducer::{ReduceError, Remainder};
+use crate::json::Key;
 
 /// What is said of bytes that are no object.
 pub(super) const UNFIT: ReduceError = ReduceError::Unfit("a JSON object");

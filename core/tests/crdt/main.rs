@@ -8,4 +8,6 @@ mod laws;
 mod list;
 mod position;
 mod set;
+mod spoken;
+mod tree;
 mod world;

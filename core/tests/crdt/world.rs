@@ -72,7 +72,7 @@ pub(crate) fn session(author: usize) -> SessionName {
 pub(crate) fn talk<C: Tried>(steps: &[Step]) -> Vec<Said<C>> {
     let mut said: Vec<Said<C>> = Vec::new();
     let mut values: Vec<C> = (0..AUTHORS).map(|_| C::default()).collect();
-    let mut heard = vec![[0_usize; AUTHORS]; AUTHORS];
+    let mut heard = [[0_usize; AUTHORS]; AUTHORS];
     // Of the last author the clock runs so far ahead that the server holds it back.
     let mut clocks = [10_u64, 20, 200_000];
     for step in steps {

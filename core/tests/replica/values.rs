@@ -37,8 +37,9 @@ fn tree(device: &Device) -> Value<Tree> {
 
 /// What a device shows of everything.
 fn shown(device: &Device) -> [String; 5] {
-    let keys = [counter(device).key(), list(device).key(), register(device).key(), set(device).key(), tree(device).key()]
-        .map(Clone::clone);
+    let keys =
+        [counter(device).key(), list(device).key(), register(device).key(), set(device).key(), tree(device).key()]
+            .map(Clone::clone);
     keys.map(|key| match run(device.replica.state(&key)).unwrap() {
         Some(state) => String::from_utf8(state.to_vec()).unwrap(),
         None => "-".to_owned(),
@@ -47,8 +48,9 @@ fn shown(device: &Device) -> [String; 5] {
 
 /// The bytes of every state in a device's copy of the log.
 fn bytes(device: &Device) -> Vec<Option<Vec<u8>>> {
-    let keys = [counter(device).key(), list(device).key(), register(device).key(), set(device).key(), tree(device).key()]
-        .map(Clone::clone);
+    let keys =
+        [counter(device).key(), list(device).key(), register(device).key(), set(device).key(), tree(device).key()]
+            .map(Clone::clone);
     let heads = keys.iter().map(|key| run(device.store.head(LOG, key)).unwrap());
     heads.map(|head| head.and_then(|head| head.live_state().map(|state| state.to_vec()))).collect()
 }
@@ -282,7 +284,8 @@ fn a_delete_by_somebody_who_does_not_know_the_type_ends_what_is_there() {
     edit(&b, 2);
     meet(&world, &a, &b);
     assert!(shown(&a).iter().all(|shown| shown != "-"), "{:?}", shown(&a));
-    let handles = [counter(&a).key(), list(&a).key(), register(&a).key(), set(&a).key(), tree(&a).key()].map(Clone::clone);
+    let handles =
+        [counter(&a).key(), list(&a).key(), register(&a).key(), set(&a).key(), tree(&a).key()].map(Clone::clone);
     for key in handles {
         let payload = Payload::Plain(bytes::Bytes::new());
         let write = Write { key, kind: OpKind::Delete, precondition: Precondition::None, payload };
@@ -367,7 +370,7 @@ fn some_edit(device: &Device, what: u8, at: u16, other: u16) {
         }
         9 => match elements_of(device) {
             0 => {}
-            len if other % 2 == 0 => drop(run(list(device).move_to(at % len, usize::from(other) % len)).unwrap()),
+            len if other.is_multiple_of(2) => drop(run(list(device).move_to(at % len, usize::from(other) % len)).unwrap()),
             len => drop(run(list(device).remove(at % len, 1)).unwrap()),
         },
         10 => drop(run(tree(device).insert(None, 0, &value)).unwrap()),

@@ -61,12 +61,7 @@ impl Value<Tree> {
     ///
     /// # Errors
     /// When one of them is not there, the node is above `parent`, or as [`Value::insert`].
-    pub async fn move_to(
-        &self,
-        node: ItemId,
-        parent: Option<ItemId>,
-        index: usize,
-    ) -> Result<Receipt, ReplicaError> {
+    pub async fn move_to(&self, node: ItemId, parent: Option<ItemId>, index: usize) -> Result<Receipt, ReplicaError> {
         edit!(self, self.moving(node, parent, index).await?)
     }
 

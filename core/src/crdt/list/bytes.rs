@@ -141,9 +141,8 @@ impl Said {
             Ok(Some(Newest { stamp, nth, value: input.bytes(WHAT)? }))
         };
         let (value, place) = (written(1)?, written(2)?);
-        let place = place.map(|Newest { stamp, nth, value }| {
-            Position::from_bytes(value).map(|value| Newest { stamp, nth, value })
-        });
+        let place = place
+            .map(|Newest { stamp, nth, value }| Position::from_bytes(value).map(|value| Newest { stamp, nth, value }));
         let place = place.transpose()?;
         Ok(Self::Changed { value, place })
     }

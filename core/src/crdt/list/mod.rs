@@ -108,7 +108,11 @@ impl List {
     #[must_use]
     pub fn at(&self, index: usize) -> Option<ItemId> {
         let from_end = self.len().checked_sub(index)?;
-        let found = if index <= from_end { self.order.iter().nth(index) } else { self.order.iter().nth_back(from_end.checked_sub(1)?) };
+        let found = if index <= from_end {
+            self.order.iter().nth(index)
+        } else {
+            self.order.iter().nth_back(from_end.checked_sub(1)?)
+        };
         found.map(|(_, id)| *id)
     }
 

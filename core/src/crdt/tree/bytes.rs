@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{BAD, Node, Spot, Tree, WHAT};
+use super::{BAD, Edge, Node, Spot, Tree, WHAT, order};
 use crate::codec::{DecodeError, Reader};
 use crate::crdt::content::{begin, opened};
 use crate::crdt::context::Context;
@@ -80,10 +80,10 @@ impl Node {
             _ => return Err(BAD),
         };
         let count = input.count(20, WHAT)?;
-        if count > limits::TREE_PLACES_KEPT || (count == 0 && value.is_none()) {
+        if count > limits::TREE_MOVES_KEPT || (count == 0 && value.is_none()) {
             return Err(BAD);
         }
-        let mut edges: Vec<Newest<Option<Spot>>> = Vec::with_capacity(count);
+        let mut edges: Vec<Edge> = Vec::with_capacity(count);
         for _ in 0..count {
             let (stamp, nth) = decode_when(input)?;
             let value = match input.u8(WHAT)? {
@@ -91,9 +91,7 @@ impl Node {
                 kind => Some(Spot::decode_as(kind, input)?),
             };
             let edge = Newest { stamp, nth, value };
-            let parent = |edge: &Newest<Option<Spot>>| edge.value.as_ref().map(|spot| spot.parent);
-            let again = edges.iter().any(|known| parent(known) == parent(&edge));
-            if again || edges.last().is_some_and(|last| last.when() <= edge.when()) {
+            if edges.last().is_some_and(|last| order(last) >= order(&edge)) {
                 return Err(BAD);
             }
             edges.push(edge);

@@ -2,8 +2,7 @@
 //!
 //! A node is named by the op that made it and has a JSON value; of its values the newest counts, and of its places too. A remove
 //! takes a node out with everything under it, and is a move like the others: a newer one brings it back. So of each
-//! node the state keeps the newest move under each of its last [`limits::TREE_PLACES_KEPT`] parents, and what a reader sees
-//! [follows from these](shape): two moves that would close a circle can both be there, and every reader passes
+//! node the state keeps its newest moves, [`limits::TREE_MOVES_KEPT`] of them, and what a reader sees [follows from these](shape): two moves that would close a circle can both be there, and every reader passes
 //! over the same one, until the next edit settles it. There is no log of moves to undo and redo, and none that grows.
 //!
 //! What must hold: every order of the same edits, each author's in theirs, makes the same bytes; what a reader sees is a tree.
@@ -24,6 +23,7 @@ mod bytes;
 mod edit;
 mod shape;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use ::bytes::Bytes;
@@ -71,7 +71,7 @@ impl From<Option<ItemId>> for Parent {
 }
 
 /// A place in a tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(clippy::exhaustive_structs, reason = "what a place is")]
 pub struct Spot {
     /// Under which node.
@@ -91,8 +91,8 @@ pub struct Tree {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
     value: Option<Newest<Bytes>>,
-    /// Moves, newest first, one for each parent.
-    edges: Vec<Newest<Option<Spot>>>,
+    /// The newest moves, newest first.
+    edges: Vec<Edge>,
 }
 
 /// Why an edit cannot be made.
@@ -118,19 +118,23 @@ pub enum TreeError {
     Full(#[from] PlaceFull),
 }
 
+type Edge = Newest<Option<Spot>>;
+
+/// The newest first. That an author makes two with one time takes a program that breaks the rules.
+fn order(edge: &Edge) -> (Reverse<(Stamp, u32)>, Option<&Spot>) {
+    (Reverse(edge.when()), edge.value.as_ref())
+}
+
 impl Node {
-    /// Of each parent the newest move, and of these the newest.
-    fn joins(&mut self, edges: impl IntoIterator<Item = Newest<Option<Spot>>>) {
-        let parent = |edge: &Newest<Option<Spot>>| edge.value.as_ref().map(|spot| spot.parent);
+    /// The newest moves.
+    fn joins(&mut self, edges: impl IntoIterator<Item = Edge>) {
         for new in edges {
-            match self.edges.iter_mut().find(|edge| parent(edge) == parent(&new)) {
-                Some(known) if new.beats(known) => *known = new,
-                Some(_) => {}
-                None => self.edges.push(new),
+            if !self.edges.contains(&new) {
+                self.edges.push(new);
             }
         }
-        self.edges.sort_by_key(|edge| std::cmp::Reverse(edge.when()));
-        self.edges.truncate(limits::TREE_PLACES_KEPT);
+        self.edges.sort_by(|one, two| order(one).cmp(&order(two)));
+        self.edges.truncate(limits::TREE_MOVES_KEPT);
     }
 
     /// When something was last said of it.

@@ -1,7 +1,8 @@
 //! What a reader sees of a tree: every node under one parent, in order, and no circles.
 //!
 //! The moves that are kept are made one after the other, oldest first; one that would put a node under itself is passed
-//! over, and the node stays where it was (Kleppmann et al.). So of two folders that are put into each other at the same time, the
+//! over, and the node stays where it was (Kleppmann et al.). Of each node the newest are kept, so what stands anywhere is where it
+//! stood when the move was made, or is not there yet: what nobody raced with is never passed over. So of two folders that are put into each other at the same time, the
 //! older move counts, and the other folder is where it was; and it stays there, whatever becomes of the first. A node
 //! whose first kept move is passed over goes under the root. Nodes under one that was removed, or that has not come, are not shown.
 //!
@@ -60,10 +61,11 @@ impl Tree {
     pub(super) fn children(&self) -> Children<'_> {
         let ids: Vec<ItemId> = self.nodes.keys().copied().collect();
         let index: HashMap<ItemId, usize> = ids.iter().enumerate().map(|(index, id)| (*id, index)).collect();
-        let mut moves: Vec<_> = self.nodes.values().enumerate().collect::<Vec<_>>().into_iter().flat_map(|(at, node)| {
-            node.edges.iter().map(move |edge| (edge.when(), at, edge.value.as_ref()))
-        }).collect();
-        moves.sort_unstable_by_key(|(when, at, _)| (*when, *at));
+        let mut moves = Vec::with_capacity(ids.len());
+        for (at, node) in self.nodes.values().enumerate() {
+            moves.extend(node.edges.iter().rev().map(|edge| (edge.when(), at, edge.value.as_ref())));
+        }
+        moves.sort_by_key(|(when, at, _)| (*when, *at));
         let mut tree = Standing::of(ids.len());
         for (_, node, to) in moves {
             let above = to.and_then(|spot| spot.parent.node()).and_then(|parent| index.get(&parent).copied());
