@@ -71,8 +71,8 @@ fn judging(runtime: &Runtime) -> anyhow::Result<()> {
         Ok(done)
     };
     let mut floor = || {
-        let start = Anchor::genesis(log(0), Origin([0; 16]));
-        black_box(digests.iter().fold(start, |anchor, digest| anchor.extend(*digest)));
+        let (start, now) = (Anchor::genesis(log(0), Origin([0; 16])), env(1)?.now);
+        black_box(digests.iter().fold(start, |anchor, digest| anchor.extend(*digest, now)));
         Ok(digests.len() as u64)
     };
     let compared = compare(Meter::new(), pairs, &mut ours, &mut floor)?;

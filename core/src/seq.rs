@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, DigestError, read_hex, write_hex};
 use crate::id::LogKey;
+use crate::time::Timestamp;
 
 /// A position in one log: 1 for the first op, [`Seq::ZERO`] before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
@@ -83,8 +84,10 @@ pub struct Origin(pub [u8; 16]);
 /// A log's origin and its running hash at one seq; 96 hexadecimal digits as text (origin, then hash).
 ///
 /// `hash(0) = SHA-256("syncline/log/v1" ‖ 0 ‖ bucket ‖ log ‖ origin)` and
-/// `hash(n) = SHA-256(hash(n−1) ‖ digest(n))`, where `digest(n)` is the SHA-256 of op n's canonical bytes.
-/// Hashing the digest instead of the bytes lets a chain be checked without its payloads.
+/// `hash(n) = SHA-256(hash(n−1) ‖ digest(n) ‖ accepted(n))`, where `digest(n)` is the SHA-256 of op n's canonical bytes and
+/// `accepted(n)` the milliseconds at which the server took it, 8 bytes big-endian: what an edit counts for is bounded by
+/// that time, so who has the same hash has the same winners. Hashing the digest instead of the bytes lets a chain be
+/// checked without its payloads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Anchor {
     /// The history this anchor belongs to.
@@ -101,10 +104,11 @@ impl Anchor {
         Self { origin, hash }
     }
 
-    /// The anchor after one more op with this digest.
+    /// The anchor after one more op with this digest, which the server took at that time.
     #[must_use]
-    pub fn extend(self, op: Digest) -> Self {
-        Self { origin: self.origin, hash: Digest::of(&[self.hash.as_bytes(), op.as_bytes()]) }
+    pub fn extend(self, op: Digest, accepted_at: Timestamp) -> Self {
+        let accepted = accepted_at.ms().to_be_bytes();
+        Self { origin: self.origin, hash: Digest::of(&[self.hash.as_bytes(), op.as_bytes(), &accepted]) }
     }
 
     /// Origin and hash, 48 bytes.

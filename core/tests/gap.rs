@@ -24,7 +24,7 @@ fn logged_ops() -> Vec<LoggedOp> {
     let mut anchor = genesis();
     let ops = (1..=LAST).map(|number| {
         let op = author.op(OpKind::Create, "causal", u8::try_from(number).expect("few"), "x");
-        anchor = anchor.extend(op.digest());
+        anchor = anchor.extend(op.digest(), env(number).now);
         LoggedOp { seq: seq(number), anchor, accepted_at: env(number).now, batch_rest: 0, op: op.raw().clone() }
     });
     ops.collect()
@@ -76,7 +76,7 @@ fn cursor(at: u64, anchor: u8) -> Cursor {
     let anchor = match anchor {
         THEIRS => Some(right),
         FOREIGN => Some(Anchor { origin: Origin([6; 16]), ..right }),
-        FORKED => Some(right.extend(right.hash)),
+        FORKED => Some(right.extend(right.hash, env(1).now)),
         _ => None,
     };
     Cursor { seq: Seq::new(at).expect("in range"), anchor }

@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn anchors_extended_in_batches_equal_anchors_extended_one_by_one(ops in vec(op(), 0..12), cut in 0..12_usize) {
         let genesis = Anchor::genesis(log(1), Origin([4; 16]));
-        let extend = |from: Anchor, ops: &[Op]| ops.iter().fold(from, |anchor, op| anchor.extend(op.digest()));
+        let extend = |from: Anchor, ops: &[Op]| ops.iter().fold(from, |anchor, op| anchor.extend(op.digest(), env(0).now));
         let (head, tail) = ops.split_at(cut.min(ops.len()));
         prop_assert_eq!(extend(extend(genesis, head), tail), extend(genesis, &ops));
         prop_assert_eq!(extend(genesis, &ops) == genesis, ops.is_empty());
@@ -285,7 +285,7 @@ fn history() -> impl Strategy<Value = Vec<LoggedOp>> {
             }
             let payload = syncline::oplog::Payload::Json(format!("{{\"{field}\":{value}}}").into());
             let op = author.draft(kind, subject, payload).seal().expect("a good draft");
-            anchor = anchor.extend(op.digest());
+            anchor = anchor.extend(op.digest(), env(0).now);
             let number = seq(index as u64 + 1);
             LoggedOp { seq: number, anchor, accepted_at: env(0).now, batch_rest: 0, op: op.raw().clone() }
         });

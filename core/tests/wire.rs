@@ -109,6 +109,7 @@ fn page() -> Page {
 fn part_of_page() -> Page {
     let left = |index: u64, full_state| LeftOut {
         seq: seq(index + 20),
+        accepted_at: env(index).now,
         batch_rest: u32::from(index == 1),
         digest: ops()[0].digest(),
         replica: Author::new(u8::try_from(index % 2).unwrap_or(0)).replica(),

@@ -6,6 +6,7 @@ mod code;
 mod page;
 
 pub use code::{Advice, ErrorCode, Refusal};
+pub(crate) use page::Place;
 pub use page::{LeftOut, Page, PageOp};
 
 use crate::access::{Access, Bearer};

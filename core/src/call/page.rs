@@ -44,6 +44,8 @@ pub struct PageOp {
 pub struct LeftOut {
     /// Its place.
     pub seq: Seq,
+    /// When the server accepted it.
+    pub accepted_at: Timestamp,
     /// How many ops of the same atomic batch follow.
     pub batch_rest: u32,
     /// SHA-256 of its canonical bytes.
@@ -80,6 +82,7 @@ impl Page {
             match op.op.read() {
                 Ok(read) if !part.touches(read.subject()) => self.left_out.push(LeftOut {
                     seq: op.seq,
+                    accepted_at: op.accepted_at,
                     batch_rest: op.batch_rest,
                     digest: op.op.digest(),
                     replica: read.replica(),
@@ -92,16 +95,28 @@ impl Page {
         self
     }
 
-    /// The place, the count of what follows in the same batch, and the digest of everything on the page, in order.
-    pub(crate) fn places(&self) -> Vec<(Seq, u32, Digest)> {
-        let mut left_out = self.left_out.iter().map(|op| (op.seq, op.batch_rest, op.digest)).peekable();
+    /// Everything on the page without its content, in order.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let left_out = self.left_out.iter();
+        let left_out = left_out.map(|op| Place {
+            seq: op.seq,
+            accepted_at: op.accepted_at,
+            batch_rest: op.batch_rest,
+            digest: op.digest,
+        });
+        let mut left_out = left_out.peekable();
         let mut places = Vec::with_capacity(self.ops.len() + self.left_out.len());
         // Each of the two keeps its own order, so that one that is not in order does not follow.
         for op in &self.ops {
-            while let Some(other) = left_out.next_if(|(seq, ..)| *seq < op.seq) {
+            while let Some(other) = left_out.next_if(|other| other.seq < op.seq) {
                 places.push(other);
             }
-            places.push((op.seq, op.batch_rest, op.op.digest()));
+            places.push(Place {
+                seq: op.seq,
+                accepted_at: op.accepted_at,
+                batch_rest: op.batch_rest,
+                digest: op.op.digest(),
+            });
         }
         places.extend(left_out);
         places
@@ -124,11 +139,11 @@ impl Page {
     pub fn follows_partly(&self, log: LogKey, cursor: Cursor) -> Result<(), Gap> {
         let places = self.places();
         let mut seq = cursor.seq;
-        for (at, ..) in &places {
-            if seq.next() != Some(*at) {
+        for place in &places {
+            if seq.next() != Some(place.seq) {
                 return Err(Gap::Hole);
             }
-            seq = *at;
+            seq = place.seq;
         }
         let Some(theirs) = self.next.anchor else {
             return if self.next == cursor && places.is_empty() { Ok(()) } else { Err(Gap::Diverged) };
@@ -140,8 +155,24 @@ impl Page {
             // A reader without an anchor has no history to check against, only numbers.
             None => None,
         };
-        let ours = start.map(|start| places.iter().fold(start, |anchor, (_, _, digest)| anchor.extend(*digest)));
+        let ours = start.map(|start| Place::lead(&places, start));
         let follows = self.next.seq == seq && ours.is_none_or(|ours| ours == theirs);
         if follows { Ok(()) } else { Err(Gap::Diverged) }
+    }
+}
+
+/// Where an op stands in the log, without its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) seq: Seq,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) batch_rest: u32,
+    pub(crate) digest: Digest,
+}
+
+impl Place {
+    /// The anchor that these lead to.
+    pub(crate) fn lead(places: &[Self], start: Anchor) -> Anchor {
+        places.iter().fold(start, |anchor, place| anchor.extend(place.digest, place.accepted_at))
     }
 }

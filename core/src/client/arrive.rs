@@ -17,8 +17,8 @@ use super::replica::{Inner, Replica, entries_of};
 use super::resolve::DeskChange;
 use super::session::{Came, Kept};
 use super::transport::CallError;
-use crate::call::{ErrorCode, Page, Pushed, Refusal};
-use crate::digest::Digest;
+use crate::call::{ErrorCode, Page, Place, Pushed, Refusal};
+use crate::clock::VectorClock;
 use crate::limits;
 use crate::oplog::{
     Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
@@ -123,12 +123,12 @@ impl Inner {
             whole.left_out.extend(page.left_out);
             next = page_next;
             let places = whole.places();
-            let ends = places.iter().rposition(|(_, rest, _)| *rest == 0).map_or(0, |last| last + 1);
+            let ends = places.iter().rposition(|place| place.batch_rest == 0).map_or(0, |last| last + 1);
             if ends < places.len() {
                 if !page_more {
                     return Ok(Kept { cursor, more: true, gap: Some(Gap::Hole) });
                 }
-                let last = ends.checked_sub(1).map_or(Seq::ZERO, |last| places[last].0);
+                let last = ends.checked_sub(1).map_or(Seq::ZERO, |last| places[last].seq);
                 let rest = whole.ops.split_off(whole.ops.partition_point(|op| op.seq <= last));
                 let rest_out = whole.left_out.split_off(whole.left_out.partition_point(|op| op.seq <= last));
                 ahead = Some(Page { ops: rest, left_out: rest_out, next, end, more: true });
@@ -226,6 +226,17 @@ impl Inner {
     /// Brings the memory to what the transaction left.
     fn remember(&self, keep: &Keep, done: &Done) {
         let mut memory = lock(&self.memory);
+        if keep.offer.is_some() {
+            // Of another state of the server.
+            memory.spent = VectorClock::new();
+        }
+        if matches!(keep.verdicts, Some((Lane::Again, _))) {
+            let fillers = keep.again.iter().flat_map(|sent| &sent.items).filter(|item| item.is_filler());
+            for op in fillers.filter_map(|item| item.op.read().ok()) {
+                // Once, whatever was said to it: what cannot be filled is not tried for ever.
+                let _ = memory.spent.join(op.clock());
+            }
+        }
         memory.identity = done.identity.clone();
         memory.set_sent(Lane::Again, done.again.clone());
         memory.set_sent(Lane::New, done.new.clone());
@@ -249,6 +260,7 @@ impl Inner {
         memory.lost.extend(&done.lost);
         memory.parked += done.parked.len() as u64;
         memory.conflicts += done.conflicts.len() as u64;
+        memory.open += done.conflicts.iter().filter(|conflict| conflict.is_open()).count() as u64;
         let outdated = keep.outdated.iter().filter(|key| key.collection == Drawer::Unread.collection()).count();
         memory.unread = memory.unread.saturating_sub(outdated as u64) + done.unread.len() as u64;
     }
@@ -478,9 +490,9 @@ fn number(entries: &mut [Entry], last: u64) {
     }
 }
 
-fn cursor_after(log: crate::LogKey, from: Cursor, next: Cursor, places: &[(Seq, u32, Digest)]) -> Cursor {
-    let Some((seq, ..)) = places.last() else { return from };
+fn cursor_after(log: crate::LogKey, from: Cursor, next: Cursor, places: &[Place]) -> Cursor {
+    let Some(last) = places.last() else { return from };
     let start = from.anchor.or_else(|| next.anchor.map(|anchor| Anchor::genesis(log, anchor.origin)));
-    let anchor = start.map(|start| places.iter().fold(start, |anchor, (_, _, digest)| anchor.extend(*digest)));
-    Cursor { seq: *seq, anchor }
+    let anchor = start.map(|start| Place::lead(places, start));
+    Cursor { seq: last.seq, anchor }
 }

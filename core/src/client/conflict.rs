@@ -56,6 +56,12 @@ impl Conflict {
         self.entry.no
     }
 
+    /// Whether it waits for somebody to choose.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.outcome == Outcome::Open
+    }
+
     /// What it says; its payload is readable.
     #[must_use]
     pub const fn mine(&self) -> &Op {

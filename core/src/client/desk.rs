@@ -237,7 +237,7 @@ pub(super) struct Sent {
 /// One op of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
-    /// The write it carries.
+    /// The write it carries; 0 for an op that only spends a counter.
     pub(super) no: WriteNo,
     /// Earlier writes that it makes needless.
     pub(super) covers: Vec<WriteNo>,
@@ -245,6 +245,18 @@ pub(super) struct Item {
     pub(super) seq: Option<Seq>,
     /// The op as it is sent.
     pub(super) op: OpBytes,
+}
+
+impl Item {
+    /// An op that only spends a counter in front of the next item.
+    pub(super) const fn filler(op: OpBytes) -> Self {
+        Self { no: WriteNo(0), covers: Vec::new(), seq: None, op }
+    }
+
+    /// Whether it carries no write.
+    pub(super) const fn is_filler(&self) -> bool {
+        self.no.0 == 0
+    }
 }
 
 impl Sent {

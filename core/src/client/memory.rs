@@ -8,6 +8,7 @@ use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
+use crate::clock::VectorClock;
 use crate::id::OpId;
 use crate::oplog::{EntityKey, LogState, Payload};
 use crate::seq::Seq;
@@ -23,7 +24,11 @@ pub(super) struct Memory {
     pub(super) lost: Vec<WriteNo>,
     pub(super) parked: u64,
     pub(super) conflicts: u64,
+    /// Those of them that wait for somebody to choose.
+    pub(super) open: u64,
     pub(super) unread: u64,
+    /// Counters that were filled, or found spent, while ops are offered again: the copy does not show them.
+    pub(super) spent: VectorClock,
     /// Where the copy ended when it was last looked at for history to let go of.
     pub(super) prune_tried: Seq,
 }
@@ -38,7 +43,9 @@ impl Memory {
             lost: Vec::new(),
             parked: 0,
             conflicts: 0,
+            open: 0,
             unread: 0,
+            spent: VectorClock::new(),
             prune_tried: Seq::ZERO,
         }
     }

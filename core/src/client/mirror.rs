@@ -306,7 +306,7 @@ impl<'a> MirrorWrite<'a> {
         let known = self.bounds.clock.get(op.replica);
         let _ = self.bounds.clock.set(op.replica, op.counter.max(known));
         self.bounds.last = op.seq;
-        self.bounds.tip = self.bounds.tip.extend(op.digest);
+        self.bounds.tip = self.bounds.tip.extend(op.digest, op.accepted_at);
     }
 
     /// The op's place in the log, whatever its effect.
@@ -315,7 +315,7 @@ impl<'a> MirrorWrite<'a> {
             // A log whose names are full takes no further ones, so this can only fail for a foreign log's clock.
             let _ = self.bounds.clock.join(read.clock());
         }
-        let anchor = self.bounds.tip.extend(op.op.digest());
+        let anchor = self.bounds.tip.extend(op.op.digest(), op.accepted_at);
         self.bounds.last = op.seq;
         self.bounds.tip = anchor;
         self.bounds.bytes += op.op.bytes().len() as u64;

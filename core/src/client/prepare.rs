@@ -165,7 +165,10 @@ impl Inner {
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
         let chosen = if lane == Lane::New && !atomic { self.still_worth(entries) } else { whole(entries) };
-        let made = self.seal(&identity, chosen, atomic, lane, &env)?;
+        let mut made = self.seal(&identity, chosen, atomic, lane, &env)?;
+        if lane == Lane::Again {
+            made.sent = self.filled(made.sent, &env).await?;
+        }
         let written = self.keep_made(lane, &identity, &made).await?;
         if !written {
             self.reload().await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::conflict::Conflict;
 use super::desk::{Drawer, Identity, Lane, Places, Sent, note, number};
 use super::entry::{Entry, Fate, WriteNo};
 use super::error::ReplicaError;
@@ -383,9 +384,27 @@ async fn fill(store: &Arc<dyn Store>, places: Places, memory: &mut Memory) -> Re
         }
     }
     memory.parked = count(store, places, Drawer::Parked).await?;
-    memory.conflicts = count(store, places, Drawer::Conflicts).await?;
+    (memory.conflicts, memory.open) = count_conflicts(store, places).await?;
     memory.unread = count(store, places, Drawer::Unread).await?;
     Ok(())
+}
+
+/// How many conflicts are on record, and how many of them are open.
+async fn count_conflicts(store: &Arc<dyn Store>, places: Places) -> Result<(u64, u64), ReplicaError> {
+    let (mut count, mut open, mut after) = (0, 0, None);
+    let drawer = Drawer::Conflicts.collection();
+    loop {
+        let page = store.heads(places.desk, &drawer, after.as_ref(), limits::LIST_ITEMS_MAX).await?;
+        for (key, head) in &page.heads {
+            let Some(bytes) = head.live_state() else { continue };
+            let conflict = Conflict::from_bytes(WriteNo(number(key)), bytes.clone()).map_err(ReplicaError::Corrupt)?;
+            (count, open) = (count + 1, open + u64::from(conflict.is_open()));
+        }
+        after = page.heads.last().map(|(key, _)| key.clone());
+        if !page.more {
+            return Ok((count, open));
+        }
+    }
 }
 
 async fn count(store: &Arc<dyn Store>, places: Places, drawer: Drawer) -> Result<u64, StoreError> {

@@ -151,6 +151,7 @@ impl Replica {
         {
             let mut memory = lock(&self.inner.memory);
             memory.conflicts = memory.conflicts.saturating_sub(1);
+            memory.open = memory.open.saturating_sub(u64::from(conflict.is_open()));
             entry.iter().for_each(|entry| memory.pending.add(entry));
         }
         drop(pass);
@@ -275,6 +276,7 @@ impl Inner {
                 memory.pending.remove(entry.no, entry.keys());
             }
             memory.conflicts += ended.len() as u64;
+            memory.open += ended.iter().filter(|conflict| conflict.is_open()).count() as u64;
             parked.values().for_each(|parked| memory.pending.remove(parked.no(), parked.entry.keys()));
             memory.parked += parked.len() as u64;
         }
@@ -332,7 +334,7 @@ impl Inner {
         let found = self.drawer(Drawer::Conflicts).await?;
         let ended = found.into_iter().filter_map(|(no, bytes)| {
             let conflict = Conflict::from_bytes(no, bytes).ok()?;
-            (conflict.outcome != Outcome::Open).then_some(no)
+            (!conflict.is_open()).then_some(no)
         });
         let gone: Vec<WriteNo> = ended.take(usize::try_from(over).unwrap_or(usize::MAX)).collect();
         let mut memory = lock(&self.memory);

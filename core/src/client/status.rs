@@ -27,6 +27,8 @@ pub struct Status {
     pub parked: u64,
     /// Conflicts on record, open ones among them.
     pub conflicts: u64,
+    /// Conflicts that wait for somebody to choose ([`Replica::resolve`]): what was written here is kept in them alone.
+    pub open_conflicts: u64,
     /// Ops of the log that have no effect here, because this build does not understand them or they were altered.
     pub unread: u64,
     /// The log was once read to its end.
@@ -35,7 +37,7 @@ pub struct Status {
     pub last_contact: Option<Timestamp>,
     /// How the conversation stands; `None` while nobody syncs.
     pub phase: Option<Phase>,
-    /// What last went wrong, for people.
+    /// What went wrong since it last went right, for people.
     pub error: Option<String>,
     /// The log's policy on sealed payloads; `None` before a server was asked.
     pub sealing: Option<Sealing>,
@@ -55,7 +57,7 @@ impl Status {
     /// Whether everything written here is in the server's log, and nothing waits for a decision.
     #[must_use]
     pub const fn is_safe(&self) -> bool {
-        self.unsynced == 0 && self.parked == 0
+        self.unsynced == 0 && self.parked == 0 && self.open_conflicts == 0
     }
 }
 
@@ -69,6 +71,7 @@ impl Replica {
             unsynced: memory.pending.len(),
             parked: memory.parked,
             conflicts: memory.conflicts,
+            open_conflicts: memory.open,
             unread: memory.unread,
             synced_once: memory.identity.synced,
             last_contact: Some(memory.identity.contact).filter(|at| *at > Timestamp::default()),

@@ -51,8 +51,15 @@ impl Replica {
             }
             let input = match session.poll() {
                 Output::Wait(until) => {
-                    lock(&self.inner.conversation).phase = Some(session.phase());
-                    if session.phase() == Phase::Live {
+                    let phase = session.phase();
+                    {
+                        let mut conversation = lock(&self.inner.conversation);
+                        conversation.phase = Some(phase);
+                        if phase == Phase::Live {
+                            conversation.error = None;
+                        }
+                    }
+                    if phase == Phase::Live {
                         self.inner.prune().await?;
                         self.acknowledge(transport).await?;
                     }

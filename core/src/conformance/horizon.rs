@@ -106,7 +106,7 @@ pub async fn a_log_begun_at_a_horizon_goes_on_from_there(store: Arc<dyn Store>) 
     let page = store.ops_after(log(1), source.ops[3].seq, PageLimit::default()).await.unwrap();
     assert_eq!(page.gap(source.snapshot(4).cursor()), None);
     assert_eq!(page.ops[0], source.ops[4]);
-    assert_eq!(page.ops[1].anchor, source.ops[4].anchor.extend(page.ops[1].op.digest()));
+    assert_eq!(page.ops[1].anchor, source.ops[4].anchor.extend(page.ops[1].op.digest(), page.ops[1].accepted_at));
     assert_eq!(page.ops.len(), 2);
 }
 

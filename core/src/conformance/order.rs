@@ -56,7 +56,7 @@ pub async fn anchors_chain_from_genesis(store: Arc<dyn Store>) {
     let mut anchor = Anchor::genesis(log(1), bounds.tip.origin);
     assert_eq!(bounds.base, anchor);
     for logged in all_ops(&*store, log(1)).await {
-        anchor = anchor.extend(logged.op.digest());
+        anchor = anchor.extend(logged.op.digest(), logged.accepted_at);
         assert_eq!(logged.anchor, anchor);
     }
     assert_eq!(bounds.tip, anchor);

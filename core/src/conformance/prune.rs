@@ -82,7 +82,8 @@ pub async fn a_copy_goes_on_at_a_later_place_and_keeps_its_heads(store: Arc<dyn 
     let mut author = Author::new(1);
     let ops: Vec<_> = (0..3).map(|entity| author.op(OpKind::Create, "merge", entity, "a")).collect();
     push(&*store, log(1), &ops).await;
-    let later = bounds(&*store, log(1)).await.tip.extend(ops[0].digest()).extend(ops[1].digest());
+    let at = bounds(&*store, log(1)).await;
+    let later = ops[..2].iter().fold(at.tip, |anchor, op| anchor.extend(op.digest(), at.created_at));
     let skip = move |forget: bool| {
         move |view: &View| {
             let bounds = view.log(log(1)).bounds.clone().unwrap();
@@ -106,9 +107,9 @@ pub async fn a_copy_goes_on_at_a_later_place_and_keeps_its_heads(store: Arc<dyn 
     assert_eq!(heads.len(), 3);
     write(&*store, log(1), move |bounds, writes| {
         let op = Author::new(2).op(OpKind::Create, "merge", 9, "b").raw().clone();
-        let anchor = bounds.tip.extend(op.digest());
-        (bounds.last, bounds.tip) = (Seq::new(6).unwrap(), anchor);
         let accepted_at = bounds.created_at;
+        let anchor = bounds.tip.extend(op.digest(), accepted_at);
+        (bounds.last, bounds.tip) = (Seq::new(6).unwrap(), anchor);
         writes.ops.push(LoggedOp { seq: bounds.last, anchor, accepted_at, batch_rest: 0, op });
     })
     .await;

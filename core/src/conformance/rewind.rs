@@ -72,7 +72,7 @@ pub async fn a_log_is_cut_back_and_goes_on_at_once(store: Arc<dyn Store>) {
     let (_, logged) = filled(&*store, 1).await;
     let mut writes = cut(&*store, &logged, 2).await;
     let op = Author::new(3).op(OpKind::Create, "merge", 7, "another").raw().clone();
-    let anchor = logged[1].anchor.extend(op.digest());
+    let anchor = logged[1].anchor.extend(op.digest(), logged[2].accepted_at);
     let next = LoggedOp { seq: logged[2].seq, anchor, op, ..logged[2].clone() };
     let mut after = writes.bounds.clone().unwrap();
     (after.last, after.tip) = (next.seq, next.anchor);

@@ -146,7 +146,7 @@ fn append(
         Some(state) => HeadState::Live(Some(state.clone())),
     };
     let head = Head { version: seq, op: op.id(), replica: op.replica(), clock: VectorClock::new(), state };
-    bounds.tip = bounds.tip.extend(op.digest());
+    bounds.tip = bounds.tip.extend(op.digest(), env.now);
     bounds.last = seq;
     bounds.bytes += op.bytes().len() as u64;
     let logged = LoggedOp { seq, anchor: bounds.tip, accepted_at: env.now, batch_rest: 0, op: op.raw().clone() };

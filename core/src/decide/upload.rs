@@ -361,7 +361,7 @@ impl<'v> Batch<'v> {
         let Some(seq) = self.bounds.last.next() else {
             return rejected(RejectReason::BatchAborted);
         };
-        let anchor = self.bounds.tip.extend(op.digest());
+        let anchor = self.bounds.tip.extend(op.digest(), self.now);
         for key in op.subject().keys() {
             let head = self.new_head(&key, seq, op);
             self.heads.insert(key, head);

@@ -90,7 +90,7 @@ impl View {
             if last.next() != Some(logged.seq) {
                 return Err("a seq does not follow the one before");
             }
-            if tip.extend(logged.op.digest()) != logged.anchor {
+            if tip.extend(logged.op.digest(), logged.accepted_at) != logged.anchor {
                 return Err("an anchor does not follow the one before");
             }
             (last, tip) = (logged.seq, logged.anchor);

@@ -10,7 +10,7 @@
 //! | snapshot | 4 | varint seq, anchor 48, clock, varint schema version, payload form (0 JSON, 1 plain, 2 sealed), length + payload |
 //!
 //! What is left out of a partial reader's page: a count of authors with 16 bytes each, then a count of ops, per op: varint
-//! seq, varint batch_rest, digest 32, varint author (its place among them), varint counter, byte full state.
+//! seq, varint accepted_at ms, varint batch_rest, digest 32, varint author (its place among them), varint counter, byte full state.
 //!
 //! A cursor is a varint seq, a byte 0 or 1, and with 1 the 48 bytes of its anchor.
 
@@ -33,7 +33,7 @@ const VERSION: u8 = 1;
 /// The shortest op behind its length: about the log, without clock and payload.
 const OP_BYTES_MIN: usize = 1 + 42;
 /// The shortest of what is left out.
-const LEFT_OUT_BYTES_MIN: usize = 32 + 5;
+const LEFT_OUT_BYTES_MIN: usize = 32 + 6;
 const PUSH: u8 = 1;
 const PUSHED: u8 = 2;
 const PAGE: u8 = 3;
@@ -243,6 +243,7 @@ fn put_left_out(out: &mut Writer, left_out: &[LeftOut]) {
     out.len(left_out.len());
     for op in left_out {
         out.u64(op.seq.get());
+        out.u64(op.accepted_at.ms());
         out.u64(op.batch_rest.into());
         out.fixed(op.digest.as_bytes());
         out.u64(places.get(&op.replica).copied().unwrap_or_default());
@@ -262,6 +263,7 @@ fn take_left_out(input: &mut Reader) -> Result<Vec<LeftOut>, DecodeError> {
     let mut left_out = Vec::with_capacity(count.min(limits::PAGE_OPS_MAX));
     for _ in 0..count {
         let seq = take_seq(input)?;
+        let accepted_at = Timestamp::from_ms(input.u64(WHAT)?).ok_or(BAD)?;
         let batch_rest = u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
         let digest = Digest::from_bytes(input.fixed(WHAT)?);
         let author = usize::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
@@ -269,7 +271,7 @@ fn take_left_out(input: &mut Reader) -> Result<Vec<LeftOut>, DecodeError> {
         used.insert(author);
         let counter = input.u64(WHAT)?;
         let full_state = take_flag(input, WHAT)?;
-        left_out.push(LeftOut { seq, batch_rest, digest, replica, counter, full_state });
+        left_out.push(LeftOut { seq, accepted_at, batch_rest, digest, replica, counter, full_state });
     }
     // One spelling: authors in order, each named because it is needed.
     let sorted = authors.windows(2).all(|pair| pair[0] < pair[1]);

@@ -84,6 +84,12 @@ fn a_failed_precondition_waits_for_a_choice_and_hinders_nothing_else() {
     assert_eq!(a.read("1"), r#"{"title":"goes on"}"#);
     let conflicts = run(b.replica.conflicts()).unwrap();
     assert_eq!(conflicts[0].outcome, Outcome::Open);
+    let again = world.open(b.copy_of_store(), 0);
+    for device in [&b, &again] {
+        let status = device.replica.status();
+        assert_eq!((status.open_conflicts, status.conflicts, status.unsynced), (1, 1, 0));
+        assert!(!status.is_safe(), "what lost is nowhere else yet");
+    }
     let both = Payload::Json(r#"{"v":"a and b"}"#.into());
     let receipt = run(b.replica.resolve(conflicts[0].no(), Choose::Instead(both))).unwrap().unwrap();
     assert!(world.sync(&b).is_safe());

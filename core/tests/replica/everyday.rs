@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use syncline::Cursor;
-use syncline::client::{Event, Fate, Tier, Write};
+use syncline::client::{Event, Fate, Input, Phase, Tier, Write};
 use syncline::oplog::{OpKind, Payload, Precondition};
+use syncline::time::EnvSource as _;
 
 use crate::world::{Fault, World, run};
 
@@ -236,4 +237,20 @@ fn a_clock_that_goes_back_does_not_reorder_a_devices_own_edits() {
     let other = world.device();
     world.sync(&other);
     assert_eq!(other.read("1"), r#"{"title":"second"}"#);
+}
+
+#[test]
+fn what_went_wrong_is_told_until_it_goes_right() {
+    let mut world = World::new();
+    let (phone, clock) = (world.device(), world.env());
+    phone.set("1", "title", "buy milk");
+    let mut session = run(phone.replica.session()).unwrap();
+    session.handle(Input::Online, clock.env());
+    world.fault(&[Fault::Unreachable]);
+    run(phone.replica.advance(&mut session, &world.way)).unwrap();
+    assert!(phone.replica.status().error.is_some(), "{:?}", phone.replica.status());
+    session.handle(Input::Online, clock.env());
+    run(phone.replica.advance(&mut session, &world.way)).unwrap();
+    let status = phone.replica.status();
+    assert_eq!((status.phase, status.error, status.unsynced), (Some(Phase::Live), None, 0));
 }

@@ -121,7 +121,8 @@ fn a_restore_covers_up_nothing_that_its_author_had_not_seen() {
         let theirs = all(&b);
         let waited = a.set("4", "n", "waited");
         let receipt = run(a.replica.restore(seq(2))).unwrap();
-        assert!(world.sync(&a).is_safe());
+        let status = world.sync(&a);
+        assert_eq!((status.unsynced, status.open_conflicts), (0, 1));
         assert!(matches!(run(receipt.reached(Tier::Server)), Err(NotReached { fate: Fate::Lost, .. })));
         assert_eq!(waited.fate(), Fate::Accepted(seq(6)));
         let conflicts = run(a.replica.conflicts()).unwrap();
@@ -152,7 +153,8 @@ fn a_restore_that_arrives_after_somebody_elses_write_is_refused_and_asks() {
     assert!(world.try_sync(&a).is_err());
     b.set("3", "n", "meanwhile");
     world.sync(&b);
-    assert!(world.sync(&a).is_safe());
+    let status = world.sync(&a);
+    assert_eq!((status.unsynced, status.open_conflicts), (0, 1));
     assert_eq!(run(a.replica.conflicts()).unwrap().len(), 1);
     assert_eq!(points(&a).len(), 0);
     assert_eq!(all(&a), all(&b));

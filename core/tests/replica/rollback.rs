@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use syncline::client::{Halt, Phase, Retain};
+use syncline::EntityId;
+use syncline::client::{Halt, Phase, Retain, Write};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, StoreExt as _};
 
 use crate::world::{Fault, LOG, World, run};
@@ -334,4 +336,112 @@ fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_ba
     assert!(world.sync(&old).is_safe());
     world.sync(&young);
     assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
+}
+
+/// Both have the write before either has sent it; the copy says one of its fields anew and sends what is left of it. The
+/// first device finds its write in the log by its id: what is missing in it was overwritten by somebody who knew it.
+#[test]
+fn of_a_write_that_a_copy_sent_in_part_the_rest_was_overwritten_by_the_copy() {
+    let mut world = World::new();
+    let first = world.device();
+    world.sync(&first);
+    let fields = std::collections::BTreeMap::from([("title", "early"), ("due", "soon")]);
+    run(first.task("1").put(&fields)).unwrap();
+    let copy = world.open(first.copy_of_store(), 0);
+    world.fault(&[Fault::Unreachable]);
+    let _ = world.try_sync(&first);
+    copy.set("1", "title", "late");
+    assert!(world.sync(&copy).is_safe());
+    assert!(world.sync(&first).is_safe());
+    assert!(world.sync(&copy).is_safe());
+    assert_eq!(first.read("1"), r#"{"due":"soon","title":"late"}"#);
+    assert_eq!(copy.read("1"), first.read("1"));
+    for device in [&first, &copy] {
+        assert!(run(device.replica.parked()).unwrap().is_empty());
+        assert!(run(device.replica.conflicts()).unwrap().is_empty());
+    }
+}
+
+/// What an edit of a clock that is ahead counts for is bounded by when the server took it. After a rollback it is taken
+/// again, later, and counts for more: a device that was at the end of the same ops in the same order must hear of it.
+#[test]
+fn edits_that_were_taken_again_later_count_the_same_on_a_device_that_had_them_all() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let (ahead, right) = (world.device_with_clock(HOUR_MS), world.device());
+    for device in [&ahead, &right] {
+        device.set("1", "title", "first");
+        world.sync(device);
+    }
+    let backup = Arc::new(server.fork());
+    for (device, title) in [(&ahead, "a"), (&right, "b")] {
+        device.set("1", "title", title);
+        world.sync(device);
+        world.sync(&ahead);
+        world.sync(&right);
+    }
+    assert_eq!(ahead.read("1"), right.read("1"));
+    world.replace_server(backup);
+    world.later(10_000);
+    for device in [&ahead, &right, &ahead] {
+        assert!(world.sync(device).is_safe());
+    }
+    let fresh = world.device();
+    world.sync(&fresh);
+    assert_eq!(ahead.read("1"), fresh.read("1"));
+    assert_eq!(right.read("1"), fresh.read("1"));
+}
+
+/// The counter of an op that lost is spent, and its author's later ops count on it. A server that was put back to before
+/// all of them has to take them again all the same, whoever offers them.
+#[test]
+fn ops_behind_one_that_lost_are_taken_again_by_a_server_that_was_put_back() {
+    for (author_comes_first, whole_batch) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut world = World::new();
+        let server = Arc::new(MemoryStore::new());
+        world.replace_server(Arc::clone(&server));
+        let (a, b) = (world.device(), world.device());
+        for device in [&a, &b] {
+            device.set("1", "n", "1");
+            world.sync(device);
+        }
+        let backup = Arc::new(server.fork());
+        for (device, text) in [(&a, "theirs"), (&b, "lost")] {
+            let payload = Payload::Json(format!(r#"{{"t":"{text}"}}"#).into());
+            let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named("x") };
+            run(device.replica.write(Write { key, kind: OpKind::Update, precondition: Precondition::None, payload }))
+                .unwrap();
+        }
+        world.sync(&a);
+        if whole_batch {
+            let write = |name: &str| Write {
+                key: b.task(name).key().clone(),
+                kind: OpKind::Update,
+                precondition: Precondition::None,
+                payload: Payload::Json(r#"{"n":"2"}"#.into()),
+            };
+            run(b.replica.write_batch(vec![write("2"), write("3")])).unwrap();
+        } else {
+            b.set("2", "n", "2");
+            b.set("3", "n", "2");
+        }
+        world.sync(&b);
+        world.sync(&a);
+        let lost = run(b.replica.conflicts()).unwrap().len();
+        world.replace_server(backup);
+        let devices = if author_comes_first { [&b, &a, &b] } else { [&a, &b, &a] };
+        for device in devices {
+            world.sync(device);
+            assert_eq!(device.replica.status().unsynced, 0);
+        }
+        let fresh = world.device();
+        world.sync(&fresh);
+        for name in ["2", "3"] {
+            assert_eq!(fresh.read(name), r#"{"n":"2"}"#, "{author_comes_first} {whole_batch}");
+        }
+        assert_eq!(run(b.replica.conflicts()).unwrap().len(), lost, "nothing more was lost");
+        assert!(run(a.replica.conflicts()).unwrap().is_empty());
+    }
 }

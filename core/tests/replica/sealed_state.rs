@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use syncline::Seq;
 use syncline::call::{Call, Reply};
-use syncline::client::{SharedKeyring, Transport as _};
+use syncline::client::{ReplicaError, SharedKeyring, Transport as _};
 use syncline::oplog::Sealing;
 use syncline::store::MemoryStore;
 
@@ -257,4 +257,41 @@ fn whatever_happens_to_servers_and_keys_all_devices_end_with_the_same_and_nothin
         let sent = world.way.sent.lock().unwrap().clone();
         assert!(!finds(&sent, r#""by""#), "seed {seed}");
     }
+}
+
+/// Nobody but those with keys can tell which ops a part is about from their content; their subjects are in the open.
+#[test]
+fn a_partial_device_of_a_sealed_log_shows_its_part_from_ops_and_from_a_snapshot() {
+    let mut world = World::new();
+    create(&world, Sealing::Required);
+    let keys = keys(&[1]);
+    let writer = holder(&mut world, &keys);
+    let note = |device: &Device, name: &str| device.replica.collection("notes").unwrap().named(name);
+    let write = |world: &World, text: &str| {
+        writer.set("1", "n", text);
+        run(note(&writer, "1").set("n", text)).unwrap();
+        world.sync(&writer);
+    };
+    write(&world, "early");
+    let partial = |world: &mut World| {
+        world.part = Some("tasks".parse().unwrap());
+        let device = holder(world, &keys);
+        world.part = None;
+        device
+    };
+    let first = partial(&mut world);
+    world.sync(&first);
+    run(writer.replica.put_snapshot(&world.way)).unwrap().unwrap();
+    write(&world, "late");
+    let second = partial(&mut world);
+    for device in [&first, &second] {
+        world.sync(device);
+        assert_eq!(device.read("1"), r#"{"n":"late"}"#);
+        let there = run(device.replica.state(note(device, "1").key()));
+        assert!(matches!(there, Err(ReplicaError::NotHere(_))), "{there:?}");
+        device.set("2", "n", "mine");
+        assert!(world.sync(device).is_safe());
+    }
+    world.sync(&writer);
+    assert_eq!(writer.read("2"), second.read("2"));
 }

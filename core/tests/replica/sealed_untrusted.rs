@@ -75,7 +75,7 @@ fn meddle(world: &World, at: Seq, change: impl Fn(&OpBytes) -> OpBytes + Send + 
             if op.seq == at {
                 op.op = change(&op.op);
             }
-            anchor = anchor.extend(op.op.digest());
+            anchor = anchor.extend(op.op.digest(), op.accepted_at);
         }
         if !page.ops.is_empty() {
             page.next.anchor = Some(anchor);

@@ -104,7 +104,7 @@ fn fault_s14_a_cursor_that_does_not_fit_writes_nothing_and_says_which_gap() {
     world.verdicts(&edits(&mut author, 3));
     let end = world.end();
     let anchor = end.anchor.expect("an anchor");
-    let forked = Anchor { hash: anchor.extend(anchor.hash).hash, ..anchor };
+    let forked = Anchor { hash: anchor.extend(anchor.hash, env(1).now).hash, ..anchor };
     let foreign = Anchor { origin: syncline::Origin([9; 16]), ..anchor };
     let rows = [
         (Cursor { seq: seq(4), anchor: Some(anchor) }, ErrorCode::GapClientAhead),

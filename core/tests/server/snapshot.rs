@@ -107,7 +107,7 @@ fn a_plain_snapshot_must_be_what_replay_gives() {
     let right = replayed(&world, 2);
     let other = Payload::Plain(LogState::default().to_bytes());
     let same_bytes_as_json = Payload::Json(right.payload.bytes().clone());
-    let anchor = right.anchor.extend(right.anchor.hash);
+    let anchor = right.anchor.extend(right.anchor.hash, env(1).now);
     let rows = [
         (Snapshot { payload: other, ..right.clone() }, ErrorCode::SnapshotMismatch),
         (Snapshot { payload: same_bytes_as_json, ..right.clone() }, ErrorCode::SnapshotMismatch),
@@ -152,7 +152,7 @@ fn a_sealed_snapshot_is_taken_on_its_word_but_not_its_place() {
     let logged = poll_to_end(all_ops(&*world.store, LOG)).remove(0);
     let payload = Payload::Sealed(bytes::Bytes::from_static(b"state"));
     let right = Snapshot { seq: seq(1), anchor: logged.anchor, clock: VectorClock::new(), schema_version: 1, payload };
-    let forked = Snapshot { anchor: right.anchor.extend(right.anchor.hash), ..right.clone() };
+    let forked = Snapshot { anchor: right.anchor.extend(right.anchor.hash, env(1).now), ..right.clone() };
     let foreign = Snapshot { anchor: Anchor { origin: Origin([9; 16]), ..right.anchor }, ..right.clone() };
     let rows = [
         (forked, ErrorCode::GapDiverged),

@@ -185,7 +185,7 @@ impl Device {
             Some(page) if page.ops.is_empty() => {
                 for op in sent {
                     if self.history.iter().all(|(known, _)| known.id() != op.id()) && self.cursor != page.next {
-                        self.extend(op, page);
+                        self.extend(op, page, pushed.accepted_at);
                     }
                 }
                 assert_eq!(self.cursor, page.next);
@@ -195,11 +195,11 @@ impl Device {
         }
     }
 
-    fn extend(&mut self, op: Op, page: &Page) {
+    fn extend(&mut self, op: Op, page: &Page, accepted_at: Timestamp) {
         let origin = page.next.anchor.expect("an anchor").origin;
         let anchor = self.cursor.anchor.unwrap_or_else(|| syncline::Anchor::genesis(LOG, origin));
         let seq = self.cursor.seq.next().expect("small");
-        self.cursor = Cursor { seq, anchor: Some(anchor.extend(op.digest())) };
+        self.cursor = Cursor { seq, anchor: Some(anchor.extend(op.digest(), accepted_at)) };
         self.history.push((op, self.cursor));
     }
 
@@ -208,8 +208,7 @@ impl Device {
             return Kept { cursor: self.cursor, more: true, gap: Some(gap) };
         }
         for op in &page.ops {
-            let op = op.op.read().expect("an op");
-            self.extend(op, page);
+            self.extend(op.op.read().expect("an op"), page, op.accepted_at);
         }
         self.cursor = page.next;
         Kept { cursor: self.cursor, more: page.more, gap: None }

@@ -122,12 +122,12 @@ impl<R: BufRead> Reader<R> {
         if line.seq.get() != seq {
             return wrong(&format!("is expected, {} is there", line.seq));
         }
-        let (hash, batch_rest, place) = (line.hash, line.batch_rest, line.seq);
+        let (hash, accepted_at, batch_rest, place) = (line.hash, line.accepted_at, line.batch_rest, line.seq);
         let op = match line.read() {
             Ok(op) => op,
             Err(why) => return wrong(&format!("is not an op: {why}")),
         };
-        self.anchor = self.anchor.extend(op.digest());
+        self.anchor = self.anchor.extend(op.digest(), accepted_at);
         if hash != Some(self.anchor.hash) {
             return wrong("is not the op that was exported: the running hash does not fit");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use syncline::client::{Halt, Outcome, Phase, Replica, ReplicaOptions, Status};
+use syncline::client::{Halt, Phase, Replica, ReplicaOptions, Status};
 use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
@@ -86,10 +86,7 @@ impl App {
     /// The store's.
     pub(crate) async fn status(&self) -> Result<Said, Fault> {
         let status = self.replica.status();
-        let conflicts = self.replica.conflicts().await?;
-        let open = conflicts.iter().filter(|conflict| conflict.outcome == Outcome::Open).count();
-        // The text that lost an open conflict is nowhere else yet.
-        let safe = status.is_safe() && open == 0;
+        let (safe, open) = (status.is_safe(), status.open_conflicts);
         let json = json!({
             "reply": "status", "safe": safe, "unsynced": status.unsynced, "parked": status.parked,
             "open_conflicts": open, "conflicts": status.conflicts, "unread": status.unread,

@@ -13,8 +13,6 @@ use crate::tasks_terminal::{once, tasks};
 
 /// Ten years.
 const DECADE_MS: i64 = 10 * 365 * 86_400_000;
-/// What a clock may be wrong by and still count for what it says.
-const DRIFT_MS: i64 = 30_000;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
@@ -157,7 +155,7 @@ fn a_device_that_is_copied_and_used_twice_keeps_both_its_lives() {
     let twin = house.folder.path().join("twin");
     copy(house.folder_of(0), &twin);
     house.open(0);
-    let twin = house.add_device(twin, 0);
+    let twin = house.add_copy(twin, 0, 0);
     for _ in 0..3 {
         for _ in 0..5 {
             house.do_something(0);
@@ -233,7 +231,7 @@ fn clocks_that_are_ten_years_wrong_cost_nothing() {
 
 #[test]
 fn whatever_happens_in_whatever_order_everybody_ends_with_everything() {
-    let mut house = House::new(&[0, DRIFT_MS], &[]);
+    let mut house = House::new(&[0, DECADE_MS], &[]);
     let (data, older) = (house.folder.path().join("server"), house.folder.path().join("older"));
     // Everybody has heard of everybody: a server put back to before that has a stranger's log, and nothing is mixed.
     for who in [0, 1] {
@@ -260,10 +258,10 @@ fn whatever_happens_in_whatever_order_everybody_ends_with_everything() {
                 let twin = house.folder.path().join(format!("twin-{round}"));
                 copy(house.folder_of(1), &twin);
                 house.open(1);
-                house.add_device(twin, -DRIFT_MS);
+                house.add_copy(twin, 1, -DECADE_MS);
             }
             4 => {
-                let clock = house.random.pick(&[0, DRIFT_MS, -DRIFT_MS]).copied().unwrap_or_default();
+                let clock = house.random.pick(&[0, DECADE_MS, -DECADE_MS]).copied().unwrap_or_default();
                 house.set_clock(0, clock);
             }
             _ => {}

@@ -97,6 +97,13 @@ impl House {
         self.devices.len() - 1
     }
 
+    /// Opens a copy of a device that was made just now.
+    pub(crate) fn add_copy(&mut self, folder: PathBuf, of: usize, clock_offset_ms: i64) -> usize {
+        let copied = (self.devices.len(), of, self.ledger.writes.len());
+        self.ledger.copies.push(copied);
+        self.add_device(folder, clock_offset_ms)
+    }
+
     /// Where a device lives.
     pub(crate) fn folder_of(&self, who: usize) -> &Path {
         &self.devices[who].folder

@@ -2,7 +2,8 @@
 //!
 //! Every value that is written is written once, so it can be found again. A value that a device said was saved must be
 //! in the log; or a later one of the same device for the same field is, because what was overwritten before it was sent
-//! is not sent; or it is among the conflicts or the refused edits, where its author is told what became of it.
+//! is not sent; or a later one of a copy of the device is, that was made when the value was there, because the copy may
+//! send what is left of their common write before the device does; or it is among the conflicts or the refused edits, where its author is told what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,8 @@ pub(crate) struct Write {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) writes: Vec<Write>,
+    /// Devices that began as a copy of another one: the copy, of whom, and how many writes there were.
+    pub(crate) copies: Vec<(usize, usize, usize)>,
 }
 
 /// Values found in one place, with their field.
@@ -66,6 +69,18 @@ impl Found {
 }
 
 impl Ledger {
+    /// Whether a device began with the write of this number of that author: its author's own, or a later copy of it.
+    fn knows(&self, who: usize, write: usize, author: usize) -> bool {
+        let mut who = who;
+        while who != author {
+            match self.copies.iter().find(|(copy, _, writes)| *copy == who && *writes > write) {
+                Some((_, of, _)) => who = *of,
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Every write that was said to be saved and can be found nowhere, and every value that nobody wrote or that is
     /// there twice.
     pub(crate) fn faults(&self, log: &Found, kept: &Found, twice_is_a_fault: bool) -> Vec<String> {
@@ -74,7 +89,7 @@ impl Ledger {
             let later = || {
                 self.writes[index + 1..].iter().filter(|later| {
                     let overwrites = later.field == write.field || later.field == "*";
-                    later.who == write.who && later.task == write.task && overwrites
+                    later.task == write.task && overwrites && self.knows(later.who, index, write.who)
                 })
             };
             let found = |found: &Found| found.has(write) || later().any(|later| found.has(later));
@@ -110,7 +125,7 @@ fn a_write_that_is_nowhere_is_found_out_and_one_that_was_overwritten_is_not() {
         accepted: None,
         given_up: false,
     };
-    let ledger = Ledger { writes: vec![write("a", "1"), write("a", "2"), write("b", "3")] };
+    let ledger = Ledger { writes: vec![write("a", "1"), write("a", "2"), write("b", "3")], copies: Vec::new() };
     let (mut log, mut kept) = (Found::default(), Found::default());
     log.add("tasks", "a", false, &serde_json::json!({ "title": "2" }));
     let faults = ledger.faults(&log, &kept, true);
@@ -121,4 +136,26 @@ fn a_write_that_is_nowhere_is_found_out_and_one_that_was_overwritten_is_not() {
     log.add("tasks", "a", false, &serde_json::json!({ "title": "2" }));
     log.add("tasks", "a", false, &serde_json::json!({ "title": "other" }));
     assert_eq!(ledger.faults(&log, &kept, true).len(), 2, "one is there twice, and one is nobody's");
+}
+
+#[test]
+fn a_write_may_be_overwritten_by_a_copy_that_was_made_after_it_and_by_no_other() {
+    let write = |who: usize, value: &str| Write {
+        who,
+        task: "a".to_owned(),
+        field: "title".to_owned(),
+        value: value.to_owned(),
+        saved: true,
+        accepted: None,
+        given_up: false,
+    };
+    let mut log = Found::default();
+    log.add("tasks", "a", false, &serde_json::json!({ "title": "late" }));
+    let faults = |copies: &[(usize, usize, usize)]| {
+        let ledger = Ledger { writes: vec![write(1, "early"), write(3, "late")], copies: copies.to_vec() };
+        ledger.faults(&log, &Found::default(), true).len()
+    };
+    assert_eq!(faults(&[(3, 2, 1), (2, 1, 1)]), 0, "a copy of a copy that was made after the write");
+    assert_eq!(faults(&[(3, 1, 0)]), 1, "a copy that was made before it");
+    assert_eq!(faults(&[(3, 0, 1)]), 1, "a copy of somebody else");
 }

@@ -18,6 +18,9 @@ impl<'a> Work<'a> {
         verdict: &Verdict,
         mirror: Option<&MirrorWrite<'a>>,
     ) -> Option<Item> {
+        if item.is_filler() {
+            return None;
+        }
         if let Some(seq) = verdict.seq().or(item.seq) {
             item.seq = Some(seq);
             return Some(item);

@@ -29,6 +29,7 @@ struct PageOpJson {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct LeftOutJson {
     seq: Seq,
+    accepted_at: Timestamp,
     #[serde(default, skip_serializing_if = "is_zero")]
     batch_rest: u32,
     digest: Digest,
@@ -60,8 +61,8 @@ impl PageJson {
         };
         let ops = page.ops.iter().enumerate().map(op).collect::<Result<_, _>>()?;
         let left_out = page.left_out.iter().map(|op| {
-            let LeftOut { seq, batch_rest, digest, replica, counter, full_state } = *op;
-            LeftOutJson { seq, batch_rest, digest, replica, counter, full_state }
+            let LeftOut { seq, accepted_at, batch_rest, digest, replica, counter, full_state } = *op;
+            LeftOutJson { seq, accepted_at, batch_rest, digest, replica, counter, full_state }
         });
         Ok(Self { ops, left_out: left_out.collect(), next: page.next, end: page.end, more: page.more })
     }
@@ -77,8 +78,8 @@ impl PageJson {
         };
         let ops = self.ops.into_iter().enumerate().map(op).collect::<Result<_, _>>()?;
         let left_out = self.left_out.into_iter().map(|op| {
-            let LeftOutJson { seq, batch_rest, digest, replica, counter, full_state } = op;
-            LeftOut { seq, batch_rest, digest, replica, counter, full_state }
+            let LeftOutJson { seq, accepted_at, batch_rest, digest, replica, counter, full_state } = op;
+            LeftOut { seq, accepted_at, batch_rest, digest, replica, counter, full_state }
         });
         Ok(Page { ops, left_out: left_out.collect(), next: self.next, end: self.end, more: self.more })
     }

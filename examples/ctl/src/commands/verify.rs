@@ -229,7 +229,7 @@ mod tests {
     async fn fault_a_status_that_the_ops_do_not_bear_out_is_found() {
         type Lie = fn(&mut LogBounds);
         let lies: [(Lie, &str); 5] = [
-            (|bounds| bounds.tip = bounds.tip.extend(syncline::Digest::of(&[])), "seq 700: "),
+            (|bounds| bounds.tip = bounds.tip.extend(syncline::Digest::of(&[]), bounds.created_at), "seq 700: "),
             (|bounds| bounds.bytes += 1, "bytes"),
             (|bounds| bounds.clock = VectorClock::new(), "seen more"),
             (|bounds| bounds.damaged = true, "marked"),

@@ -76,7 +76,7 @@ async fn write(session: &Session, log: LogId, file: File) -> Result<(Header, Opt
         let page = session.page(log, cursor, page_limit(ops_between(cursor.seq, end.seq))).await?;
         let mut anchor = cursor.anchor.unwrap_or(bounds.base);
         for op in &page.ops {
-            anchor = anchor.extend(op.op.digest());
+            anchor = anchor.extend(op.op.digest(), op.accepted_at);
             let by_server = || op.op.read().is_ok_and(|read| read.replica() == ReplicaId::SERVER);
             if restore.is_none() && by_server() {
                 restore = Some(op.seq);

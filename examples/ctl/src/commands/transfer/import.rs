@@ -21,7 +21,7 @@ use crate::commands::{Outcome, write_line};
 use crate::counters::Counters;
 use crate::fault::Fault;
 use crate::progress::Progress;
-use crate::session::{PageFault, Session, page_limit, unexpected};
+use crate::session::{Session, page_limit, unexpected};
 
 /// Runs the command.
 ///
@@ -30,20 +30,16 @@ use crate::session::{PageFault, Session, page_limit, unexpected};
 pub(crate) async fn import(session: &Session, args: &ImportArgs, out: &mut dyn Write) -> Result<Outcome, Fault> {
     let (header, digests) = check(&args.file)?;
     let bounds = target(session, args.log, header.sealing).await?;
-    let chain = Chain::new(Anchor::genesis(session.key(args.log), bounds.tip.origin), &digests);
-    let there = already_there(session, args.log, &bounds, &chain).await?;
-    if there > 0 {
-        eprintln!("{there} of {} ops are in the log already", digests.len());
-    }
+    let genesis = Cursor { seq: Seq::ZERO, anchor: Some(Anchor::genesis(session.key(args.log), bounds.tip.origin)) };
     let counters = Counters::new(args.log, bounds.clock.clone(), bounds.last);
-    let mut importing = Importing {
-        session,
-        log: args.log,
-        chain,
-        at: there,
-        progress: Progress::start("imported", chain_len(&digests)),
-        key_epoch: bounds.key_epoch,
-    };
+    let progress = Progress::start("imported", digests.len() as u64);
+    let key_epoch = bounds.key_epoch;
+    let mut importing = Importing { session, log: args.log, digests, at: 0, end: genesis, progress, key_epoch };
+    importing.already_there(&bounds).await?;
+    let there = importing.at;
+    if there > 0 {
+        eprintln!("{there} of {} ops are in the log already", importing.digests.len());
+    }
     let mut batcher = Batcher::new(counters);
     let mut file = open(&args.file)?;
     let mut seen = 0;
@@ -68,10 +64,6 @@ pub(crate) async fn import(session: &Session, args: &ImportArgs, out: &mut dyn W
     importing.raise_epoch(header.key_epoch).await?;
     tell(&header, &importing, batcher.fillers(), out)?;
     Ok(Outcome::Done)
-}
-
-fn chain_len(digests: &[Digest]) -> u64 {
-    digests.len() as u64
 }
 
 fn open(path: &Path) -> Result<Reader<BufReader<File>>, Fault> {
@@ -111,61 +103,45 @@ async fn target(session: &Session, log: LogId, sealing: Sealing) -> Result<LogBo
     }
 }
 
-/// The anchors that a log with this origin has when it holds the file's ops.
-struct Chain {
-    anchors: Vec<Anchor>,
-}
-
-impl Chain {
-    fn new(genesis: Anchor, digests: &[Digest]) -> Self {
-        let mut anchors = vec![genesis];
-        let mut anchor = genesis;
-        for digest in digests {
-            anchor = anchor.extend(*digest);
-            anchors.push(anchor);
-        }
-        Self { anchors }
-    }
-
-    fn ops(&self) -> usize {
-        self.anchors.len() - 1
-    }
-
-    /// The position after this many ops of the file.
-    fn cursor(&self, ops: usize) -> Cursor {
-        Cursor { seq: Seq::new(ops as u64).unwrap_or(Seq::MAX), anchor: self.anchors.get(ops).copied() }
-    }
-}
-
-/// How many ops of the file the log holds already: all of its ops are then the first of the file, or the file's are
-/// the first of the log.
-async fn already_there(session: &Session, log: LogId, bounds: &LogBounds, chain: &Chain) -> Result<usize, Fault> {
-    let foreign = || Fault::new("the log holds ops that are not of this export; import into a new log");
-    let last = usize::try_from(bounds.last.get()).map_err(|_| foreign())?;
-    if last <= chain.ops() {
-        return if chain.cursor(last) == bounds.end() { Ok(last) } else { Err(foreign()) };
-    }
-    // The server compares the anchor with its own before it answers.
-    match session.page(log, chain.cursor(chain.ops()), page_limit(1)).await {
-        Ok(_) => Ok(chain.ops()),
-        Err(PageFault::Call(CallError::Refused(no))) if no.code == ErrorCode::GapDiverged => Err(foreign()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Rotations between two ops of an export; more is a file that was made up.
 const ROTATIONS_MAX: u32 = 1_000;
 
 struct Importing<'a> {
     session: &'a Session,
     log: LogId,
-    chain: Chain,
+    /// Of the file's ops, in order.
+    digests: Vec<Digest>,
+    /// How many of them the log holds, as far as is proven.
     at: usize,
+    /// The log's position after those: when it took them is its own affair.
+    end: Cursor,
     progress: Progress,
     key_epoch: u32,
 }
 
 impl Importing<'_> {
+    /// Finds out how many ops of the file the log holds already: all of its ops are then the first of the file, or the
+    /// file's are the first of the log.
+    async fn already_there(&mut self, bounds: &LogBounds) -> Result<(), Fault> {
+        let last = usize::try_from(bounds.last.get()).unwrap_or(usize::MAX);
+        self.read_on(last.min(self.digests.len())).await
+    }
+
+    /// Reads the log up to so many ops and holds each against the file's.
+    async fn read_on(&mut self, upto: usize) -> Result<(), Fault> {
+        while self.at < upto {
+            let page = self.session.page(self.log, self.end, page_limit((upto - self.at) as u64)).await?;
+            let expected = self.digests[self.at..].iter().map(Some).chain(std::iter::repeat(None));
+            if page.ops.is_empty() || !page.ops.iter().zip(expected).all(|(op, digest)| Some(&op.op.digest()) == digest)
+            {
+                return Err(Fault::new("the log holds ops that are not of this export; import into a new log"));
+            }
+            self.at += page.ops.len();
+            self.end = page.next;
+        }
+        Ok(())
+    }
+
     /// Pushes a batch; says each op that was not accepted, and stops there.
     async fn push(&mut self, batch: Batch, out: &mut dyn Write) -> Result<Outcome, Fault> {
         let request = request(self.log, b"import", &batch.ops);
@@ -179,7 +155,7 @@ impl Importing<'_> {
         }
         let Batch { atomic, ops, spends, epoch: _ } = batch;
         let ids: Vec<_> = ops.iter().map(syncline::oplog::Op::id).collect();
-        let cursor = Some(self.chain.cursor(self.at));
+        let cursor = Some(self.end);
         let pushed =
             push_one(self.session, Push { log: self.log, request: Some(request), cursor, atomic, ops }).await?;
         let mut outcome = Outcome::Done;
@@ -201,12 +177,20 @@ impl Importing<'_> {
             eprintln!("not everything was accepted, see stdout; nothing after seq {landing} was pushed");
             return Ok(outcome);
         }
-        // When nobody else wrote, the answer's page has our ops alone. A remembered answer proves nothing; the end does.
-        let next = pushed.newer.as_ref().map(|page| page.next);
-        if !pushed.replayed && next != Some(self.chain.cursor(landing)) {
-            return Err(Fault::new("somebody else writes to the log; import into a log of its own"));
+        if pushed.replayed {
+            // A remembered answer does not say when the ops were taken; the log does.
+            self.read_on(landing).await?;
+        } else {
+            let accepted = &self.digests[self.at..landing];
+            let anchor =
+                self.end.anchor.map(|end| accepted.iter().fold(end, |a, op| a.extend(*op, pushed.accepted_at)));
+            let end = Cursor { seq: Seq::new(landing as u64).unwrap_or(Seq::MAX), anchor };
+            // When nobody else wrote, the answer's page has our ops alone.
+            if pushed.newer.map(|page| page.next) != Some(end) {
+                return Err(Fault::new("somebody else writes to the log; import into a log of its own"));
+            }
+            (self.at, self.end) = (landing, end);
         }
-        self.at = landing;
         self.progress.at(self.at as u64);
         Ok(outcome)
     }
@@ -225,11 +209,11 @@ impl Importing<'_> {
 
     async fn prove(&self) -> Result<(), Fault> {
         let end = self.session.status(self.log).await?.end();
-        if end == self.chain.cursor(self.chain.ops()) {
+        if self.at == self.digests.len() && end == self.end {
             return Ok(());
         }
         // Somebody may have gone on writing behind it.
-        match self.session.page(self.log, self.chain.cursor(self.chain.ops()), page_limit(1)).await {
+        match self.session.page(self.log, self.end, page_limit(1)).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 Err(Fault::new(format!("the log does not hold what the export holds: {}", Fault::from(error))))
@@ -239,8 +223,8 @@ impl Importing<'_> {
 }
 
 fn tell(header: &Header, importing: &Importing<'_>, fillers: usize, out: &mut dyn Write) -> Result<(), Fault> {
-    let (ops, log) = (importing.chain.ops(), importing.log);
-    write_line(out, &json!({ "log": log, "ops": ops, "end": importing.chain.cursor(ops), "from": header.log }))?;
+    let (ops, log) = (importing.digests.len(), importing.log);
+    write_line(out, &json!({ "log": log, "ops": ops, "end": importing.end, "from": header.log }))?;
     eprintln!("all {ops} ops of the export are in log {log}, byte for byte and at their seqs");
     if fillers > 0 {
         eprintln!("{fillers} counters that were spent on ops that lost were spent again");
