@@ -129,8 +129,9 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | foundations | [`id`], [`digest`], [`codec`], [`limits`], [`seq`], [`time`] |
+//! | foundations | [`id`], [`digest`], [`codec`], [`limits`], [`json`], [`seq`], [`time`] |
 //! | causality | [`clock`] |
+//! | types that merge without asking anyone | [`crdt`] |
 //! | the log and its rules | [`oplog`]; who asks: [`access`] |
 //! | payloads only clients can read | [`seal`]; the ciphers behind the feature `encryption` |
 //! | decisions | [`decide`]: what a rule may read and write |
@@ -153,7 +154,7 @@ pub mod time;
 // Causality.
 pub mod clock;
 
-// Values that merge.
+// Types that merge without asking anyone.
 pub mod crdt;
 
 // The log and its rules; who asks.
