@@ -3,7 +3,7 @@
 //! # Three tiers
 //!
 //! 1. **Fields and documents** (most of an app): an entity is a map of fields, and of each the newest edit wins. A
-//!    [`Rules::fields`](crate::oplog::Rules::fields) collection does so for top-level fields.
+//!    [`Rules::fields`](crate::oplog::Rules::fields) collection does so for top-level fields, a [`Document`] for fields in fields.
 //! 2. **Text**: many type into one text.
 //! 3. **The others**, where "the newest wins" would lose something: a [`Counter`] adds up, a [`Set`] keeps what anybody added, a
 //!    [`List`] keeps an order while elements move, a [`Tree`] stays one, a
@@ -26,6 +26,7 @@
 mod content;
 pub mod context;
 mod counter;
+pub mod document;
 mod item;
 mod list;
 mod moment;
@@ -37,10 +38,10 @@ mod tree;
 
 pub use content::Content;
 pub use counter::{Counter, CounterEdit, Totals};
+pub use document::{Document, DocumentEdit};
 pub use item::ItemId;
 pub use list::{List, ListEdit, ListError};
 pub use moment::{Moment, Stamp};
-pub(crate) use moment::{decode_stamp, encode_stamp};
 pub use register::{Register, RegisterEdit};
 pub use set::{Set, SetEdit, SetNamed};
 pub use tree::{Parent, Placed, Spot, Tree, TreeEdit, TreeError};

@@ -11,7 +11,7 @@ use super::op::OpKind;
 use super::payload::Payload;
 use super::reducer::{ReduceError, Reducer, Remainder};
 use super::schema::Rules;
-use crate::crdt::{Content, Counter, List, Moment, Register, Set, Tree};
+use crate::crdt::{Content, Counter, Document, List, Moment, Register, Set, Tree};
 
 /// The state is a value of type `C`, and an op's plain payload an edit of it. A delete without content ends what stands before
 /// it in the log.
@@ -100,6 +100,12 @@ impl Rules {
     #[must_use]
     pub fn counter() -> Self {
         Self::merging::<Counter>()
+    }
+
+    /// Entities that are [documents](Document): the newest edit of each field wins, also of fields in fields.
+    #[must_use]
+    pub fn document() -> Self {
+        Self::merging::<Document>()
     }
 
     /// Entities that are [lists](List).

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use syncline::codec::{DecodeError, Writer};
-use syncline::crdt::{Content, Counter, List, Register, Set, Tree};
+use syncline::crdt::{Content, Counter, Document, List, Register, Set, Tree};
 use syncline::oplog::{Change, Merging, OpKind, Payload, ReduceError, Reducer};
 use syncline::{Hlc, OpId, ReplicaId, Timestamp};
 
@@ -134,6 +134,7 @@ macro_rules! hostile {
 
 hostile! {
     counter: Counter, b"\x01\0\x04";
+    document: Document, b"\x01\0\x01\x02\x01a\x01b\x01\x011";
     register: Register, b"\x01\x01\x011";
     set: Set, b"\x01\0\x01\x011\0";
     list: List, b"\x01\x01\0\0\x09\x80\x01ABCDEF\x80\x011";

@@ -2,9 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use syncline::crdt::{Content, Counter, List, Register, Set, Tree};
+use syncline::crdt::{Content, Counter, Document, List, Register, Set, Tree};
 
-use crate::world::{AUTHORS, Step, Tried, prefix, shuffled, steps, talk, value};
+use crate::world::{AUTHORS, Step, Tried, prefix, shuffled, steps, talk, talk_with, value};
 
 /// A value's bytes, which are read back as that value.
 fn bytes<C: Content>(value: &C) -> Vec<u8> {
@@ -22,13 +22,22 @@ fn any_order_makes_the_same_bytes<C: Tried>(steps: &[Step], picks: &[u8]) -> Res
 }
 
 fn merging_is_having_both<C: Tried>(steps: &[Step], cuts: &[[usize; AUTHORS]; 3]) -> Result<(), TestCaseError> {
-    let said = talk::<C>(steps);
+    let said = talk_with::<C>(steps, C::KNOWS_TIES);
     let [one, two, three] = cuts.map(|counts| value(&prefix(&said, counts)));
     let both = std::array::from_fn(|author| cuts[0][author].max(cuts[1][author]));
     prop_assert_eq!(bytes(&one.clone().merged(&two)), bytes(&value(&prefix(&said, both))), "merging is having both");
+    merging_is_a_join(one, two, three)?;
+    // Also where two stamps are the same.
+    let said = talk::<C>(steps);
+    let [one, two, three] = cuts.map(|counts| value(&prefix(&said, counts)));
+    merging_is_a_join(one, two, three)
+}
+
+fn merging_is_a_join<C: Tried>(one: C, two: C, three: C) -> Result<(), TestCaseError> {
     prop_assert_eq!(one.clone().merged(&two), two.clone().merged(&one), "commutative");
     prop_assert_eq!(one.clone().merged(&one), one.clone(), "idempotent");
     let left = one.clone().merged(&two).merged(&three);
+    bytes(&left);
     prop_assert_eq!(left, one.merged(&two.merged(&three)), "associative");
     Ok(())
 }
@@ -109,6 +118,7 @@ macro_rules! laws {
 
 laws! {
     counter: Counter;
+    document: Document;
     register: Register;
     set: Set;
     list: List;

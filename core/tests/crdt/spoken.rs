@@ -1,7 +1,10 @@
 //! What somebody who sees a value may say of it, by type.
 
+use std::collections::BTreeMap;
+
+use syncline::crdt::document::Path;
 use syncline::crdt::position::SessionName;
-use syncline::crdt::{Counter, CounterEdit, List, ListEdit, Register, RegisterEdit, Set, SetEdit, Tree, TreeEdit};
+use syncline::crdt::{Counter, CounterEdit, Document, DocumentEdit, List, ListEdit, Register, RegisterEdit, Set, SetEdit, Tree, TreeEdit};
 
 use crate::world::{Step, Tried, text};
 
@@ -80,6 +83,31 @@ impl Tried for Tree {
             2..=4 => self.moving(pick(at)?, parent, index.saturating_sub(1), session).ok(),
             _ => self.inserting(parent, index, text(step.other), session).ok(),
         }
+    }
+
+    fn merged(mut self, other: &Self) -> Self {
+        self.merge(other);
+        self
+    }
+}
+
+impl Tried for Document {
+    const KNOWS_TIES: bool = false;
+
+    fn say(&self, step: &Step, _: SessionName) -> Option<DocumentEdit> {
+        let path = |at: u16| {
+            let names = ["a", "b", "\0c"];
+            let deep = 1 + usize::from(at) % 3;
+            Path::new((0..deep).map(|level| names[usize::from(at >> (2 * level + 2)) % 3])).ok()
+        };
+        let mut fields = BTreeMap::new();
+        if step.choice % 16 > 0 {
+            fields.insert(path(step.at)?, (step.choice % 4 > 0).then(|| text(step.other)));
+        }
+        if step.choice % 3 == 0 {
+            fields.insert(path(step.other)?, Some(text(step.at)));
+        }
+        Some(DocumentEdit { fields, forget: None })
     }
 
     fn merged(mut self, other: &Self) -> Self {

@@ -85,6 +85,8 @@ const ELSEWHERE: &[&str] = &[
     "SEALED_FRAME_BYTES_MIN",
     // core/src/seal/super_productivity.rs
     "PASSWORD_KEYS_KEPT",
+    // core/tests/crdt/document.rs
+    "DOCUMENT_DEPTH_MAX",
     // core/tests/crdt/tree.rs: what is older is let go of
     "TREE_MOVES_KEPT",
     // core/tests/server/snapshot.rs, with a thousand ops on each side
