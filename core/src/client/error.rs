@@ -57,6 +57,9 @@ pub enum ReplicaError {
         /// What was asked for.
         asked: &'static str,
     },
+    /// A document has no such field.
+    #[error("{0}")]
+    Path(#[from] crate::crdt::document::PathError),
     /// A list has no such place.
     #[error("{0}")]
     List(#[from] crate::crdt::ListError),

@@ -56,15 +56,28 @@ fn fields_in_fields_end_the_same_in_every_order() {
     for (writes, seen) in [
         (vec![(1, Some("a"), Some(1)), (2, Some("a/b"), Some(2))], Some(json!({"a": {"b": 2}}))),
         (vec![(2, Some("a"), Some(1)), (1, Some("a/b"), Some(2))], Some(json!({"a": 1}))),
-        (vec![(1, Some("a/b"), Some(1)), (3, Some("a"), None), (4, Some("a/c"), Some(4)), (2, Some("a/d"), Some(2))],
-            Some(json!({"a": {"c": 4}}))),
+        (
+            vec![(1, Some("a/b"), Some(1)), (3, Some("a"), None), (4, Some("a/c"), Some(4)), (2, Some("a/d"), Some(2))],
+            Some(json!({"a": {"c": 4}})),
+        ),
         (vec![(1, Some("a"), Some(1)), (2, Some("a/b"), Some(2)), (3, Some("a/b"), None)], None),
-        (vec![(1, Some("a/b/c"), Some(1)), (4, Some("a/b"), Some(4)), (3, Some("a"), Some(3)), (2, Some("a/b/d"), Some(2))],
-            Some(json!({"a": {"b": 4}}))),
-        (vec![(1, Some("a/b"), Some(1)), (3, None, None), (4, Some("a/c"), Some(3)), (2, Some("x"), Some(2))],
-            Some(json!({"a": {"c": 3}}))),
-        (vec![(5, Some("a/x"), Some(5)), (4, Some("a"), Some(4)), (3, None, None), (2, Some("a/y"), Some(2))],
-            Some(json!({"a": {"x": 5}}))),
+        (
+            vec![
+                (1, Some("a/b/c"), Some(1)),
+                (4, Some("a/b"), Some(4)),
+                (3, Some("a"), Some(3)),
+                (2, Some("a/b/d"), Some(2)),
+            ],
+            Some(json!({"a": {"b": 4}})),
+        ),
+        (
+            vec![(1, Some("a/b"), Some(1)), (3, None, None), (4, Some("a/c"), Some(3)), (2, Some("x"), Some(2))],
+            Some(json!({"a": {"c": 3}})),
+        ),
+        (
+            vec![(5, Some("a/x"), Some(5)), (4, Some("a"), Some(4)), (3, None, None), (2, Some("a/y"), Some(2))],
+            Some(json!({"a": {"x": 5}})),
+        ),
     ] {
         let first = document(&writes);
         assert_eq!(view(&first), seen);
@@ -75,7 +88,12 @@ fn fields_in_fields_end_the_same_in_every_order() {
 }
 
 fn leaf() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), "[a\0\"é]{0,3}".prop_map(Value::from)]
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a\0\"é]{0,3}".prop_map(Value::from)
+    ]
 }
 
 /// Objects in objects; none but the root is empty.

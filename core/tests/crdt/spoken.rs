@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use syncline::crdt::document::Path;
 use syncline::crdt::position::SessionName;
-use syncline::crdt::{Counter, CounterEdit, Document, DocumentEdit, List, ListEdit, Register, RegisterEdit, Set, SetEdit, Tree, TreeEdit};
+use syncline::crdt::{
+    Counter, CounterEdit, Document, DocumentEdit, List, ListEdit, Register, RegisterEdit, Set, SetEdit, Tree, TreeEdit,
+};
 
 use crate::world::{Step, Tried, text};
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde_json::{Value as Json, json};
 use syncline::client::{Entities, Receipt, ReplicaError, Value, Write};
-use syncline::crdt::{Counter, ItemId, List, Register, Set, Tree};
-use syncline::oplog::{OpKind, Payload, Precondition};
+use syncline::crdt::{Counter, Document, ItemId, List, Register, Set, Tree};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, StoreExt as _};
 
 use crate::partial::partial;
@@ -17,6 +18,10 @@ fn of(device: &Device, collection: &str) -> Entities {
 
 fn counter(device: &Device) -> Value<Counter> {
     of(device, "counters").counter("steps").unwrap()
+}
+
+fn document(device: &Device) -> Value<Document> {
+    of(device, "documents").document("task").unwrap()
 }
 
 fn list(device: &Device) -> Value<List> {
@@ -35,12 +40,15 @@ fn tree(device: &Device) -> Value<Tree> {
     of(device, "trees").tree("folders").unwrap()
 }
 
+fn keys(device: &Device) -> [EntityKey; 6] {
+    let (counter, list, register) = (counter(device), list(device), register(device));
+    let (set, tree, document) = (set(device), tree(device), document(device));
+    [counter.key(), list.key(), register.key(), set.key(), tree.key(), document.key()].map(Clone::clone)
+}
+
 /// What a device shows of everything.
-fn shown(device: &Device) -> [String; 5] {
-    let keys =
-        [counter(device).key(), list(device).key(), register(device).key(), set(device).key(), tree(device).key()]
-            .map(Clone::clone);
-    keys.map(|key| match run(device.replica.state(&key)).unwrap() {
+fn shown(device: &Device) -> [String; 6] {
+    keys(device).map(|key| match run(device.replica.state(&key)).unwrap() {
         Some(state) => String::from_utf8(state.to_vec()).unwrap(),
         None => "-".to_owned(),
     })
@@ -48,10 +56,7 @@ fn shown(device: &Device) -> [String; 5] {
 
 /// The bytes of every state in a device's copy of the log.
 fn bytes(device: &Device) -> Vec<Option<Vec<u8>>> {
-    let keys =
-        [counter(device).key(), list(device).key(), register(device).key(), set(device).key(), tree(device).key()]
-            .map(Clone::clone);
-    let heads = keys.iter().map(|key| run(device.store.head(LOG, key)).unwrap());
+    let heads = keys(device).into_iter().map(|key| run(device.store.head(LOG, &key)).unwrap());
     heads.map(|head| head.and_then(|head| head.live_state().map(|state| state.to_vec()))).collect()
 }
 
@@ -219,6 +224,46 @@ fn folders_put_into_each_other_apart_stay_a_tree() {
 }
 
 #[test]
+fn fields_in_fields_merge_and_removed_ones_are_forgotten_in_time() {
+    let mut world = World::new();
+    let (a, b) = two(&mut world);
+    let value = json!({"title": "Tea", "who": {"name": "Ann", "tags": {"x": 1}}});
+    run(document(&a).put(&value)).unwrap();
+    meet(&world, &a, &b);
+    assert_eq!(run(document(&b).get::<Json>()).unwrap(), Some(value.clone()));
+    assert!(run(document(&b).put(&value)).unwrap().is_none(), "nothing differs");
+    run(document(&a).set(&["who", "name"], "Bea")).unwrap();
+    run(document(&b).set(&["who", "tags"], &json!({"y": 2}))).unwrap();
+    meet(&world, &a, &b);
+    let both = json!({"title": "Tea", "who": {"name": "Bea", "tags": {"y": 2}}});
+    assert_eq!(run(document(&a).get::<Json>()).unwrap(), Some(both));
+    run(document(&a).remove(&["who"])).unwrap();
+    run(document(&b).set(&["who", "name"], "Cat")).unwrap();
+    meet(&world, &b, &a);
+    assert_eq!(run(document(&a).get::<Json>()).unwrap(), Some(json!({"title": "Tea", "who": {"name": "Cat"}})));
+    run(document(&b).put(&json!({"title": {"en": "Tea"}}))).unwrap();
+    meet(&world, &b, &a);
+    assert_eq!(run(document(&a).get::<Json>()).unwrap(), Some(json!({"title": {"en": "Tea"}})));
+    assert!(matches!(run(document(&a).set(&[], &1)), Err(ReplicaError::Path(_))));
+    assert!(matches!(run(document(&a).put(&1)), Err(ReplicaError::NotAnObject)));
+
+    run(document(&a).remove(&["title"])).unwrap();
+    run(document(&a).set(&["left"], &1)).unwrap();
+    assert!(run(document(&a).forget_removed()).unwrap().is_none(), "it waits here still");
+    for _ in 0..3 {
+        world.later(syncline::limits::ACKNOWLEDGE_MS_MAX);
+        meet(&world, &a, &b);
+    }
+    assert!(run(document(&a).forget_removed()).unwrap().is_some());
+    meet(&world, &a, &b);
+    assert!(run(document(&b).forget_removed()).unwrap().is_none());
+    assert!(!run(document(&b).load()).unwrap().has_removed());
+    run(document(&b).delete()).unwrap();
+    meet(&world, &a, &b);
+    assert_eq!(shown(&a)[5], "-");
+}
+
+#[test]
 fn removed_nodes_are_forgotten_once_every_device_has_heard_of_it() {
     let mut world = World::new();
     let (a, b) = two(&mut world);
@@ -273,7 +318,7 @@ fn a_device_that_does_not_hold_an_entity_counts_and_adds_all_the_same() {
     for device in [&part, &full] {
         assert!(world.sync(device).is_safe());
     }
-    assert_eq!(shown(&full), ["11", r#"["one"]"#, r#""blind""#, r#"["blind","known"]"#, "-"]);
+    assert_eq!(shown(&full), ["11", r#"["one"]"#, r#""blind""#, r#"["blind","known"]"#, "-", "-"]);
 }
 
 #[test]
@@ -284,9 +329,7 @@ fn a_delete_by_somebody_who_does_not_know_the_type_ends_what_is_there() {
     edit(&b, 2);
     meet(&world, &a, &b);
     assert!(shown(&a).iter().all(|shown| shown != "-"), "{:?}", shown(&a));
-    let handles =
-        [counter(&a).key(), list(&a).key(), register(&a).key(), set(&a).key(), tree(&a).key()].map(Clone::clone);
-    for key in handles {
+    for key in keys(&a) {
         let payload = Payload::Plain(bytes::Bytes::new());
         let write = Write { key, kind: OpKind::Delete, precondition: Precondition::None, payload };
         run(a.replica.write(write)).unwrap();
@@ -306,6 +349,7 @@ fn edit(device: &Device, number: i64) {
     run(register(device).set(&number)).unwrap();
     run(set(device).add(&number)).unwrap();
     run(tree(device).insert(None, 0, &number)).unwrap();
+    run(document(device).set(&["in", &number.to_string()], &number)).unwrap();
 }
 
 /// A device is copied with edits that wait, and both copies go on: each edit counts once.
@@ -358,7 +402,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 
 fn some_edit(device: &Device, what: u8, at: u16, other: u16) {
     let (at, value) = (usize::from(at), i64::from(other));
-    match what % 12 {
+    match what % 14 {
         0 | 1 => drop(run(counter(device).add(value)).unwrap()),
         2 => drop(run(counter(device).reset()).unwrap()),
         3 | 4 => drop(run(set(device).add(&(value % 5))).unwrap()),
@@ -370,10 +414,14 @@ fn some_edit(device: &Device, what: u8, at: u16, other: u16) {
         }
         9 => match elements_of(device) {
             0 => {}
-            len if other.is_multiple_of(2) => drop(run(list(device).move_to(at % len, usize::from(other) % len)).unwrap()),
+            len if other.is_multiple_of(2) => {
+                drop(run(list(device).move_to(at % len, usize::from(other) % len)).unwrap())
+            }
             len => drop(run(list(device).remove(at % len, 1)).unwrap()),
         },
         10 => drop(run(tree(device).insert(None, 0, &value)).unwrap()),
+        11 => drop(run(document(device).set(&["a", "b", "c"][..1 + at % 3], &value)).unwrap()),
+        12 => drop(run(document(device).remove(&["a", "b"][..1 + at % 2])).unwrap()),
         _ => {
             let nodes = run(tree(device).nodes()).unwrap();
             if nodes.is_empty() {

@@ -138,6 +138,7 @@ pub(crate) fn schema() -> Schema {
         .with("files".parse().unwrap(), Rules::of(ConflictPolicy::Precondition))
         .with("chat".parse().unwrap(), Rules::of(ConflictPolicy::Append))
         .with("counters".parse().unwrap(), Rules::counter())
+        .with("documents".parse().unwrap(), Rules::document())
         .with("lists".parse().unwrap(), Rules::list())
         .with("registers".parse().unwrap(), Rules::register())
         .with("sets".parse().unwrap(), Rules::set())

@@ -1,4 +1,4 @@
-//! Typed handles for values that merge: a counter, a list, a register, a set, a tree.
+//! Typed handles for values that merge: a counter, a document, a list, a register, a set, a tree.
 //!
 //! An edit says what it saw where that matters (which adds a remove takes away, between which places an insert goes), so it
 //! is made from the state as this device shows it, one after the other. Every edit call is one op and gives its receipt; the
@@ -8,6 +8,7 @@
 //! Where next: [`crdt`](crate::crdt), what the types are.
 
 mod counter;
+mod document;
 mod list;
 mod register;
 mod set;
@@ -26,9 +27,10 @@ use super::receipt::Receipt;
 use super::replica::Replica;
 use super::write::Write;
 use crate::crdt::position::SessionName;
-use crate::crdt::{Content, Counter, List, Register, Set, Tree};
+use crate::crdt::{Content, Counter, Document, List, Register, Set, Tree};
 use crate::id::EntityId;
-use crate::oplog::{EntityKey, OpKind, Payload, Precondition, ReduceError};
+use crate::oplog::{EntityKey, Head, OpKind, Payload, Precondition, ReduceError};
+use crate::store::StoreExt;
 
 /// One entity as a value of type `C`.
 #[derive(Debug, Clone)]
@@ -58,6 +60,14 @@ impl Entities {
     /// # Errors
     /// As [`Entities::value`].
     pub fn counter(&self, name: &str) -> Result<Value<Counter>, ReplicaError> {
+        self.value(EntityId::named(name))
+    }
+
+    /// The document with a name.
+    ///
+    /// # Errors
+    /// As [`Entities::value`].
+    pub fn document(&self, name: &str) -> Result<Value<Document>, ReplicaError> {
         self.value(EntityId::named(name))
     }
 
@@ -123,6 +133,25 @@ impl<C: Content> Value<C> {
     fn write(&self, kind: OpKind, edit: &C::Edit) -> Write {
         let payload = Payload::Plain(C::write_edit(edit));
         Write { key: self.key.clone(), kind, precondition: Precondition::None, payload }
+    }
+
+    /// A delete that says nothing else.
+    fn deleting(&self) -> Write {
+        let payload = Payload::Plain(Bytes::new());
+        Write { key: self.key.clone(), kind: OpKind::Delete, precondition: Precondition::None, payload }
+    }
+
+    /// The value in the log, where every device that counts has all that was said of it, and nothing waits here.
+    async fn stable(&self) -> Result<Option<C>, ReplicaError> {
+        let inner = &self.replica.inner;
+        let (stable, waits) = {
+            let memory = lock(&inner.memory);
+            (memory.identity.stable, memory.pending.newest_of(&self.key).is_some())
+        };
+        let head = inner.store.head(inner.places.mirror, &self.key).await?;
+        let known = head.filter(|head| head.version <= stable && !waits);
+        let state = known.as_ref().and_then(Head::live_state).map(|state| state.to_vec());
+        state.map(read).transpose()
     }
 
     async fn send(&self, write: Write) -> Result<Receipt, ReplicaError> {

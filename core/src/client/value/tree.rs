@@ -3,12 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Value, edit, parsed, read, text};
-use crate::client::gate::lock;
+use super::{Value, edit, parsed, text};
 use crate::client::{Receipt, ReplicaError, Write};
 use crate::crdt::{ItemId, Placed, Tree, TreeEdit};
-use crate::oplog::{Head, OpKind};
-use crate::store::StoreExt;
+use crate::oplog::OpKind;
 
 impl Value<Tree> {
     /// Makes a node under another one, or under the root. It has this index among its siblings then; it is named by the
@@ -110,16 +108,8 @@ impl Value<Tree> {
     /// # Errors
     /// As [`Value::load`] and [`Replica::write`](crate::client::Replica::write).
     pub async fn forget_removed(&self) -> Result<Option<Receipt>, ReplicaError> {
-        let inner = &self.replica.inner;
-        let _pass = inner.editing.enter().await;
-        let (stable, pending) = {
-            let memory = lock(&inner.memory);
-            (memory.identity.stable, memory.pending.newest_of(&self.key).is_some())
-        };
-        let head = inner.store.head(inner.places.mirror, &self.key).await?;
-        let known = head.filter(|head| head.version <= stable && !pending);
-        let state = known.as_ref().and_then(Head::live_state).map(|state| state.to_vec());
-        let tree = state.map(read::<Tree>).transpose()?.filter(Tree::has_hidden);
+        let _pass = self.replica.inner.editing.enter().await;
+        let tree = self.stable().await?.filter(Tree::has_hidden);
         match tree.and_then(|tree| tree.newest()) {
             Some(newest) => self.send(self.write(OpKind::Update, &vec![TreeEdit::Forget(newest)])).await.map(Some),
             None => Ok(None),

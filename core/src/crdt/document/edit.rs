@@ -71,9 +71,8 @@ pub(super) fn write(edit: &DocumentEdit) -> Bytes {
 /// The fields that the newer edit does not say, and that are in none that it says.
 pub(super) fn left_of(older: DocumentEdit, newer: &DocumentEdit) -> Option<DocumentEdit> {
     let bare = older.fields.is_empty();
-    let said = |path: &Path| {
-        newer.fields.contains_key(path) || path.above().any(|above| newer.fields.contains_key(&above))
-    };
+    let said =
+        |path: &Path| newer.fields.contains_key(path) || path.above().any(|above| newer.fields.contains_key(&above));
     let fields: BTreeMap<_, _> = older.fields.into_iter().filter(|(path, _)| !said(path)).collect();
     let nothing = fields.is_empty() && older.forget.is_none() && (!bare || newer.forget.is_none());
     (!nothing).then_some(DocumentEdit { fields, forget: older.forget })
