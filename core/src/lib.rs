@@ -129,8 +129,9 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | foundations | [`id`], [`digest`], [`codec`], [`limits`], [`seq`], [`time`] |
+//! | foundations | [`id`], [`digest`], [`codec`], [`limits`], [`json`], [`seq`], [`time`] |
 //! | causality | [`clock`] |
+//! | types that merge without asking anyone | [`crdt`] |
 //! | the log and its rules | [`oplog`]; who asks: [`access`] |
 //! | payloads only clients can read | [`seal`]; the ciphers behind the feature `encryption` |
 //! | decisions | [`decide`]: what a rule may read and write |
@@ -145,12 +146,16 @@ pub mod codec;
 pub mod digest;
 pub mod id;
 pub mod in_process;
+pub mod json;
 pub mod limits;
 pub mod seq;
 pub mod time;
 
 // Causality.
 pub mod clock;
+
+// Types that merge without asking anyone.
+pub mod crdt;
 
 // The log and its rules; who asks.
 pub mod access;

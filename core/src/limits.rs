@@ -25,6 +25,18 @@ pub const JSON_NODES_MAX: usize = 24_000;
 /// The same for a full-state op.
 pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 
+// ── Values that merge ───────────────────────────────────────────────────────────────────────────────
+
+/// Names in the path of a document's field. With the depth of the value there it stays below what JSON parsers take.
+pub const DOCUMENT_DEPTH_MAX: usize = 32;
+/// Bytes of a place among siblings in a list or tree. They grow only where everybody inserts between the two that were
+/// inserted last: more than a thousand times in one place.
+pub const POSITION_BYTES_MAX: usize = 4 << 10;
+
+/// Newest moves of a node that a tree remembers: where it goes back to when two moves would close a circle. Whoever edits the
+/// tree next settles that, so few will do.
+pub const TREE_MOVES_KEPT: usize = 4;
+
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 
 /// Shortest content of an envelope: two flags, or a flag and a word, are told apart by nobody.
@@ -199,6 +211,8 @@ const _: () = {
     assert!(BATCH_BYTES_MAX < BODY_DECODED_BYTES_MAX);
     assert!(BATCH_BYTES_MAX < BODY_BYTES_MAX);
     assert!(BODY_BYTES_MAX <= BODY_DECODED_BYTES_MAX);
+    // A document with a deep value in its deepest field is read by every parser.
+    assert!(DOCUMENT_DEPTH_MAX + JSON_DEPTH_MAX < 127);
     // What fits before it is sealed fits afterwards.
     assert!(SEALED_OP_CONTENT_BYTES_MAX + 5 + ENVELOPE_BYTES <= OP_PAYLOAD_BYTES_MAX);
     assert!(SEALED_STATE_CONTENT_BYTES_MAX + 5 + ENVELOPE_BYTES <= FULL_STATE_BYTES_MAX);

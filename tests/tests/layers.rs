@@ -9,8 +9,9 @@ use std::process::Command;
 
 /// Core's modules from the ground up. A module may use those of its own and of lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["id", "digest", "codec", "limits", "seq", "time"],
+    &["id", "digest", "codec", "limits", "json", "seq", "time"],
     &["clock"],
+    &["crdt"],
     &["oplog", "access"],
     &["seal"],
     &["decide"],

@@ -49,6 +49,23 @@ pub enum ReplicaError {
     /// A map is made of fields, so only an object can be put into it.
     #[error("only a value with fields can be put into a map")]
     NotAnObject,
+    /// The schema says that the collection holds something else.
+    #[error("the entities of {collection} are not each {asked}")]
+    WrongType {
+        /// The collection.
+        collection: crate::oplog::Collection,
+        /// What was asked for.
+        asked: &'static str,
+    },
+    /// A document has no such field.
+    #[error("{0}")]
+    Path(#[from] crate::crdt::document::PathError),
+    /// A list has no such place.
+    #[error("{0}")]
+    List(#[from] crate::crdt::ListError),
+    /// A tree has no such place.
+    #[error("{0}")]
+    Tree(#[from] crate::crdt::TreeError),
     /// The entity's state does not read in its collection.
     #[error("the stored state does not read: {0}")]
     Unfit(#[from] ReduceError),

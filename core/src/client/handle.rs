@@ -42,6 +42,10 @@ impl Replica {
 }
 
 impl Entities {
+    pub(super) const fn parts(&self) -> (&Replica, &Collection) {
+        (&self.replica, &self.collection)
+    }
+
     /// The map with a name of the application's choosing: the same on every device.
     #[must_use]
     pub fn named(&self, name: &str) -> Map {

@@ -47,6 +47,7 @@ mod spent;
 mod status;
 mod sync;
 mod transport;
+mod value;
 mod write;
 
 pub use backoff::{backoff_ms, operator_retry_ms};
@@ -69,4 +70,5 @@ pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOption
 pub use spent::{spend, unspent};
 pub use status::Status;
 pub use transport::{CallError, Transport};
+pub use value::Value;
 pub use write::Write;

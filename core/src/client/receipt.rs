@@ -95,6 +95,7 @@ impl Watched {
 #[derive(Debug, Clone)]
 pub struct Receipt {
     pub(super) no: WriteNo,
+    pub(super) op: OpId,
     pub(super) watched: Arc<Watched>,
 }
 
@@ -113,6 +114,12 @@ impl Receipt {
     #[must_use]
     pub const fn no(&self) -> WriteNo {
         self.no
+    }
+
+    /// The op that the write is, for ever: what elements and nodes that it makes are named by.
+    #[must_use]
+    pub const fn op(&self) -> OpId {
+        self.op
     }
 
     fn stable(&self) -> u64 {

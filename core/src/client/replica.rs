@@ -83,6 +83,8 @@ pub(super) struct Inner {
     /// Whoever changes the desk holds it.
     pub(super) gate: Gate,
     pub(super) memory: Mutex<Memory>,
+    /// Whoever makes an edit from what it saw holds it until that is written.
+    pub(super) editing: Gate,
     pub(super) receipts: Receipts,
     /// What is remembered may not be what the desk says; it is read again before anything else.
     pub(super) doubtful: AtomicBool,
@@ -126,6 +128,7 @@ impl Replica {
             env,
             gate: Gate::default(),
             memory: Mutex::new(memory),
+            editing: Gate::default(),
             receipts,
             doubtful: AtomicBool::new(false),
             version: AtomicU64::new(0),

@@ -157,7 +157,7 @@ impl Replica {
         drop(pass);
         self.inner.moved(&entry);
         self.inner.edited.ring();
-        Ok(entry.map(|entry| self.inner.receipt(entry.no)))
+        Ok(entry.map(|entry| self.inner.receipt(&entry)))
     }
 }
 

@@ -139,7 +139,7 @@ impl Inner {
             Written::Moved => return Err(ReplicaError::Gap(Gap::Diverged)),
             Written::Added => return Err(ReplicaError::NothingToUndo),
         };
-        let receipt = self.receipt(entry.no);
+        let receipt = self.receipt(&entry);
         drop(pass);
         self.moved([&*entry]);
         self.edited.ring();

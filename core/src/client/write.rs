@@ -122,8 +122,8 @@ impl Inner {
         going.land(written)
     }
 
-    pub(super) fn receipt(&self, no: WriteNo) -> Receipt {
-        Receipt { no, watched: self.receipts.watch(no) }
+    pub(super) fn receipt(&self, entry: &Entry) -> Receipt {
+        Receipt { no: entry.no, op: entry.op.id(), watched: self.receipts.watch(entry.no) }
     }
 
     /// Gives the writes their numbers, and the transaction that makes them durable.
@@ -233,7 +233,7 @@ impl Going<'_> {
         match written? {
             Written::Done(entries) => {
                 self.landed = true;
-                let receipts = entries.iter().map(|entry| self.inner.receipt(entry.no)).collect();
+                let receipts = entries.iter().map(|entry| self.inner.receipt(entry)).collect();
                 self.inner.added(&entries);
                 self.inner.edited.ring();
                 Ok(Some(receipts))

@@ -7,6 +7,7 @@
 
 use super::op::{Op, OpKind};
 use super::payload::Payload;
+use crate::crdt::Stamp;
 use crate::id::{OpId, ReplicaId};
 use crate::time::{Hlc, Timestamp};
 
@@ -44,21 +45,6 @@ impl<'a> Change<'a> {
     /// What decides which of two changes is newer.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        Stamp { hlc: self.hlc.capped(self.accepted_at), replica: self.replica }
+        self.moment().stamp()
     }
-}
-
-/// A change's place in the order that last-writer-wins goes by: the author's time, as far as the server's clock
-/// vouches for it ([`Hlc::capped`]), then the author.
-///
-/// Equal stamps are of one author, and the later op of an author stands later in the log; so who applies changes in the
-/// log's order and lets the later of two equal stamps win has a total order, (hlc, replica, place in the log), and needs
-/// no op id. An author's clock never repeats a reading, but a cap can make two of its stamps equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::exhaustive_structs, reason = "two facts, in the order they are compared in")]
-pub struct Stamp {
-    /// The author's time, bounded by the server's.
-    pub hlc: Hlc,
-    /// The author.
-    pub replica: ReplicaId,
 }

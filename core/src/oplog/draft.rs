@@ -19,10 +19,11 @@
 use bytes::Bytes;
 
 use super::op::{Collection, EntityKey, Op, OpKind, Precondition, Subject};
-use super::payload::{JsonFault, Payload, check_json};
+use super::payload::Payload;
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::{OpId, ReplicaId};
+use crate::json::{JsonFault, check_json};
 use crate::limits;
 use crate::seq::Seq;
 use crate::time::{Hlc, Timestamp};

@@ -13,6 +13,7 @@ mod fields;
 mod gap;
 mod head;
 mod holders;
+mod merging;
 mod object;
 mod op;
 mod part;
@@ -26,21 +27,25 @@ mod verdict;
 
 pub use arbitrate::{ConflictPolicy, Ruling, arbitrate};
 pub use bounds::{FullStateMark, LogBounds};
-pub use change::{Change, Stamp};
+pub use change::Change;
 pub use draft::{Draft, DraftError};
 pub use fields::Fields;
 pub use gap::Gap;
 pub use head::{Head, HeadState};
 pub use holders::{Holder, Holders};
+pub use merging::Merging;
 pub use op::{
     Collection, CollectionError, CorruptOp, EntityKey, FullStateKind, LoggedOp, Op, OpBytes, OpKind, Precondition,
     Subject,
 };
 pub use part::{KeyPrefix, Part, PartError};
-pub use payload::{JsonFault, Payload, check_json};
+pub use payload::Payload;
 pub use reducer::{History, JsonMerge, ReduceError, Reducer, Remainder, Replace};
 pub use schema::{Counters, Rules, Schema};
 pub use sealing::{Sealing, SealingError};
 pub use snapshot::{RestorePoint, Snapshot};
 pub use state::{LogState, ReplayStop, StateEntities};
 pub use verdict::{ConflictReason, RejectReason, Verdict};
+
+pub use crate::crdt::Stamp;
+pub use crate::json::{JsonFault, check_json};

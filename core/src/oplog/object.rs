@@ -12,8 +12,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::op::OpKind;
-use super::payload::{Key, Payload};
+use super::payload::Payload;
 use super::reducer::{ReduceError, Remainder};
+use crate::json::Key;
 
 /// What is said of bytes that are no object.
 pub(super) const UNFIT: ReduceError = ReduceError::Unfit("a JSON object");

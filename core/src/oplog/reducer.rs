@@ -56,6 +56,11 @@ pub trait Reducer: Debug + Send + Sync + 'static {
         let _ = (older, newer);
         Remainder::Whole
     }
+
+    /// The type of value that its states are, where ops are edits of one: what a typed handle checks before it writes.
+    fn holds(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What is left of a change once a newer one follows it.

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use super::change::Change;
 use super::op::{Collection, EntityKey, LoggedOp, Op, OpKind, Subject};
 use super::part::Part;
-use super::payload::{Payload, check_json};
+use super::payload::Payload;
 use super::reducer::ReduceError;
 use super::schema::Schema;
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::json::check_json;
 use crate::limits;
 use crate::seq::Seq;
 

@@ -16,6 +16,7 @@ mod op;
 #[cfg(feature = "encryption")]
 mod seal;
 mod transaction;
+mod values;
 
 use std::fmt::Debug;
 
@@ -84,6 +85,10 @@ const ELSEWHERE: &[&str] = &[
     "SEALED_FRAME_BYTES_MIN",
     // core/src/seal/super_productivity.rs
     "PASSWORD_KEYS_KEPT",
+    // core/tests/crdt/document.rs
+    "DOCUMENT_DEPTH_MAX",
+    // core/tests/crdt/tree.rs: what is older is let go of
+    "TREE_MOVES_KEPT",
     // core/tests/server/snapshot.rs, with a thousand ops on each side
     "SNAPSHOT_STALE_OPS",
 ];
@@ -97,6 +102,7 @@ fn every_limit_is_tried_here_or_named_as_kept_elsewhere() {
         include_str!("op.rs"),
         include_str!("seal.rs"),
         include_str!("transaction.rs"),
+        include_str!("values.rs"),
     ]
     .concat();
     let declared: Vec<&str> = include_str!("../../src/limits.rs")

@@ -17,4 +17,5 @@ mod sealed;
 mod sealed_state;
 #[cfg(feature = "encryption")]
 mod sealed_untrusted;
+mod values;
 mod world;

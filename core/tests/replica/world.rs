@@ -137,6 +137,12 @@ pub(crate) fn schema() -> Schema {
         .with("causal".parse().unwrap(), Rules::of(ConflictPolicy::Causal))
         .with("files".parse().unwrap(), Rules::of(ConflictPolicy::Precondition))
         .with("chat".parse().unwrap(), Rules::of(ConflictPolicy::Append))
+        .with("counters".parse().unwrap(), Rules::counter())
+        .with("documents".parse().unwrap(), Rules::document())
+        .with("lists".parse().unwrap(), Rules::list())
+        .with("registers".parse().unwrap(), Rules::register())
+        .with("sets".parse().unwrap(), Rules::set())
+        .with("trees".parse().unwrap(), Rules::tree())
 }
 
 impl World {

@@ -1,0 +1,182 @@
+//! Places: always between, runs whole, and short.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use syncline::crdt::position::{Position, SessionName};
+
+use crate::world::session;
+
+fn between(left: Option<&Position>, right: Option<&Position>, author: usize) -> Position {
+    Position::between(left, right, session(author)).expect("there is room")
+}
+
+/// Inserts at an index.
+fn insert(places: &mut Vec<Position>, index: usize, author: usize) {
+    let left = index.checked_sub(1).map(|left| &places[left]);
+    let place = between(left, places.get(index), author);
+    places.insert(index, place);
+}
+
+fn ascends(places: &[Position]) -> bool {
+    places.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+proptest! {
+    #[test]
+    fn a_place_is_between_its_neighbours_whoever_asks(asked in vec((any::<u16>(), 0..3_usize), 1..200)) {
+        let mut places = Vec::new();
+        for (at, author) in asked {
+            let index = usize::from(at) % (places.len() + 1);
+            insert(&mut places, index, author);
+        }
+        prop_assert!(ascends(&places));
+        for place in places {
+            prop_assert_eq!(Position::from_bytes(place.as_bytes().clone()), Ok(place));
+        }
+    }
+
+    #[test]
+    fn runs_inserted_at_one_place_at_one_time_stay_whole(
+        shared in vec((any::<u16>(), 0..3_usize), 0..20),
+        gap in any::<u16>(),
+        steps in proptest::array::uniform3(vec(any::<u16>(), 1..20)),
+    ) {
+        let mut before = Vec::new();
+        for (at, author) in shared {
+            let index = usize::from(at) % (before.len() + 1);
+            insert(&mut before, index, author);
+        }
+        let gap = usize::from(gap) % (before.len() + 1);
+        let (left, right) = (gap.checked_sub(1).map(|at| before[at].clone()), before.get(gap).cloned());
+        let mut all = Vec::new();
+        // Each inserts between the same two, forwards, backwards and inside its own.
+        for (author, steps) in steps.iter().enumerate() {
+            let mut own: Vec<Position> = left.iter().cloned().collect();
+            let first = own.len();
+            own.extend(right.clone());
+            for (done, at) in steps.iter().enumerate() {
+                let index = first + usize::from(*at) % (done + 1);
+                insert(&mut own, index, author + 3);
+            }
+            all.extend(own[first..first + steps.len()].iter().map(|place| (place.clone(), author)));
+        }
+        all.sort();
+        let mut order: Vec<usize> = all.iter().map(|(_, author)| *author).collect();
+        order.dedup();
+        prop_assert_eq!(order.len(), 3, "every author's stand together");
+        prop_assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "and no two share a place");
+    }
+
+    #[test]
+    fn bytes_are_one_spelling_of_a_place_or_none(bytes in vec(any::<u8>(), 0..40), at in any::<u16>(), bit in 0..8_u8) {
+        if let Ok(place) = Position::from_bytes(bytes.clone().into()) {
+            let after = Position::between(Some(&place), None, session(0));
+            let before = Position::between(None, Some(&place), session(0));
+            prop_assert!(after.is_ok_and(|after| after > place));
+            prop_assert!(before.is_ok_and(|before| before < place) || place.as_bytes()[0] == 0x38);
+        }
+        let mut place = between(None, None, 0);
+        for _ in 0..at % 7 {
+            place = between(Some(&place), Some(&between(Some(&place), None, 0)), 1);
+        }
+        let mut other = place.as_bytes().to_vec();
+        let index = usize::from(at) % other.len();
+        other[index] ^= 1 << bit;
+        if let Ok(other) = Position::from_bytes(other.into()) {
+            prop_assert_ne!(other, place);
+        }
+    }
+}
+
+const MANY: usize = 100_000;
+
+/// The longest and the mean length.
+fn lengths<'p>(places: impl Iterator<Item = &'p Position>) -> (usize, usize) {
+    let (mut longest, mut sum) = (0, 0);
+    places.map(|place| place.as_bytes().len()).for_each(|len| (longest, sum) = (longest.max(len), sum + len));
+    (longest, sum / MANY)
+}
+
+/// A hundred thousand near one end of the list.
+fn at_one_spot(index: impl Fn(usize) -> usize, author: impl Fn(usize) -> usize) -> (usize, usize) {
+    let mut places: VecDeque<Position> = VecDeque::with_capacity(MANY);
+    for count in 0..MANY {
+        let index = index(count);
+        let left = index.checked_sub(1).map(|left| &places[left]);
+        let place = between(left, places.get(index), author(count));
+        places.insert(index, place);
+    }
+    assert!(ascends(places.make_contiguous()));
+    lengths(places.iter())
+}
+
+/// A hundred thousand, each behind any one that is there.
+fn anywhere(author: impl Fn(usize) -> usize) -> (usize, usize) {
+    let mut places = vec![between(None, None, 0)];
+    let mut order: BTreeSet<Position> = places.iter().cloned().collect();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for count in 1..MANY {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let left = &places[usize::try_from(random % count as u64).unwrap()];
+        let right = order.range((Bound::Excluded(left), Bound::Unbounded)).next();
+        let place = between(Some(left), right, author(count));
+        assert!(order.insert(place.clone()), "nobody stands there");
+        places.push(place);
+    }
+    lengths(places.iter())
+}
+
+#[test]
+fn a_hundred_thousand_inserts_at_one_spot_stay_short() {
+    let one = |_: usize| 0;
+    let in_turn = |count: usize| count % 2;
+    for (what, (longest, mean), most) in [
+        ("one after the other", at_one_spot(|count| count, one), (12, 11)),
+        ("each before the last one", at_one_spot(|_| 0, one), (12, 11)),
+        ("behind the first one", at_one_spot(|count| count.min(1), one), (15, 14)),
+        ("before the last one", at_one_spot(|count| count.saturating_sub(1), one), (15, 14)),
+        ("two in turn at the end", at_one_spot(|count| count, in_turn), (12, 11)),
+        ("two in turn at the beginning", at_one_spot(|_| 0, in_turn), (12, 11)),
+        ("two in turn behind the first one", at_one_spot(|count| count.min(1), in_turn), (21, 17)),
+    ] {
+        println!("{what}: at most {longest} bytes, {mean} on average");
+        assert!(longest <= most.0 && mean <= most.1, "{what}: {longest} bytes, {mean} on average");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_inserts_at_random_places_stay_short() {
+    let (longest, mean) = anywhere(|_| 0);
+    println!("one author: at most {longest} bytes, {mean} on average");
+    assert!(longest <= 60 && mean <= 30, "one author: {longest} bytes, {mean} on average");
+    let (longest, mean) = anywhere(|count| count % 3);
+    println!("three authors: at most {longest} bytes, {mean} on average");
+    assert!(longest <= 130 && mean <= 50, "three authors: {longest} bytes, {mean} on average");
+}
+
+#[test]
+fn between_the_two_newest_each_time_a_place_grows_by_three_bytes() {
+    let (mut left, mut right) = (between(None, None, 0), between(Some(&between(None, None, 0)), None, 0));
+    for count in 1..=1_000 {
+        let middle = between(Some(&left), Some(&right), 0);
+        assert!(middle.as_bytes().len() <= 9 + 3 * count, "{count}: {}", middle.as_bytes().len());
+        if count % 2 == 0 { left = middle } else { right = middle }
+    }
+}
+
+#[test]
+fn somebody_elses_run_is_not_counted_on_in() {
+    let first = between(None, None, 0);
+    let own = between(Some(&first), None, 0);
+    let (mine, theirs) = (between(Some(&own), None, 0), between(Some(&own), None, 1));
+    let others_next = between(Some(&theirs), None, 1);
+    assert!(own < mine && mine < theirs && theirs < others_next, "the run goes on before the next one begins");
+    let name = SessionName([9; 6]);
+    let reopened = Position::between(Some(&mine), Some(&theirs), name).expect("there is room");
+    assert!(mine < reopened && reopened < theirs);
+}
