@@ -146,6 +146,12 @@ impl Reader {
         Ok(self.bytes.slice(range))
     }
 
+    /// `len` bytes, whose number both sides know.
+    pub fn take(&mut self, len: usize, what: &'static str) -> Result<Bytes, DecodeError> {
+        let range = self.skip(len, what)?;
+        Ok(self.bytes.slice(range))
+    }
+
     /// An entity id.
     pub fn entity(&mut self) -> Result<EntityId, DecodeError> {
         self.fixed("an entity id").map(EntityId::from_bytes)

@@ -131,6 +131,7 @@
 //! |---|---|
 //! | foundations | [`id`], [`digest`], [`codec`], [`limits`], [`seq`], [`time`] |
 //! | causality | [`clock`] |
+//! | types that merge without asking anyone | [`crdt`] |
 //! | the log and its rules | [`oplog`]; who asks: [`access`] |
 //! | payloads only clients can read | [`seal`]; the ciphers behind the feature `encryption` |
 //! | decisions | [`decide`]: what a rule may read and write |
@@ -151,6 +152,9 @@ pub mod time;
 
 // Causality.
 pub mod clock;
+
+// Types that merge without asking anyone.
+pub mod crdt;
 
 // The log and its rules; who asks.
 pub mod access;
