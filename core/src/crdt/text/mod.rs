@@ -11,7 +11,7 @@
 //! The algorithm is an event graph with lazy merging (Gentle and Kleppmann, "Collaborative text editing with Eg-walker",
 //! EuroSys 2025): in memory there are a rope and the events as their authors made them, nothing per character. As long as
 //! nobody is concurrent, an event is an edit of the rope. Concurrent events are replayed from the last moment that
-//! everybody shares, in the order of FugueMax (Weidner and Kleppmann, 2023), which never interleaves runs.
+//! everybody shares, in the order of Fugue (Weidner and Kleppmann, 2023), which does not interleave runs.
 //!
 //! *What must hold:* replicas that took in the same events show the same text and have the same [`Text::state_hash`],
 //! whatever the order and the batches. No input panics or recurses; a refused input leaves the text as it was.

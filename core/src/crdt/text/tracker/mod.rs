@@ -43,8 +43,6 @@ struct Origin {
     end: u32,
     /// The character before, when it was made; [`NOWHERE`] at the start of the text.
     left: u32,
-    /// The next one behind it, deleted or not.
-    right: u32,
 }
 
 /// Deletions whose targets follow each other.

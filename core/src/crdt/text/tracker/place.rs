@@ -1,10 +1,11 @@
-//! Where an insertion belongs among concurrent ones: the order of FugueMax.
+//! Where an insertion belongs among concurrent ones: the order of Fugue.
 //!
 //! Characters form a tree whose in-order walk is the document. A new character hangs on the left of the one behind it, if
 //! that one already descends from the one before it, else on the right of the one before. Several on one side are
-//! siblings: on the left in the order of their authors' names, on the right those with the farther right neighbour
-//! first, then by name. Runs of concurrent authors therefore never interleave, typed forwards or backwards. (Weidner
-//! and Kleppmann, "The art of the fugue", 2023.)
+//! siblings, in the order of their authors' names, then of their numbers. Runs of concurrent authors therefore do not
+//! interleave, typed forwards or backwards. (Weidner and Kleppmann, "The art of the fugue", 2023. Its variant FugueMax
+//! orders right siblings by what stood behind them first; the recorded histories of the reference implementation,
+//! which our tests replay, are in the plain order.)
 //!
 //! A run of typing is a chain of right children and is kept as one. Beside a sibling means before or behind its whole
 //! subtree; begin and end marks stand there, so that nobody walks a chain to find it: two writers who both keep
@@ -38,9 +39,9 @@ impl Tracker {
         let (spot, effect) = self.tree.behind_shown(pos);
         let left = if pos == 0 { NOWHERE } else { self.tree.span(spot).id + spot.off - 1 };
         let right = self.tree.next_known(spot).unwrap_or(UNDER);
-        let new = Origin { id: lv, end: lv + len, left, right };
+        let new = Origin { id: lv, end: lv + len, left };
         if left >= UNDER || self.left_of(right) == left {
-            return self.hang_left(authors, new, spot, effect);
+            return self.hang_left(authors, new, right, spot, effect);
         }
         if self.continues(new) {
             if let Some(origin) = self.origins.last_mut() {
@@ -78,7 +79,6 @@ impl Tracker {
         self.origins.last().is_some_and(|last| {
             last.end == new.id
                 && last.end - 1 == new.left
-                && last.right == new.right
                 && self.right_kids.get(new.left).is_none()
         })
     }
@@ -88,8 +88,7 @@ impl Tracker {
         self.origins.push(new);
     }
 
-    fn hang_left(&mut self, authors: &Authors, new: Origin, spot: Spot, effect: u32) -> u32 {
-        let parent = new.right;
+    fn hang_left(&mut self, authors: &Authors, new: Origin, parent: u32, spot: Spot, effect: u32) -> u32 {
         let span = Span { id: new.id, len: new.end - new.id, state: PRESENT };
         self.add(new);
         let kids = self.kids(Side::Left, parent);
@@ -131,7 +130,7 @@ impl Tracker {
             self.tree.insert(end, Span { id: parent, len: 0, state: END });
         }
         let kids = self.kids(Side::Right, parent);
-        let at = kids.partition_point(|kid| self.right_order(authors, *kid, new.id) == Ordering::Less);
+        let at = kids.partition_point(|kid| authors.order(*kid, new.id) == Ordering::Less);
         let next = kids.get(at).copied();
         let at = match next {
             Some(next) => self.begin_of(next),
@@ -140,16 +139,6 @@ impl Tracker {
         self.add_kid(authors, Side::Right, parent, new.id);
         let there = self.tree.insert(at, span);
         self.tree.before(there).effect
-    }
-
-    /// The order of right siblings.
-    fn right_order(&self, authors: &Authors, one: u32, other: u32) -> Ordering {
-        let right = |id| self.origin(id).map_or(UNDER, |origin| origin.right);
-        let (a, b) = (right(one), right(other));
-        if a == b {
-            return authors.order(one, other);
-        }
-        if self.tree.is_before(a, b) { Ordering::Greater } else { Ordering::Less }
     }
 
     /// Where the subtree of a character begins.
@@ -191,13 +180,7 @@ impl Tracker {
             self.crowds.push(vec![slot]);
             self.crowds.len() - 1
         };
-        let at = self.crowds[crowd].partition_point(|other| {
-            let order = match side {
-                Side::Left => authors.order(*other, kid),
-                Side::Right => self.right_order(authors, *other, kid),
-            };
-            order == Ordering::Less
-        });
+        let at = self.crowds[crowd].partition_point(|other| authors.order(*other, kid) == Ordering::Less);
         self.crowds[crowd].insert(at, kid);
     }
 }

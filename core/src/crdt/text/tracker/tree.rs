@@ -274,24 +274,6 @@ impl Tree {
         sum
     }
 
-    /// Whether one character stands before another.
-    pub(super) fn is_before(&self, one: u32, other: u32) -> bool {
-        if one >= UNDER && other >= UNDER {
-            return one < other;
-        }
-        let (a, b) = (self.spot_of(one), self.spot_of(other));
-        if a.leaf == b.leaf {
-            return (a.slot, a.off) < (b.slot, b.off);
-        }
-        let (mut a, mut b) = (a.leaf, b.leaf);
-        let (mut a_up, mut b_up) = (self.leaves[a as usize].parent, self.leaves[b as usize].parent);
-        while a_up != b_up && a_up != NONE && b_up != NONE {
-            (a, a_up) = (a_up, self.branches[a_up as usize].parent);
-            (b, b_up) = (b_up, self.branches[b_up as usize].parent);
-        }
-        self.branches.get(a_up as usize).is_some_and(|branch| branch.slot_of(a) < branch.slot_of(b))
-    }
-
     /// Every span in document order, marks left out.
     pub(super) fn spans(&self) -> impl Iterator<Item = Span> {
         let mut leaf = Some(self.first_leaf());
