@@ -73,6 +73,12 @@ fn check(name: &str) {
     assert_eq!(singly.to_string(), trace.end_content, "one by one");
     singly.check().unwrap();
     assert_eq!(singly.state_hash(), batch.state_hash());
+    let saved = batch.save().unwrap();
+    eprintln!("{name}: {} bytes with history", saved.len());
+    assert_eq!(singly.save().unwrap(), saved);
+    let mut loaded = Text::load(&saved).unwrap();
+    assert_eq!(loaded.to_string(), trace.end_content, "loaded");
+    assert_eq!(loaded.save().unwrap(), saved, "read and saved again");
     for seed in 0..3 {
         let order = shuffled(&trace, &deltas, seed);
         let mut text = Text::new();
@@ -86,6 +92,7 @@ fn check(name: &str) {
         assert_eq!(text.to_string(), trace.end_content, "in another order, seed {seed}");
         assert_eq!(text.state_hash(), batch.state_hash());
         text.check().unwrap();
+        assert_eq!(text.save().unwrap(), saved);
     }
 }
 

@@ -35,6 +35,13 @@ fn check(name: &str) {
     batch.check().unwrap();
     assert_eq!(all.state_hash(), reader.state_hash());
     assert_eq!(all.state_hash(), batch.state_hash());
+    let saved = all.save().unwrap();
+    eprintln!("{name}: {} bytes with history, {} without", saved.len(), all.save_shallow().unwrap().len());
+    let mut loaded = Text::load(&saved).unwrap();
+    assert_eq!(loaded.to_string(), trace.end_content, "loaded");
+    assert_eq!(loaded.save().unwrap(), saved, "read and saved again");
+    loaded.check().unwrap();
+    assert_eq!(reader.save().unwrap(), saved, "another replica saves the same");
 }
 
 #[test]

@@ -22,8 +22,18 @@ struct Before {
 }
 
 impl Text {
-    /// Takes in one delta of `author`, and tells `observe` what it does to the text, edit by edit.
+    /// Takes in deltas; gives what they do to the text, in order.
     pub(super) fn take_in(&mut self, deltas: &[(ReplicaId, Bytes)]) -> Result<Vec<Effect>, TextError> {
+        match self.try_take_in(deltas) {
+            Err(TextError::Collected) if self.base.stored.is_some() => {
+                self.hydrate()?;
+                self.try_take_in(deltas)
+            }
+            other => other,
+        }
+    }
+
+    fn try_take_in(&mut self, deltas: &[(ReplicaId, Bytes)]) -> Result<Vec<Effect>, TextError> {
         let mut before = Before { lv: self.ops.end(), authors: self.authors.list().len(), rosters: Vec::new() };
         let effects = self.append_all(deltas, &mut before).and_then(|()| {
             if self.ops.end() == before.lv {

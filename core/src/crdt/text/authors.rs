@@ -172,6 +172,12 @@ impl Authors {
         self.sorted.retain(|author| (*author as usize) < authors);
     }
 
+    /// The number of the author's first event that is mapped, or of the next.
+    pub(super) fn first(&self, author: AuthorIndex) -> u32 {
+        let this = &self.list[author as usize];
+        this.spans.first().map_or(this.next, |span| span.0)
+    }
+
     /// Sets how many events an author has that are numbered below every one mapped here.
     pub(super) fn set_next(&mut self, author: AuthorIndex, next: u32) {
         self.list[author as usize].next = next;

@@ -39,11 +39,11 @@ const PARENTS_MAX: usize = 1 << 12;
 /// An event by its author and their number.
 pub(super) type Name = (AuthorIndex, u32);
 
-const fn zigzag(value: i64) -> u64 {
+pub(super) const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
 }
 
-const fn unzigzag(value: u64) -> i64 {
+pub(super) const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
@@ -109,12 +109,17 @@ impl Text {
     pub(super) fn parents_named(&self, lv: u32) -> Vec<Name> {
         let mut own = [0];
         let parents = self.graph.parents_of(lv, &mut own);
-        if parents.is_empty() {
-            return self.base_heads.clone();
-        }
-        let mut names: Vec<Name> = parents.iter().map(|parent| self.authors.of(*parent)).collect();
+        let mut names = self.names_of(parents);
         self.sort_names(&mut names);
         names
+    }
+
+    /// The names of a version's events, those of the beginning if it is empty.
+    pub(super) fn names_of(&self, version: &[u32]) -> Vec<Name> {
+        if version.is_empty() {
+            return self.base_heads.clone();
+        }
+        version.iter().map(|lv| self.authors.of(*lv)).collect()
     }
 
     pub(super) fn sort_names(&self, names: &mut [Name]) {

@@ -162,7 +162,16 @@ impl Text {
         };
         let from = u32::try_from(since).unwrap_or(u32::MAX);
         let to = self.authors.get(index).next;
-        let mut roster = self.roster_at(index, from)?;
+        if from < to && !self.has_events_from(index, from) {
+            self.hydrate()?;
+        }
+        let mut roster = match self.roster_at(index, from) {
+            Err(TextError::Collected) => {
+                self.hydrate()?;
+                self.roster_at(index, from)?
+            }
+            other => other?,
+        };
         if from < to && !self.has_events_from(index, from) {
             return Err(TextError::Collected);
         }

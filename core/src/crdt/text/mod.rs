@@ -29,6 +29,7 @@ mod graph;
 mod merge;
 mod ops;
 mod rope;
+mod snapshot;
 mod tracker;
 mod version;
 
@@ -41,6 +42,7 @@ use delta::Name;
 use graph::Graph;
 use merge::OpenZone;
 use ops::Ops;
+use snapshot::Base;
 
 /// Number of an event in the order of arrival here.
 type Lv = u32;
@@ -59,6 +61,7 @@ pub struct Text {
     authors: Authors,
     /// The version where the kept history begins, in the order of names; empty if all of it is kept.
     base_heads: Vec<Name>,
+    base: Base,
     zone: Option<Box<OpenZone>>,
 }
 
@@ -78,6 +81,7 @@ impl Text {
             graph: Graph::default(),
             authors: Authors::default(),
             base_heads: Vec::new(),
+            base: Base::default(),
             zone: None,
         }
     }

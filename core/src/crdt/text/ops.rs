@@ -149,6 +149,12 @@ impl Ops {
         self.end += chars;
     }
 
+    /// Appends an insertion whose text is not known; its runs have none.
+    pub(super) fn insert_blank(&mut self, pos: u32, len: u32) {
+        self.open(Kind::Insert, pos);
+        self.end += len;
+    }
+
     /// Appends `len` deletions, the first at `pos`.
     pub(super) fn delete(&mut self, kind: Kind, pos: u32, len: u32) {
         let (mut pos, mut len) = (pos, len);

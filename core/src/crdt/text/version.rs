@@ -48,11 +48,7 @@ impl Text {
     }
 
     pub(super) fn version_of(&self, version: &[Lv]) -> Version {
-        let names = if version.is_empty() {
-            self.base_heads.clone()
-        } else {
-            version.iter().map(|lv| self.authors.of(*lv)).collect()
-        };
+        let names = self.names_of(version);
         Version::of(names.into_iter().map(|(author, seq)| (self.authors.get(author).id, seq.into())))
     }
 

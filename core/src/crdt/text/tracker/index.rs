@@ -97,7 +97,7 @@ fn last_bit(words: &[u64], at: usize) -> Option<usize> {
 }
 
 /// Numbers from here on name characters that were there before the zone began, by their place.
-pub(super) const UNDER: u32 = 1 << 31;
+pub(in crate::crdt::text) const UNDER: u32 = 1 << 31;
 
 /// A [`Sparse`] over events of a zone and the characters under it.
 #[derive(Debug, Clone, Default)]

@@ -17,7 +17,7 @@ mod index;
 mod place;
 mod tree;
 
-use index::{Index, UNDER};
+use index::Index;
 use tree::{Spot, Tree, UNDER_LEN};
 
 use super::authors::Authors;
@@ -25,6 +25,7 @@ use super::graph::Graph;
 use super::ops::{Kind, Ops, Run};
 use super::{Lv, TextError};
 
+pub(super) use index::UNDER;
 pub(super) use tree::Span;
 
 /// What an event does to the text that has seen everything replayed before it.
