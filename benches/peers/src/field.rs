@@ -299,7 +299,7 @@ impl Peer for Cola {
     type Update = Vec<ColaOp>;
 
     fn new(agent: u64) -> ColaDoc {
-        ColaDoc { replica: cola::Replica::new(agent + 1, 0), rope: crop::Rope::new(), out: Vec::new() }
+        ColaDoc { replica: cola::Replica::new(1, 0).fork(agent + 2), rope: crop::Rope::new(), out: Vec::new() }
     }
 
     fn edit(doc: &mut ColaDoc, at: usize, deleted: usize, inserted: &str) {

@@ -5,75 +5,94 @@
 
 use bytes::Bytes;
 
-use super::authors::{AuthorIndex, Roster};
-use super::delta::{Name, Piece, read_pieces, read_seq};
-use super::ops::Ops;
-use super::tracker::Effect;
+use super::authors::{AuthorIndex, Authors, Roster, RosterUndo};
+use super::delta::{Name, Piece, Reading, read_seq};
+use super::graph::Graph;
+use super::ops::{EVENTS_MAX, Kind, Ops};
+use super::tracker::{Effect, History};
 use super::{Lv, Text, TextError, merge};
 use crate::codec::{DecodeError, Reader};
 use crate::id::ReplicaId;
 
-/// How things stood before a batch.
-#[derive(Debug)]
-struct Before {
-    lv: Lv,
-    authors: usize,
-    rosters: Vec<(AuthorIndex, Roster)>,
+/// Room that is used again for every delta, and how to take a batch back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scratch {
+    pieces: Vec<Piece>,
+    parents: Vec<Lv>,
+    undo: Vec<RosterUndo>,
 }
 
 impl Text {
-    /// Takes in deltas; gives what they do to the text, in order.
-    pub(super) fn take_in(&mut self, deltas: &[(ReplicaId, Bytes)]) -> Result<Vec<Effect>, TextError> {
-        match self.try_take_in(deltas) {
+    /// Takes in deltas; tells `observe` what they do to the text, in order.
+    pub(super) fn take_in<'a>(
+        &mut self,
+        deltas: impl Iterator<Item = (ReplicaId, &'a Bytes)> + Clone,
+        observe: &mut dyn FnMut(Effect, &Ops),
+    ) -> Result<(), TextError> {
+        match self.try_take_in(deltas.clone(), observe) {
             Err(TextError::Collected) if self.base.stored.is_some() => {
                 self.hydrate()?;
-                self.try_take_in(deltas)
+                self.try_take_in(deltas, observe)
             }
             other => other,
         }
     }
 
-    fn try_take_in(&mut self, deltas: &[(ReplicaId, Bytes)]) -> Result<Vec<Effect>, TextError> {
-        let mut before = Before { lv: self.ops.end(), authors: self.authors.list().len(), rosters: Vec::new() };
-        let effects = self.append_all(deltas, &mut before).and_then(|()| {
-            if self.ops.end() == before.lv {
-                return Ok(Vec::new());
+    fn try_take_in<'a>(
+        &mut self,
+        deltas: impl Iterator<Item = (ReplicaId, &'a Bytes)>,
+        observe: &mut dyn FnMut(Effect, &Ops),
+    ) -> Result<(), TextError> {
+        let (from, authors) = (self.ops.end(), self.authors.list().len());
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut deltas = deltas;
+        let appended = deltas.try_for_each(|(author, delta)| self.append(author, delta, &mut scratch));
+        let done = appended.and_then(|()| self.carry_out(from, observe));
+        if done.is_err() {
+            for undo in scratch.undo.drain(..).rev() {
+                self.authors.undo(undo);
             }
-            merge::merge(history(&self.graph, &self.ops, &self.authors), &mut self.zone, before.lv, self.buffer.len())
-        });
-        match effects {
-            Ok(effects) => {
-                merge::apply(&effects, &self.ops, &mut self.buffer);
-                Ok(effects)
+            self.zone = None;
+            if self.ops.end() > from {
+                self.graph.truncate(from);
+                self.ops.truncate(from);
             }
-            Err(error) => {
-                self.roll_back(before);
-                Err(error)
-            }
+            self.authors.truncate(from, authors);
         }
+        scratch.undo.clear();
+        scratch.pieces.clear();
+        self.scratch = scratch;
+        done
     }
 
-    fn roll_back(&mut self, before: Before) {
-        for (author, roster) in before.rosters.into_iter().rev() {
-            self.authors.get_mut(author).roster = roster;
+    /// Brings the events from `from` on to the text; changes it only if all are in bounds.
+    fn carry_out(&mut self, from: Lv, observe: &mut dyn FnMut(Effect, &Ops)) -> Result<(), TextError> {
+        let end = self.ops.end();
+        if from == end {
+            return Ok(());
         }
-        self.zone = None;
-        if self.ops.end() > before.lv {
-            self.graph.truncate(before.lv);
-            self.ops.truncate(before.lv);
+        if self.graph.critical_from(from).is_some_and(|range| range == (from..end)) {
+            merge::check_bounds(&self.ops, from..end, self.buffer.len())?;
+            self.zone = None;
+            for run in self.ops.runs(from, end) {
+                if run.kind == Kind::Insert {
+                    self.buffer.insert(run.pos, run.text, run.len);
+                } else {
+                    self.buffer.delete(run.low(), run.len);
+                }
+                observe(merge::effect_of(&run), &self.ops);
+            }
+            return Ok(());
         }
-        self.authors.truncate(before.lv, before.authors);
-    }
-
-    fn append_all(&mut self, deltas: &[(ReplicaId, Bytes)], before: &mut Before) -> Result<(), TextError> {
-        for (author, delta) in deltas {
-            self.append(*author, delta, before)?;
-        }
+        let history = History { graph: &self.graph, ops: &self.ops, authors: &self.authors };
+        let effects = merge::merge(history, &mut self.zone, from, self.buffer.len())?;
+        merge::apply(&effects, &self.ops, &mut self.buffer);
+        effects.into_iter().for_each(|effect| observe(effect, &self.ops));
         Ok(())
     }
 
     /// Appends a delta's events to the history, not yet to the text.
-    fn append(&mut self, id: ReplicaId, delta: &Bytes, before: &mut Before) -> Result<(), TextError> {
+    fn append(&mut self, id: ReplicaId, delta: &Bytes, scratch: &mut Scratch) -> Result<(), TextError> {
         let mut input = Reader::new(delta.clone());
         let seq = read_seq(&mut input)?;
         let known = self.authors.find(id);
@@ -81,50 +100,79 @@ impl Text {
         if seq > next {
             return Err(TextError::Unseen { replica: id, seq: next.into() });
         }
-        if seq == 0 && input.remaining() == 0 && known.is_none() {
+        if input.remaining() == 0 {
             return Ok(());
         }
-        let mut roster = match known {
-            Some(author) if seq < next && !self.has_events_from(author, seq) => {
-                // Too old to compare. It was taken in before, or its rest could not be understood now.
-                return self.skip_collected(author, input, seq);
-            }
-            Some(author) => self.roster_at(author, seq)?,
-            None => Roster::default(),
+        let author = known.unwrap_or_else(|| self.authors.index(id));
+        if self.authors.get(author).roster.seq != seq || seq < next {
+            return self.append_again(author, delta, input, seq);
+        }
+        let mut roster = std::mem::take(&mut self.authors.get_mut(author).roster);
+        let mut undo = roster.undo(author);
+        scratch.pieces.clear();
+        let reading = &mut Reading {
+            authors: &self.authors,
+            author,
+            roster: &mut roster,
+            undo: &mut undo,
+            pieces: &mut scratch.pieces,
         };
-        let author = self.authors.index(id);
-        let pieces = read_pieces(&mut input, &self.authors, Some(author), &mut roster)?;
-        let fresh = if seq < next { self.compare(author, seq, next, &pieces)? } else { pieces };
-        before.rosters.push((author, self.authors.get(author).roster.clone()));
-        if !fresh.is_empty() {
-            self.push_pieces(author, &fresh)?;
+        let read = reading.read(&mut input, delta);
+        self.authors.get_mut(author).roster = roster;
+        scratch.undo.push(undo);
+        read?;
+        let pieces = std::mem::take(&mut scratch.pieces);
+        let pushed = self.push_pieces(author, &pieces, delta, &mut scratch.parents);
+        scratch.pieces = pieces;
+        pushed
+    }
+
+    /// Appends a delta that was taken in before, wholly or in part, or whose author's roster is behind.
+    fn append_again(&mut self, author: AuthorIndex, delta: &Bytes, input: Reader, seq: u32) -> Result<(), TextError> {
+        let next = self.authors.get(author).next;
+        let mut input = input;
+        let kept = seq >= next || self.has_events_from(author, seq);
+        // Too old to compare: only that it is wholly from before can be told.
+        let blind = Roster { seq, cursor: EVENTS_MAX / 2, named: Vec::new() };
+        let mut roster = if kept { self.roster_at(author, seq)? } else { blind };
+        let (mut undo, mut pieces) = (RosterUndo::default(), Vec::new());
+        let reading =
+            &mut Reading { authors: &self.authors, author, roster: &mut roster, undo: &mut undo, pieces: &mut pieces };
+        let read = reading.read(&mut input, delta);
+        if !kept {
+            return if read.is_ok() && roster.seq <= next && self.base.stored.is_none() {
+                Ok(())
+            } else {
+                Err(TextError::Collected)
+            };
         }
-        if roster.seq >= next {
-            self.authors.get_mut(author).roster = roster;
+        read?;
+        let fresh = self.compare(author, seq, next, &pieces, delta)?;
+        if fresh.is_empty() {
+            return Ok(());
         }
+        self.push_pieces(author, &fresh, delta, &mut Vec::new())?;
+        let roster = self.roster_at(author, self.authors.get(author).next)?;
+        self.authors.get_mut(author).roster = roster;
         Ok(())
     }
 
-    fn skip_collected(&self, author: AuthorIndex, input: Reader, seq: u32) -> Result<(), TextError> {
-        let next = self.authors.get(author).next;
-        let mut input = input;
-        let mut roster = Roster { seq, cursor: super::ops::EVENTS_MAX / 2, named: Vec::new() };
-        match read_pieces(&mut input, &self.authors, Some(author), &mut roster) {
-            Ok(_) if roster.seq <= next => Ok(()),
-            _ => Err(TextError::Collected),
-        }
-    }
-
     /// Compares the events of a delta that are here; gives back the pieces that are not.
-    fn compare(&self, author: AuthorIndex, seq: u32, next: u32, pieces: &[Piece]) -> Result<Vec<Piece>, TextError> {
+    fn compare(
+        &self,
+        author: AuthorIndex,
+        seq: u32,
+        next: u32,
+        pieces: &[Piece],
+        delta: &[u8],
+    ) -> Result<Vec<Piece>, TextError> {
         let (mut theirs, mut their_parents, mut at) = (Ops::default(), Vec::new(), seq);
         let mut fresh = Vec::new();
         for piece in pieces {
-            let Some(run) = piece.run() else {
-                if let (Piece::Parents(names), true) = (piece, at < next) {
-                    their_parents.push((at, names.clone()));
-                } else {
-                    fresh.push(piece.clone());
+            let (Some(run), Piece::Run { text, .. }) = (piece.run(delta), piece) else {
+                match piece {
+                    Piece::Parents(names) if at < next => their_parents.push((at, names.clone())),
+                    _ => fresh.push(piece.clone()),
                 }
                 continue;
             };
@@ -134,7 +182,7 @@ impl Text {
             }
             if known < run.len {
                 let rest = run.part(known, run.len);
-                let text = Bytes::copy_from_slice(rest.text.as_bytes());
+                let text = text.end - rest.text.len()..text.end;
                 fresh.push(Piece::Run { kind: rest.kind, pos: rest.pos, len: rest.len, text });
             }
             at += run.len;
@@ -166,25 +214,32 @@ impl Text {
     }
 
     /// Appends pieces as the author's next events.
-    fn push_pieces(&mut self, author: AuthorIndex, pieces: &[Piece]) -> Result<(), TextError> {
-        let next = self.authors.get(author).next;
-        let mut parents: Vec<Lv> = match next.checked_sub(1) {
-            Some(seq) if !matches!(pieces.first(), Some(Piece::Parents(_))) => self.resolve(&[(author, seq)])?,
-            None if !self.base_heads.is_empty() && !matches!(pieces.first(), Some(Piece::Parents(_))) => {
-                return Err(TextError::Collected);
+    fn push_pieces(
+        &mut self,
+        author: AuthorIndex,
+        pieces: &[Piece],
+        delta: &[u8],
+        parents: &mut Vec<Lv>,
+    ) -> Result<(), TextError> {
+        if !matches!(pieces.first(), Some(Piece::Parents(_))) {
+            parents.clear();
+            match (self.authors.get(author).next.checked_sub(1), self.authors.last_lv(author)) {
+                (Some(_), Some(lv)) => parents.push(lv),
+                (Some(seq), None) => self.resolve(&[(author, seq)], parents)?,
+                (None, _) => self.resolve(&[], parents)?,
             }
-            _ => Vec::new(),
-        };
+        }
         for piece in pieces {
-            if let Piece::Parents(names) = piece {
-                parents = self.resolve(names)?;
+            let Some(run) = piece.run(delta) else {
+                if let Piece::Parents(names) = piece {
+                    self.resolve(names, parents)?;
+                }
                 continue;
-            }
-            let Some(run) = piece.run() else { continue };
+            };
             self.ops.check_room(run.len as usize, run.text.len())?;
             let lv = self.ops.end();
             self.ops.push(&run);
-            self.graph.push(&parents, run.len);
+            self.graph.push(parents, run.len);
             self.authors.extend(author, lv, run.len);
             parents.clear();
             parents.push(lv + run.len - 1);
@@ -193,16 +248,14 @@ impl Text {
     }
 
     /// The version made of these events; empty if they are where the history begins.
-    fn resolve(&self, names: &[Name]) -> Result<Vec<Lv>, TextError> {
-        let mut version = Vec::with_capacity(names.len());
+    fn resolve(&self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
+        version.clear();
         for (author, seq) in names {
             let Some(lv) = self.authors.lv(*author, *seq) else {
                 let mut names = names.to_vec();
                 self.sort_names(&mut names);
-                if names == self.base_heads {
-                    return Ok(Vec::new());
-                }
-                return Err(TextError::Collected);
+                version.clear();
+                return if names == self.base_heads { Ok(()) } else { Err(TextError::Collected) };
             };
             version.push(lv);
         }
@@ -210,18 +263,14 @@ impl Text {
             return Err(TextError::Collected);
         }
         version.sort_unstable();
-        if !self.graph.is_minimal(&version) || version.windows(2).any(|two| two[0] == two[1]) {
+        if version.windows(2).any(|two| two[0] == two[1]) || !self.graph.is_minimal(version) {
             return Err(DecodeError::NotCanonical("the parents of an event").into());
         }
-        Ok(version)
+        Ok(())
     }
 }
 
 /// What trackers read.
-pub(super) const fn history<'a>(
-    graph: &'a super::graph::Graph,
-    ops: &'a Ops,
-    authors: &'a super::authors::Authors,
-) -> super::tracker::History<'a> {
-    super::tracker::History { graph, ops, authors }
+pub(super) const fn history<'a>(graph: &'a Graph, ops: &'a Ops, authors: &'a Authors) -> History<'a> {
+    History { graph, ops, authors }
 }

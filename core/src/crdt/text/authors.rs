@@ -22,6 +22,31 @@ pub(super) struct Roster {
     pub(super) named: Vec<(AuthorIndex, u32)>,
 }
 
+/// How to take back what a delta did to its author's roster.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RosterUndo {
+    author: AuthorIndex,
+    seq: u32,
+    cursor: u32,
+    named: usize,
+    /// Places and what was there.
+    changed: Vec<(usize, u32)>,
+}
+
+impl Roster {
+    /// Remembers how things stand.
+    pub(super) fn undo(&self, author: AuthorIndex) -> RosterUndo {
+        RosterUndo { author, seq: self.seq, cursor: self.cursor, named: self.named.len(), changed: Vec::new() }
+    }
+}
+
+impl RosterUndo {
+    /// Notes that the place in the roster changes.
+    pub(super) fn note(&mut self, place: usize, old: u32) {
+        self.changed.push((place, old));
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Author {
     pub(super) id: ReplicaId,
@@ -85,6 +110,26 @@ impl Authors {
         self.sorted.insert(at, author);
         self.list.push(Author { id, next: 0, spans: Vec::new(), roster: Roster::default() });
         author
+    }
+
+    /// Takes back a change to a roster.
+    pub(super) fn undo(&mut self, undo: RosterUndo) {
+        let Some(author) = self.list.get_mut(undo.author as usize) else { return };
+        let roster = &mut author.roster;
+        for (place, old) in undo.changed.into_iter().rev() {
+            if let Some(named) = roster.named.get_mut(place) {
+                named.1 = old;
+            }
+        }
+        roster.named.truncate(undo.named);
+        (roster.seq, roster.cursor) = (undo.seq, undo.cursor);
+    }
+
+    /// The arrival of the author's last event, if it is mapped.
+    pub(super) fn last_lv(&self, author: AuthorIndex) -> Option<Lv> {
+        let this = self.list.get(author as usize)?;
+        let (seq, lv) = this.spans.last()?;
+        Some(lv + (this.next - 1 - seq))
     }
 
     /// Numbers in the order of the names.

@@ -94,8 +94,7 @@ impl Buffer {
         let end = to.max(self.at) - self.at;
         let held = &self.text[self.held_byte(start.min(self.chars))..self.held_byte(end.min(self.chars))];
         let skip = self.at + self.gone;
-        let behind =
-            self.rope.chunks(skip + start.saturating_sub(self.chars), skip + end.saturating_sub(self.chars));
+        let behind = self.rope.chunks(skip + start.saturating_sub(self.chars), skip + end.saturating_sub(self.chars));
         (before, held, behind)
     }
 

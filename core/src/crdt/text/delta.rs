@@ -24,9 +24,9 @@
 //! *What must hold:* reading needs only what the author had said before; parents are minimal and in the order of
 //! names. *Where next:* [`super::apply`].
 
-use bytes::Bytes;
+use std::ops::Range;
 
-use super::authors::{AuthorIndex, Authors, Roster};
+use super::authors::{AuthorIndex, Authors, Roster, RosterUndo};
 use super::ops::{EVENTS_MAX, Kind, Run};
 use super::rope::chars_in;
 use super::{Text, TextError, int};
@@ -91,11 +91,12 @@ impl Text {
             }
             let len = len.min(to - seq);
             for part in self.graph.stretches(lv, lv + len) {
-                let own = (seq + (part.start - lv)).checked_sub(1);
-                let names = self.parents_named(part.start);
-                if names != own.map(|seq| (author, seq)).into_iter().collect::<Vec<_>>() {
-                    let others: Vec<Name> = names.iter().copied().filter(|name| Some(*name) != own.map(|seq| (author, seq))).collect();
-                    write_parents(out, &self.authors, roster, others.len() < names.len(), &others);
+                let own = (seq + (part.start - lv)).checked_sub(1).map(|seq| (author, seq));
+                if !self.has_seen_only(part.start, own) {
+                    let mut names = self.parents_named(part.start);
+                    let all = names.len();
+                    names.retain(|name| Some(*name) != own);
+                    write_parents(out, &self.authors, roster, names.len() < all, &names);
                 }
                 for run in self.ops.runs(part.start, part.end) {
                     write_run(out, roster, &run);
@@ -103,6 +104,17 @@ impl Text {
             }
         }
         roster.seq = to;
+    }
+
+    /// Whether an event has seen just the one before of its author, or nothing if there is none: the rest follows.
+    fn has_seen_only(&self, lv: u32, own: Option<Name>) -> bool {
+        let mut room = [0];
+        match (self.graph.parents_of(lv, &mut room), own) {
+            ([], None) => self.base_heads.is_empty(),
+            ([], Some(own)) => self.base_heads == [own],
+            ([parent], Some(own)) => self.authors.of(*parent) == own,
+            _ => false,
+        }
     }
 
     /// The names of an event's parents, in the order of their authors' names.
@@ -133,16 +145,22 @@ impl Text {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     Parents(Vec<Name>),
-    Run { kind: Kind, pos: u32, len: u32, text: Bytes },
+    /// The text, which is UTF-8, by its place in the delta.
+    Run {
+        kind: Kind,
+        pos: u32,
+        len: u32,
+        text: Range<usize>,
+    },
 }
 
 impl Piece {
-    /// The run of a piece; its text was found to be UTF-8.
-    pub(super) fn run(&self) -> Option<Run<'_>> {
+    /// The run of a piece of `delta`.
+    pub(super) fn run<'a>(&self, delta: &'a [u8]) -> Option<Run<'a>> {
         match self {
             Self::Parents(_) => None,
             Self::Run { kind, pos, len, text } => {
-                let text = std::str::from_utf8(text).unwrap_or_default();
+                let text = std::str::from_utf8(&delta[text.clone()]).unwrap_or_default();
                 Some(Run { lv: 0, len: *len, kind: *kind, pos: *pos, text })
             }
         }
@@ -155,44 +173,51 @@ pub(super) fn read_seq(input: &mut Reader) -> Result<u32, TextError> {
     u32::try_from(seq).ok().filter(|seq| *seq <= EVENTS_MAX).ok_or(TextError::TooLarge { max: EVENTS_MAX.into() })
 }
 
-/// Reads the pieces of a delta of `author`, whose roster is as of the first event; moves it along.
-pub(super) fn read_pieces(
-    input: &mut Reader,
-    authors: &Authors,
-    author: Option<AuthorIndex>,
-    roster: &mut Roster,
-) -> Result<Vec<Piece>, TextError> {
-    let mut pieces = Vec::new();
-    let mut named = false;
-    while input.remaining() > 0 {
-        let head = input.u64("the head of a run")?;
-        if head & 3 == 3 {
-            if named {
-                return Err(DecodeError::NotCanonical("the parents of an event").into());
-            }
-            named = true;
-            let own = match (head & 4 > 0, roster.seq.checked_sub(1)) {
-                (false, _) => None,
-                (true, Some(seq)) => Some((author.unwrap_or(AuthorIndex::MAX), seq)),
-                (true, None) => return Err(DecodeError::NotCanonical("the parents of an event").into()),
-            };
-            pieces.push(Piece::Parents(read_parents(input, authors, roster, own, head >> 3)?));
-            continue;
-        }
-        named = false;
-        let run = read_run(input, roster, head)?;
-        if let Piece::Run { len, .. } = &run {
-            roster.seq = roster.seq.saturating_add(*len);
-        }
-        pieces.push(run);
-    }
-    if named {
-        return Err(DecodeError::Truncated("a run behind its parents").into());
-    }
-    Ok(pieces)
+/// What reading a delta changes: the pieces it gives, and its author's roster, as of the first event at the start.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) authors: &'a Authors,
+    pub(super) author: AuthorIndex,
+    pub(super) roster: &'a mut Roster,
+    pub(super) undo: &'a mut RosterUndo,
+    pub(super) pieces: &'a mut Vec<Piece>,
 }
 
-fn read_run(input: &mut Reader, roster: &mut Roster, head: u64) -> Result<Piece, TextError> {
+impl Reading<'_> {
+    /// Reads the pieces of a delta behind its first number.
+    pub(super) fn read(&mut self, input: &mut Reader, delta: &[u8]) -> Result<(), TextError> {
+        let mut named = false;
+        while input.remaining() > 0 {
+            let head = input.u64("the head of a run")?;
+            if head & 3 == 3 {
+                if named {
+                    return Err(DecodeError::NotCanonical("the parents of an event").into());
+                }
+                named = true;
+                let own = match (head & 4 > 0, self.roster.seq.checked_sub(1)) {
+                    (false, _) => None,
+                    (true, Some(seq)) => Some((self.author, seq)),
+                    (true, None) => return Err(DecodeError::NotCanonical("the parents of an event").into()),
+                };
+                let parents = self.read_parents(input, own, head >> 3)?;
+                self.pieces.push(Piece::Parents(parents));
+                continue;
+            }
+            named = false;
+            let run = read_run(input, self.roster, head, delta)?;
+            if let Piece::Run { len, .. } = &run {
+                self.roster.seq = self.roster.seq.saturating_add(*len);
+            }
+            self.pieces.push(run);
+        }
+        if named {
+            return Err(DecodeError::Truncated("a run behind its parents").into());
+        }
+        Ok(())
+    }
+}
+
+fn read_run(input: &mut Reader, roster: &mut Roster, head: u64, delta: &[u8]) -> Result<Piece, TextError> {
     let too_large = TextError::TooLarge { max: EVENTS_MAX.into() };
     let step = unzigzag(input.u64("a position")?);
     let pos = i64::from(roster.cursor).checked_add(step).and_then(|pos| u32::try_from(pos).ok());
@@ -203,9 +228,9 @@ fn read_run(input: &mut Reader, roster: &mut Roster, head: u64) -> Result<Piece,
     }
     let (kind, len, text) = match head & 3 {
         0 => {
-            let text = input.take(len, "inserted text")?;
-            let chars = chars_in(std::str::from_utf8(&text).map_err(|_| DecodeError::NotCanonical("inserted text"))?);
-            (Kind::Insert, chars, text)
+            let place = input.place(len, "inserted text")?;
+            let text = std::str::from_utf8(&delta[place.clone()]);
+            (Kind::Insert, chars_in(text.map_err(|_| DecodeError::NotCanonical("inserted text"))?), place)
         }
         kind => {
             let len = int(len);
@@ -216,59 +241,57 @@ fn read_run(input: &mut Reader, roster: &mut Roster, head: u64) -> Result<Piece,
             if kind == Kind::Backspace && pos + 1 < len {
                 return Err(DecodeError::NotCanonical("a position").into());
             }
-            (kind, len, Bytes::new())
+            (kind, len, 0..0)
         }
     };
     roster.cursor = Run { lv: 0, len, kind, pos, text: "" }.cursor();
     Ok(Piece::Run { kind, pos, len, text })
 }
 
-fn read_parents(
-    input: &mut Reader,
-    authors: &Authors,
-    roster: &mut Roster,
-    own: Option<Name>,
-    count: u64,
-) -> Result<Vec<Name>, TextError> {
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    if count > PARENTS_MAX || count > input.remaining() {
-        return Err(DecodeError::Truncated("the parents of an event").into());
-    }
-    let mut names = Vec::with_capacity(count + 1);
-    for _ in 0..count {
-        let place = input.u64("a place in a roster")?;
-        let (slot, new) = if place == 0 {
-            (roster.named.len(), Some(ReplicaId::from_bytes(input.fixed("an author")?)))
-        } else {
-            let slot = usize::try_from(place - 1).unwrap_or(usize::MAX);
-            (slot, None)
-        };
-        let step = unzigzag(input.u64("the number of an event")?);
-        let (author, last) = match new {
-            Some(id) => {
-                let unseen = TextError::Unseen { replica: id, seq: step.unsigned_abs() };
-                let author = authors.find(id).ok_or(unseen)?;
-                if roster.named.iter().any(|(named, _)| *named == author) {
-                    return Err(DecodeError::NotCanonical("an author named before").into());
-                }
-                roster.named.push((author, 0));
-                (author, 0)
-            }
-            None => *roster.named.get(slot).ok_or(DecodeError::NotCanonical("a place in a roster"))?,
-        };
-        let seq = i64::from(last).checked_add(step).and_then(|seq| u32::try_from(seq).ok());
-        let seq = seq.ok_or(DecodeError::NotCanonical("the number of an event"))?;
-        let known = authors.get(author);
-        if seq >= known.next {
-            return Err(TextError::Unseen { replica: known.id, seq: seq.into() });
+impl Reading<'_> {
+    fn read_parents(&mut self, input: &mut Reader, own: Option<Name>, count: u64) -> Result<Vec<Name>, TextError> {
+        let (authors, roster) = (self.authors, &mut *self.roster);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count > PARENTS_MAX || count > input.remaining() {
+            return Err(DecodeError::Truncated("the parents of an event").into());
         }
-        roster.named[slot].1 = seq;
-        names.push((author, seq));
+        let mut names = Vec::with_capacity(count + 1);
+        for _ in 0..count {
+            let place = input.u64("a place in a roster")?;
+            let (slot, new) = if place == 0 {
+                (roster.named.len(), Some(ReplicaId::from_bytes(input.fixed("an author")?)))
+            } else {
+                let slot = usize::try_from(place - 1).unwrap_or(usize::MAX);
+                (slot, None)
+            };
+            let step = unzigzag(input.u64("the number of an event")?);
+            let (author, last) = match new {
+                Some(id) => {
+                    let unseen = TextError::Unseen { replica: id, seq: step.unsigned_abs() };
+                    let author = authors.find(id).ok_or(unseen)?;
+                    if roster.named.iter().any(|(named, _)| *named == author) {
+                        return Err(DecodeError::NotCanonical("an author named before").into());
+                    }
+                    roster.named.push((author, 0));
+                    (author, 0)
+                }
+                None => *roster.named.get(slot).ok_or(DecodeError::NotCanonical("a place in a roster"))?,
+            };
+            let seq = i64::from(last).checked_add(step).and_then(|seq| u32::try_from(seq).ok());
+            let seq = seq.ok_or(DecodeError::NotCanonical("the number of an event"))?;
+            let known = authors.get(author);
+            if seq >= known.next {
+                return Err(TextError::Unseen { replica: known.id, seq: seq.into() });
+            }
+            self.undo.note(slot, last);
+            roster.named[slot].1 = seq;
+            names.push((author, seq));
+        }
+        let key = |name: &Name| (authors.get(name.0).id, name.1);
+        if !names.is_sorted_by(|one, other| key(one) < key(other)) {
+            return Err(DecodeError::NotCanonical("the parents of an event").into());
+        }
+        names.extend(own);
+        Ok(names)
     }
-    let key = |name: &Name| (authors.get(name.0).id, name.1);
-    if !names.is_sorted_by(|one, other| key(one) < key(other)) {
-        return Err(DecodeError::NotCanonical("the parents of an event").into());
-    }
-    names.extend(own);
-    Ok(names)
 }

@@ -165,21 +165,31 @@ impl Text {
         if from < to && !self.has_events_from(index, from) {
             self.hydrate()?;
         }
-        let mut roster = match self.roster_at(index, from) {
-            Err(TextError::Collected) => {
-                self.hydrate()?;
-                self.roster_at(index, from)?
-            }
-            other => other?,
-        };
         if from < to && !self.has_events_from(index, from) {
             return Err(TextError::Collected);
         }
-        let mut out = Writer::with_capacity(16);
+        let mut roster = match self.take_roster(index, from) {
+            Err(TextError::Collected) => {
+                self.hydrate()?;
+                self.take_roster(index, from)?
+            }
+            other => other?,
+        };
+        let mut out = std::mem::take(&mut self.out);
         out.u64(since);
         self.write_events(&mut out, &mut roster, index, from, to);
         self.authors.get_mut(index).roster = roster;
-        Ok(out.finish())
+        let delta = out.flush();
+        self.out = out;
+        Ok(delta)
+    }
+
+    /// The author's roster as of their event `seq`, taken if it stands there.
+    fn take_roster(&mut self, author: AuthorIndex, seq: u32) -> Result<Roster, TextError> {
+        if self.authors.get(author).roster.seq == seq {
+            return Ok(std::mem::take(&mut self.authors.get_mut(author).roster));
+        }
+        self.roster_at(author, seq)
     }
 
     /// Whether the author's events from `seq` on are kept here.
@@ -208,7 +218,7 @@ impl Text {
     /// [`TextError::Unseen`] if it builds on what is not here, [`TextError::Forked`], [`TextError::Collected`],
     /// [`TextError::OutOfBounds`], [`TextError::TooLarge`], [`TextError::Decode`]. The text is then unchanged.
     pub fn apply(&mut self, author: ReplicaId, delta: &Bytes) -> Result<(), TextError> {
-        self.take_in(&[(author, delta.clone())]).map(|_| ())
+        self.take_in(std::iter::once((author, delta)), &mut |_, _| {})
     }
 
     /// Takes in many deltas at once, all or none: one walk through the history instead of many.
@@ -216,7 +226,7 @@ impl Text {
     /// # Errors
     /// As [`apply`](Self::apply).
     pub fn apply_all(&mut self, deltas: &[(ReplicaId, Bytes)]) -> Result<(), TextError> {
-        self.take_in(deltas).map(|_| ())
+        self.take_in(deltas.iter().map(|(author, delta)| (*author, delta)), &mut |_, _| {})
     }
 
     /// Equal on all replicas that took in the same events, whatever the order; and on no others.

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::graph::Graph;
-use super::ops::{Kind, Ops};
+use super::ops::{Kind, Ops, Run};
 use super::tracker::{Effect, History, Tracker};
 use super::{Lv, TextError};
 
@@ -44,7 +44,8 @@ pub(super) fn merge(
     while at < end {
         let next = graph.critical_from(at);
         if let Some(range) = next.as_ref().filter(|range| range.start == at) {
-            len = direct(ops, range.clone(), len, &mut effects)?;
+            len = check_bounds(ops, range.clone(), len)?;
+            effects.extend(ops.runs(range.start, range.end).map(|run| effect_of(&run)));
             at = range.end;
             continue;
         }
@@ -65,23 +66,25 @@ pub(super) fn merge(
     Ok(effects)
 }
 
-/// Events that have each seen everything before them.
-fn direct(ops: &Ops, range: Range<Lv>, len: u32, effects: &mut Vec<Effect>) -> Result<u32, TextError> {
+/// Whether events that have each seen everything before them are within a text of `len` characters; its length behind.
+pub(super) fn check_bounds(ops: &Ops, range: Range<Lv>, len: u32) -> Result<u32, TextError> {
     let mut len = len;
     for run in ops.runs(range.start, range.end) {
         let reach = if run.kind == Kind::Insert { run.pos } else { run.low().saturating_add(run.len) };
         if reach > len {
             return Err(TextError::OutOfBounds { at: reach.into(), len: len.into() });
         }
-        if run.kind == Kind::Insert {
-            len += run.len;
-            effects.push(Effect::Insert { at: run.pos, lv: run.lv, len: run.len });
-        } else {
-            len -= run.len;
-            effects.push(Effect::Delete { at: run.low(), len: run.len });
-        }
+        len = if run.kind == Kind::Insert { len + run.len } else { len - run.len };
     }
     Ok(len)
+}
+
+/// What a run does to a text that its author saw.
+pub(super) const fn effect_of(run: &Run<'_>) -> Effect {
+    match run.kind {
+        Kind::Insert => Effect::Insert { at: run.pos, lv: run.lv, len: run.len },
+        Kind::Delete | Kind::Backspace => Effect::Delete { at: run.low(), len: run.len },
+    }
 }
 
 /// Replays the events `at..to` of a zone, and silently those before that its tracker does not have yet.
@@ -126,17 +129,19 @@ pub(super) fn replay_all(
     Ok(())
 }
 
-/// The stretches of a range in an order in which parents come first and branches stay together.
+/// The stretches of a range in an order in which parents come first and branches stay together, short ones first: coming
+/// back to where two parted costs what was replayed since.
 fn in_branches(graph: &Graph, range: Range<Lv>) -> Vec<Range<Lv>> {
     let from = range.start;
-    let parts: Vec<Range<Lv>> = graph.stretches(from, range.end).collect();
-    if parts.len() <= 2 {
-        return parts;
+    let whole: Vec<Range<Lv>> = graph.stretches(from, range.end).collect();
+    if whole.len() <= 1 {
+        return whole;
     }
+    let parts = cut_at_forks(graph, from, whole);
     let of = |lv: Lv| parts.partition_point(|part| part.start <= lv) - 1;
     // Children of a part as a list of edges: (child, next edge).
     let mut first: Vec<Option<usize>> = vec![None; parts.len()];
-    let mut edges: Vec<(usize, Option<usize>)> = Vec::new();
+    let mut edges: Vec<(usize, Option<usize>)> = Vec::with_capacity(parts.len());
     let mut waiting = vec![0_u32; parts.len()];
     for (child, part) in parts.iter().enumerate() {
         let mut own = [0];
@@ -146,10 +151,23 @@ fn in_branches(graph: &Graph, range: Range<Lv>) -> Vec<Range<Lv>> {
             waiting[child] += 1;
         }
     }
+    // How much hangs on a part and on nothing else.
+    let mut weight: Vec<u32> = parts.iter().map(|part| part.end - part.start).collect();
+    for part in (0..parts.len()).rev() {
+        let mut edge = first[part];
+        while let Some((child, next)) = edge.map(|edge| edges[edge]) {
+            if waiting[child] == 1 {
+                weight[part] = weight[part].saturating_add(weight[child]);
+            }
+            edge = next;
+        }
+    }
     let mut ready: Vec<usize> = (0..parts.len()).rev().filter(|part| waiting[*part] == 0).collect();
+    ready.sort_by_key(|part| std::cmp::Reverse(weight[*part]));
     let mut ordered = Vec::with_capacity(parts.len());
     while let Some(part) = ready.pop() {
         ordered.push(parts[part].clone());
+        let old = ready.len();
         let mut edge = first[part];
         while let Some((child, next)) = edge.map(|edge| edges[edge]) {
             waiting[child] -= 1;
@@ -158,8 +176,36 @@ fn in_branches(graph: &Graph, range: Range<Lv>) -> Vec<Range<Lv>> {
             }
             edge = next;
         }
+        if ready.len() > old + 1 {
+            ready[old..].sort_by_key(|part| std::cmp::Reverse(weight[*part]));
+        }
     }
     ordered
+}
+
+/// Cuts stretches behind every event that others than the next have seen last.
+fn cut_at_forks(graph: &Graph, from: Lv, whole: Vec<Range<Lv>>) -> Vec<Range<Lv>> {
+    let mut cuts: Vec<Lv> = Vec::with_capacity(whole.len());
+    for part in &whole {
+        let mut own = [0];
+        let parents = graph.parents_of(part.start, &mut own);
+        cuts.extend(parents.iter().filter(|parent| **parent >= from).map(|parent| parent + 1));
+    }
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut parts = Vec::with_capacity(whole.len() + cuts.len());
+    let mut cuts = cuts.into_iter().peekable();
+    for part in whole {
+        let mut start = part.start;
+        while let Some(cut) = cuts.next_if(|cut| *cut < part.end) {
+            if cut > start {
+                parts.push(start..cut);
+                start = cut;
+            }
+        }
+        parts.push(start..part.end);
+    }
+    parts
 }
 
 /// Carries effects out.

@@ -36,6 +36,7 @@ mod version;
 pub use error::TextError;
 pub use version::Version;
 
+use apply::Scratch;
 use authors::Authors;
 use buffer::Buffer;
 use delta::Name;
@@ -43,6 +44,8 @@ use graph::Graph;
 use merge::OpenZone;
 use ops::Ops;
 use snapshot::Base;
+
+use crate::codec::Writer;
 
 /// Number of an event in the order of arrival here.
 type Lv = u32;
@@ -63,6 +66,8 @@ pub struct Text {
     base_heads: Vec<Name>,
     base: Base,
     zone: Option<Box<OpenZone>>,
+    scratch: Scratch,
+    out: Writer,
 }
 
 impl Default for Text {
@@ -83,6 +88,8 @@ impl Text {
             base_heads: Vec::new(),
             base: Base::default(),
             zone: None,
+            scratch: Scratch::default(),
+            out: Writer::default(),
         }
     }
 

@@ -202,6 +202,10 @@ impl Ops {
     }
 
     fn row_of(&self, lv: Lv) -> usize {
+        // What is asked for is most often what came last.
+        if self.rows.last().is_some_and(|row| row.lv <= lv) {
+            return self.rows.len() - 1;
+        }
         self.rows.partition_point(|row| row.lv <= lv).saturating_sub(1)
     }
 
@@ -222,19 +226,9 @@ impl Ops {
     }
 
     /// The runs of the events from `from` up to `to`, the first and last cut to fit.
-    pub(super) fn runs(&self, from: Lv, to: Lv) -> impl Iterator<Item = Run<'_>> {
-        let first = self.row_of(from);
-        (first..self.rows.len()).map(|row| self.run(row)).take_while(move |run| run.lv < to).filter_map(move |run| {
-            let (start, end) = (from.max(run.lv), to.min(run.lv + run.len));
-            (start < end).then(|| {
-                if start == run.lv && end == run.lv + run.len { run } else { run.part(start - run.lv, end - run.lv) }
-            })
-        })
-    }
-
-    /// Every row, last first, below `to`.
-    pub(super) fn rows(&self) -> usize {
-        self.rows.len()
+    pub(super) fn runs(&self, from: Lv, to: Lv) -> Runs<'_> {
+        let row = if from < to && from < self.end { self.row_of(from) } else { self.rows.len() };
+        Runs { ops: self, row, from, to }
     }
 
     /// Appends a copy of a run.
@@ -264,5 +258,32 @@ impl Ops {
         }
         self.rows.truncate(keep);
         self.end = lv;
+    }
+}
+
+/// The runs of a range of events.
+#[derive(Debug, Clone)]
+pub(super) struct Runs<'a> {
+    ops: &'a Ops,
+    row: usize,
+    from: Lv,
+    to: Lv,
+}
+
+impl<'a> Iterator for Runs<'a> {
+    type Item = Run<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Run<'a>> {
+        if self.row >= self.ops.rows.len() {
+            return None;
+        }
+        let run = self.ops.run(self.row);
+        if run.lv >= self.to {
+            return None;
+        }
+        self.row += 1;
+        let (start, end) = (self.from.max(run.lv), self.to.min(run.lv + run.len));
+        Some(if start == run.lv && end == run.lv + run.len { run } else { run.part(start - run.lv, end - run.lv) })
     }
 }

@@ -44,7 +44,12 @@ impl Text {
 
     /// Everybody who made an event here, in the order of names.
     pub fn authors(&self) -> impl Iterator<Item = ReplicaId> {
-        self.authors.sorted().iter().map(|author| self.authors.get(*author)).filter(|author| author.next > 0).map(|it| it.id)
+        self.authors
+            .sorted()
+            .iter()
+            .map(|author| self.authors.get(*author))
+            .filter(|author| author.next > 0)
+            .map(|it| it.id)
     }
 
     pub(super) fn version_of(&self, version: &[Lv]) -> Version {

@@ -102,8 +102,7 @@ struct Branch {
 }
 
 impl Branch {
-    const EMPTY: Self =
-        Self { count: 0, kids: [0; FAN], widths: [Width { bytes: 0, chars: 0, units: 0 }; FAN] };
+    const EMPTY: Self = Self { count: 0, kids: [0; FAN], widths: [Width { bytes: 0, chars: 0, units: 0 }; FAN] };
 
     fn width(&self) -> Width {
         self.widths[..self.count].iter().fold(Width::default(), |sum, width| sum.plus(*width))

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::pack::{read_section, unpack, unpack_text};
 use super::columns::Part;
+use super::pack::{read_section, unpack, unpack_text};
 use super::{Base, MAGIC, Reordered, Stored, columns};
 use crate::codec::{DecodeError, Reader};
 use crate::crdt::text::authors::{Authors, Roster};
@@ -67,7 +67,7 @@ impl Text {
             authors: loaded.authors,
             base_heads: loaded.now,
             base: Base { len, text, stored },
-            zone: None,
+            ..Self::new()
         })
     }
 
@@ -89,7 +89,8 @@ impl Text {
             return Err(bad());
         }
         let text = unpack_text(&stored.text)?;
-        let nexts = self.authors.list().iter().zip(0..).map(|(_, author)| self.authors.first(author)).collect::<Vec<_>>();
+        let nexts =
+            self.authors.list().iter().zip(0..).map(|(_, author)| self.authors.first(author)).collect::<Vec<_>>();
         let events = Bytes::from(unpack(&events)?);
         let stored_part = Part { ids, nexts, range: stored.base..end, under: stored.base_len };
         let read = columns::read(events, stored_part, &text, &unpack_text(&deleted)?)?;

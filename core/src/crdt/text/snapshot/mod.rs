@@ -116,7 +116,12 @@ impl Text {
         known.zip(0..).map(|(author, rank)| (*author, rank)).collect()
     }
 
-    fn write_front(&mut self, out: &mut Writer, text: &str, rank: &BTreeMap<AuthorIndex, u64>) -> Result<(), TextError> {
+    fn write_front(
+        &mut self,
+        out: &mut Writer,
+        text: &str,
+        rank: &BTreeMap<AuthorIndex, u64>,
+    ) -> Result<(), TextError> {
         out.fixed(MAGIC);
         pack::section(out, text.as_bytes());
         let place = |author: AuthorIndex| rank.get(&author).copied().unwrap_or_default();

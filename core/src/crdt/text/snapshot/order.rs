@@ -99,7 +99,9 @@ fn walk(text: &Text) -> Vec<(AuthorIndex, Lv, u32)> {
 fn parts(text: &Text, author: AuthorIndex) -> Vec<Part> {
     let mut parts = Vec::new();
     for (seq, lv, len) in text.authors.stretches(author, 0) {
-        parts.extend(text.graph.stretches(lv, lv + len).map(|part| (seq + part.start - lv, part.start, part.end - part.start)));
+        parts.extend(
+            text.graph.stretches(lv, lv + len).map(|part| (seq + part.start - lv, part.start, part.end - part.start)),
+        );
     }
     parts.reverse();
     parts

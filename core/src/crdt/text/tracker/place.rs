@@ -77,9 +77,7 @@ impl Tracker {
     /// Whether the insertion goes on where the last one ended, with nobody else's beside it.
     fn continues(&self, new: Origin) -> bool {
         self.origins.last().is_some_and(|last| {
-            last.end == new.id
-                && last.end - 1 == new.left
-                && self.right_kids.get(new.left).is_none()
+            last.end == new.id && last.end - 1 == new.left && self.right_kids.get(new.left).is_none()
         })
     }
 

@@ -192,7 +192,11 @@ impl Tree {
     pub(super) fn mark(&self, id: u32, state: u32) -> Option<Spot> {
         let marks = if state == BEGIN { &self.begins } else { &self.ends };
         let leaf = *marks.get(&id)?;
-        Some(Spot { leaf, slot: self.slot_in(leaf, |span| span.id == id && span.len == 0 && span.state == state), off: 0 })
+        Some(Spot {
+            leaf,
+            slot: self.slot_in(leaf, |span| span.id == id && span.len == 0 && span.state == state),
+            off: 0,
+        })
     }
 
     /// The first character from `id` on, below `to`, that has an end mark.
