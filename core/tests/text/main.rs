@@ -4,6 +4,9 @@
 
 mod concurrent;
 mod conformance;
+mod differential;
+mod hostile;
+mod oracle;
 mod random;
 mod sequential;
 mod speaker;

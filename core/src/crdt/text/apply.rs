@@ -59,8 +59,11 @@ impl Text {
             }
             self.authors.truncate(from, authors);
         }
+        // Room for the next keystroke, not for the next batch.
         scratch.undo.clear();
+        scratch.undo.shrink_to(4);
         scratch.pieces.clear();
+        scratch.pieces.shrink_to(16);
         self.scratch = scratch;
         done
     }
