@@ -7,6 +7,7 @@ mod conformance;
 mod differential;
 mod hostile;
 mod oracle;
+mod past;
 mod random;
 mod sequential;
 mod speaker;

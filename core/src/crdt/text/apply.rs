@@ -228,14 +228,14 @@ impl Text {
             parents.clear();
             match (self.authors.get(author).next.checked_sub(1), self.authors.last_lv(author)) {
                 (Some(_), Some(lv)) => parents.push(lv),
-                (Some(seq), None) => self.resolve(&[(author, seq)], parents)?,
-                (None, _) => self.resolve(&[], parents)?,
+                (Some(seq), None) => self.find_parents(&[(author, seq)], parents)?,
+                (None, _) => self.find_parents(&[], parents)?,
             }
         }
         for piece in pieces {
             let Some(run) = piece.run(delta) else {
                 if let Piece::Parents(names) = piece {
-                    self.resolve(names, parents)?;
+                    self.find_parents(names, parents)?;
                 }
                 continue;
             };
@@ -251,7 +251,7 @@ impl Text {
     }
 
     /// The version made of these events; empty if they are where the history begins.
-    fn resolve(&self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
+    fn find_parents(&self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
         version.clear();
         for (author, seq) in names {
             let Some(lv) = self.authors.lv(*author, *seq) else {

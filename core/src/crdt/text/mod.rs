@@ -19,24 +19,33 @@
 //! *Where next:* `ops` (what events did), `graph` (what they had seen), `tracker` (concurrency), `merge`, `delta` (the
 //! bytes that travel), `buffer` and `rope` (the characters).
 
+mod anchor;
 mod apply;
+mod atlas;
 mod authors;
 mod buffer;
+mod collect;
 mod delta;
 mod edit;
 mod error;
 mod graph;
 mod merge;
 mod ops;
+mod past;
 mod rope;
 mod snapshot;
 mod tracker;
+mod undo;
 mod version;
 
+pub use anchor::{Anchor, Side};
 pub use error::TextError;
+pub use past::{Change, Written};
+pub use undo::Undo;
 pub use version::Version;
 
 use apply::Scratch;
+use atlas::Atlas;
 use authors::Authors;
 use buffer::Buffer;
 use delta::Name;
@@ -66,6 +75,7 @@ pub struct Text {
     base_heads: Vec<Name>,
     base: Base,
     zone: Option<Box<OpenZone>>,
+    atlas: Option<Box<Atlas>>,
     scratch: Scratch,
     out: Writer,
 }
@@ -88,6 +98,7 @@ impl Text {
             base_heads: Vec::new(),
             base: Base::default(),
             zone: None,
+            atlas: None,
             scratch: Scratch::default(),
             out: Writer::default(),
         }

@@ -114,10 +114,6 @@ impl Ops {
         self.end
     }
 
-    pub(super) const fn content_len(&self) -> usize {
-        self.content.len()
-    }
-
     /// Whether `events` more with `bytes` more of text can be held.
     pub(super) const fn check_room(&self, events: usize, bytes: usize) -> Result<(), TextError> {
         if events > (EVENTS_MAX - self.end) as usize {
@@ -237,6 +233,13 @@ impl Ops {
             Kind::Insert => self.insert(run.pos, run.text, run.len),
             kind => self.delete(kind, run.pos, run.len),
         }
+    }
+
+    /// Forgets every event before `base`.
+    pub(super) fn rebase(&mut self, base: Lv) {
+        let mut kept = Self::from_base(base);
+        self.runs(base, self.end).for_each(|run| kept.push(&run));
+        *self = kept;
     }
 
     /// Forgets every event from `lv` on.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::columns::Part;
 use super::pack::{read_section, unpack, unpack_text};
-use super::{Base, MAGIC, Reordered, Stored, columns};
+use super::{Base, MAGIC, Named, Reordered, Stored, columns};
 use crate::codec::{DecodeError, Reader};
 use crate::crdt::text::authors::{Authors, Roster};
 use crate::crdt::text::buffer::Buffer;
@@ -66,7 +66,7 @@ impl Text {
             graph: Graph::from_base(loaded.end),
             authors: loaded.authors,
             base_heads: loaded.now,
-            base: Base { len, text, stored },
+            base: Base { len, text, names: Vec::new(), stored },
             ..Self::new()
         })
     }
@@ -76,6 +76,7 @@ impl Text {
         let Some(stored) = self.base.stored.clone() else { return Ok(()) };
         let mut input = Reader::new(stored.sections);
         let before = read_section(&mut input, "the base of a snapshot")?;
+        let names = read_section(&mut input, "the names of a snapshot")?;
         let events = read_section(&mut input, "the events of a snapshot")?;
         let deleted = read_section(&mut input, "the deleted text of a snapshot")?;
         input.finish()?;
@@ -100,9 +101,39 @@ impl Text {
         self.ops = ops;
         self.authors = authors;
         self.base_heads = stored.base_heads;
-        self.base = Base { len: stored.base_len, text: before, stored: None };
+        let names = self.read_names(&names, stored.base_len)?;
+        let text = if before_text.is_empty() { Bytes::new() } else { before };
+        self.base = Base { len: stored.base_len, text, names, stored: None };
+        self.atlas = None;
         self.zone = None;
         Ok(())
+    }
+
+    /// Reads whose the characters are of the text where the history begins.
+    fn read_names(&self, names: &Bytes, len: u32) -> Result<Vec<Named>, TextError> {
+        let mut input = Reader::new(Bytes::from(unpack(names)?));
+        let (mut read, mut all) = (Vec::new(), 0_u64);
+        for _ in 0..input.count(2, "names")? {
+            let len = number(&mut input)?;
+            let name = match number(&mut input)?.checked_sub(1) {
+                None => None,
+                Some(author) => {
+                    let seq = number(&mut input)?;
+                    let next = self.authors.list().get(author as usize).ok_or_else(bad)?.next;
+                    if seq.checked_add(len).is_none_or(|end| end > next) {
+                        return Err(bad());
+                    }
+                    Some((author, seq))
+                }
+            };
+            all += u64::from(len);
+            read.push(Named { name, len });
+        }
+        input.finish()?;
+        if !read.is_empty() && all != u64::from(len) {
+            return Err(bad());
+        }
+        Ok(read)
     }
 
     /// Appends what happened since to a history that was read.

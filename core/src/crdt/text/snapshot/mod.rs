@@ -1,7 +1,7 @@
 //! A text at rest: the characters first, so that they can be shown before any history is read.
 //!
 //! ```text
-//! snapshot := "SLT" version:u8 (1) section(text) section(head) kept:u8 (section(base) section(events) section(deleted))?
+//! snapshot := "SLT" version:u8 (1) section(text) section(head) kept:u8 (section(base) section(names) section(events) section(deleted))?
 //! section  := packed length, check: the first 8 bytes of SHA-256 of the packed bytes, packed bytes
 //! packed   := varint length unpacked << 1 | deflated, then the bytes, as they are (0) or in raw DEFLATE (1)
 //!
@@ -12,6 +12,7 @@
 //!             events up to where the history begins, events in all, length of the text where the history begins
 //! kept     := 1 if the history since its beginning follows, 0 if the text stands alone
 //! base     := UTF-8, the text where the history begins; empty if that is the start
+//! names    := whose its characters are: count, each: length, 0 if unknown or the author's place and 1, number
 //! events   := authors: count, each run of one author's events: author's place, length
 //!             graph: count, each run after the first whose first event has not seen just the event before it: length of
 //!             the run before, count of parents, each as distance back from the event (the beginning: distance to
@@ -31,6 +32,8 @@ mod columns;
 mod load;
 mod order;
 mod pack;
+
+pub(super) use pack::{pack, unpack_text};
 
 use std::collections::BTreeMap;
 
@@ -52,8 +55,18 @@ pub(super) struct Base {
     pub(super) len: u32,
     /// The text there, packed; empty for the empty text.
     pub(super) text: Bytes,
+    /// Whose its characters are, in their order; empty if that is not known.
+    pub(super) names: Vec<Named>,
     /// The history before, not read yet: a snapshot's sections behind `kept`.
     pub(super) stored: Option<Stored>,
+}
+
+/// Characters of the text where the history begins whose names follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The first one's, unless it was dropped.
+    pub(super) name: Option<super::delta::Name>,
+    pub(super) len: u32,
 }
 
 /// A history at rest that ends where the one in memory begins.
@@ -78,7 +91,7 @@ impl Text {
         let text = self.to_string();
         let rank = self.ranks();
         let mut out = Writer::with_capacity(text.len() / 2);
-        self.write_front(&mut out, &text, &rank)?;
+        self.write_front(&mut out, &text, &rank, Kept::History)?;
         let canonical = order::canonical(self);
         let (graph, ops, authors) = match &canonical {
             Some((graph, ops, authors)) => (graph, ops, authors),
@@ -86,11 +99,12 @@ impl Text {
         };
         let alive = columns::alive(history(graph, ops, authors), self.base.len, &text)?;
         out.u8(1);
-        if self.base.len == 0 {
+        if self.base.is_start() {
             pack::section(&mut out, b"");
         } else {
             pack::section_packed(&mut out, &self.base.text);
         }
+        pack::section(&mut out, &self.names(&rank));
         pack::section(&mut out, &columns::events(graph, ops, authors, &rank));
         pack::section(&mut out, columns::deleted(ops, &alive).as_bytes());
         Ok(out.finish())
@@ -105,9 +119,26 @@ impl Text {
         let text = self.to_string();
         let rank = self.ranks();
         let mut out = Writer::with_capacity(text.len() / 2);
-        self.write_front(&mut out, &text, &rank)?;
+        self.write_front(&mut out, &text, &rank, Kept::Nothing)?;
         out.u8(0);
         Ok(out.finish())
+    }
+
+    /// Whose the characters are of the text where the history begins.
+    fn names(&self, rank: &BTreeMap<AuthorIndex, u64>) -> Bytes {
+        let mut out = Writer::default();
+        out.len(self.base.names.len());
+        for named in &self.base.names {
+            out.u64(named.len.into());
+            match named.name {
+                None => out.u64(0),
+                Some((author, seq)) => {
+                    out.u64(rank.get(&author).copied().unwrap_or_default() + 1);
+                    out.u64(seq.into());
+                }
+            }
+        }
+        out.finish()
     }
 
     /// Each author's place in the order of names, authors without events left out.
@@ -121,6 +152,7 @@ impl Text {
         out: &mut Writer,
         text: &str,
         rank: &BTreeMap<AuthorIndex, u64>,
+        kept: Kept,
     ) -> Result<(), TextError> {
         out.fixed(MAGIC);
         pack::section(out, text.as_bytes());
@@ -149,19 +181,30 @@ impl Text {
         }
         let mut now = self.names_of(self.graph.frontier());
         self.sort_names(&mut now);
-        for heads in [&now, &self.base_heads] {
+        let (before, base, base_len) = match kept {
+            Kept::History => (&self.base_heads, self.graph.base(), self.base.len),
+            Kept::Nothing => (&now, self.graph.end(), self.buffer.len()),
+        };
+        for heads in [&now, before] {
             head.len(heads.len());
             for (author, seq) in heads {
                 head.u64(place(*author));
                 head.u64((*seq).into());
             }
         }
-        head.u64(self.graph.base().into());
+        head.u64(base.into());
         head.u64(self.graph.end().into());
-        head.u64(self.base.len.into());
+        head.u64(base_len.into());
         pack::section(out, &head.finish());
         Ok(())
     }
+}
+
+/// What of the history a snapshot keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    History,
+    Nothing,
 }
 
 /// A history in another order.

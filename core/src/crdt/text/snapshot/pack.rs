@@ -15,7 +15,7 @@ const RATIO_MAX: usize = 1_032;
 const CHECK_BYTES: usize = 8;
 
 /// Packs bytes.
-fn pack(bytes: &[u8]) -> Bytes {
+pub(in crate::crdt::text) fn pack(bytes: &[u8]) -> Bytes {
     let mut out = Writer::with_capacity(bytes.len() / 2 + 8);
     let deflated = compress_to_vec(bytes, LEVEL);
     if deflated.len() < bytes.len() {
@@ -29,7 +29,7 @@ fn pack(bytes: &[u8]) -> Bytes {
 }
 
 /// The bytes that were packed.
-pub(in crate::crdt::text) fn unpack(packed: &Bytes) -> Result<Vec<u8>, TextError> {
+pub(super) fn unpack(packed: &Bytes) -> Result<Vec<u8>, TextError> {
     let bad = || TextError::from(DecodeError::NotCanonical("a packed section"));
     if packed.is_empty() {
         return Ok(Vec::new());

@@ -254,11 +254,10 @@ impl Tracker {
         Some((target, this.len.checked_sub(skip)?, this.back))
     }
 
-    /// The event of which character `at` of the prepared text is, if it is of the zone.
-    pub(super) fn id_at(&self, at: u32) -> Option<Lv> {
+    /// The event of which character `at` of the prepared text is, or [`UNDER`] and its place.
+    pub(super) fn id_at(&self, at: u32) -> u32 {
         let (spot, _) = self.tree.behind_shown(at + 1);
-        let id = self.tree.span(spot).id + spot.off - 1;
-        (id < UNDER).then_some(id)
+        self.tree.span(spot).id + spot.off - 1
     }
 
     /// What does not hold.
