@@ -36,6 +36,7 @@ mod register;
 mod set;
 pub mod text;
 mod tree;
+pub mod writing;
 
 pub use content::Content;
 pub use counter::{Counter, CounterEdit, Totals};

@@ -29,6 +29,7 @@ mod delta;
 mod edit;
 mod error;
 mod graph;
+mod join;
 mod merge;
 mod ops;
 mod past;
@@ -40,6 +41,7 @@ mod version;
 
 pub use anchor::{Anchor, Side};
 pub use error::TextError;
+pub use join::join;
 pub use past::{Change, Written};
 pub use undo::Undo;
 pub use version::Version;

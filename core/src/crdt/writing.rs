@@ -1,0 +1,258 @@
+//! A [`Text`] as the state of an entity: what was saved last, and the deltas that came since, one behind the other.
+//!
+//! Taking a delta in costs its own bytes; nobody reads the text for it. Once the deltas outgrow what is saved, all of it is
+//! read, merged and saved anew, so a state is never more than twice what it has to be, and the work per byte stays the same.
+//!
+//! Who types is named by a *writer*: 8 random bytes that a device draws whenever it opens its replica. So a delta means
+//! the same under whatever name its op is sent, and two devices that were one never number their events alike.
+//!
+//! What must hold: the same changes in the same order make the same bytes; a delta that does not apply (it builds on
+//! what is not there, or is none) says nothing, for everybody.
+//!
+//! # Bytes
+//!
+//! ```text
+//! edit    := 1  writer(8)  delta            what an op says; see `text::delta`
+//! state   := 1  exists(1)  varint length, what `Text::save` wrote (nothing: an empty text)  record*
+//! record  := writer(8)  varint length, delta    length 0: all that stands here is deleted
+//! ```
+//!
+//! Where next: [`text`](super::text); `oplog::Texts`, the reducer.
+
+use bytes::Bytes;
+
+use super::text::{Text, join};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::id::{OpId, ReplicaId};
+
+const FORMAT: u8 = 1;
+/// Deltas that are kept beside what is saved, however little that is.
+const RECENT_BYTES_MIN: usize = 4096;
+/// Deltas are joined up to this size: a reader takes one in whole.
+const JOINED_BYTES_MAX: usize = 64 << 10;
+const WHAT: &str = "a text";
+
+/// Who types: one device, from one opening of its replica to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "a name")]
+pub struct WriterId(pub [u8; 8]);
+
+impl WriterId {
+    /// The author's name inside a [`Text`].
+    #[must_use]
+    pub fn author(self) -> ReplicaId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.0);
+        ReplicaId::from_bytes(id)
+    }
+}
+
+/// What one op says of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "two facts")]
+pub struct TextEdit {
+    /// Whose events they are.
+    pub writer: WriterId,
+    /// The events.
+    pub delta: Bytes,
+}
+
+impl TextEdit {
+    /// Its bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Writer::with_capacity(9 + self.delta.len());
+        out.u8(FORMAT);
+        out.fixed(&self.writer.0);
+        out.fixed(&self.delta);
+        out.finish()
+    }
+
+    /// The inverse of [`TextEdit::to_bytes`]. What the delta says is not looked at.
+    ///
+    /// # Errors
+    /// When there is no delta, or the version is not known.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(bytes);
+        known(input.u8(WHAT)?)?;
+        let writer = WriterId(input.fixed(WHAT)?);
+        let delta = input.take(input.remaining(), WHAT)?;
+        if delta.is_empty() { Err(DecodeError::Truncated(WHAT)) } else { Ok(Self { writer, delta }) }
+    }
+
+    /// One edit that says what two say of which neither was sent yet; `None` when they do not follow each other, or would be
+    /// large.
+    #[must_use]
+    pub fn join(&self, newer: &Self) -> Option<Self> {
+        if self.writer != newer.writer || self.delta.len() + newer.delta.len() > JOINED_BYTES_MAX {
+            return None;
+        }
+        Some(Self { writer: self.writer, delta: join(&self.delta, &newer.delta)? })
+    }
+}
+
+const fn known(version: u8) -> Result<(), DecodeError> {
+    if version == FORMAT { Ok(()) } else { Err(DecodeError::Unknown { what: WHAT, value: version as u64 }) }
+}
+
+/// A state, read as far as its parts go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextState {
+    exists: bool,
+    saved: Bytes,
+    records: Bytes,
+}
+
+impl TextState {
+    /// Reads a state.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(state: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(state);
+        known(input.u8(WHAT)?)?;
+        let exists = match input.u8(WHAT)? {
+            0 => false,
+            1 => true,
+            _ => return Err(DecodeError::NotCanonical(WHAT)),
+        };
+        let saved = input.bytes(WHAT)?;
+        let records = input.take(input.remaining(), WHAT)?;
+        let state = Self { exists, saved, records };
+        state.records().try_for_each(|record| record.map(drop))?;
+        Ok(state)
+    }
+
+    /// Takes an edit into a state, `None` for a delete that says nothing else.
+    ///
+    /// # Errors
+    /// When the state is none. It is unchanged.
+    pub fn take(
+        state: &mut Option<Vec<u8>>,
+        deletes: bool,
+        edit: Option<&TextEdit>,
+        op: OpId,
+    ) -> Result<(), DecodeError> {
+        let bytes = match state.take() {
+            None => vec![FORMAT, 0, 0],
+            Some(bytes) => bytes,
+        };
+        let saved = match lengths(&bytes) {
+            Ok(saved) => saved,
+            Err(error) => {
+                *state = Some(bytes);
+                return Err(error);
+            }
+        };
+        let mut bytes = bytes;
+        bytes[1] = u8::from(!deletes);
+        let mut record = Writer::default();
+        match edit {
+            Some(edit) => {
+                record.fixed(&edit.writer.0);
+                record.bytes(&edit.delta);
+            }
+            None => {
+                record.fixed(&op.as_bytes()[..8]);
+                record.len(0);
+            }
+        }
+        bytes.extend_from_slice(&record.finish());
+        let recent = bytes.len() - saved.end;
+        if recent > saved.len().max(RECENT_BYTES_MIN) {
+            bytes = Self::read(bytes.into())?.fold();
+        }
+        *state = Some(bytes);
+        Ok(())
+    }
+
+    /// Everything that is said, in the order of the log.
+    pub fn records(&self) -> impl Iterator<Item = Result<(ReplicaId, Bytes), DecodeError>> + use<> {
+        let mut input = Reader::new(self.records.clone());
+        std::iter::from_fn(move || {
+            if input.remaining() == 0 {
+                return None;
+            }
+            let mut next = || Ok((WriterId(input.fixed(WHAT)?).author(), input.bytes(WHAT)?));
+            let record = next();
+            if record.is_err() {
+                let _ = input.take(input.remaining(), WHAT);
+            }
+            Some(record)
+        })
+    }
+
+    /// What was saved, apart from what came since.
+    #[must_use]
+    pub const fn saved(&self) -> &Bytes {
+        &self.saved
+    }
+
+    /// The text. Its history is read when it is needed.
+    ///
+    /// # Errors
+    /// When what was saved does not read.
+    pub fn load(&self) -> Result<Text, super::text::TextError> {
+        let mut text = if self.saved.is_empty() { Text::new() } else { Text::load(&self.saved)? };
+        take_in(&mut text, self.records().flatten());
+        Ok(text)
+    }
+
+    /// Whether there is a text to show: nobody deleted it, or somebody wrote in it again, or not everything of it was seen
+    /// by who deleted it.
+    #[must_use]
+    pub fn shows(&self, text: &Text) -> bool {
+        self.exists || !text.is_empty()
+    }
+
+    fn fold(&self) -> Vec<u8> {
+        // What was saved by this very code and is damaged now stays as it is, and so does what came since.
+        let anew = self.load().and_then(|mut text| text.save()).ok();
+        let (saved, records) = anew.as_ref().map_or((&self.saved, &self.records[..]), |saved| (saved, &[][..]));
+        let mut out = Writer::with_capacity(saved.len() + records.len() + 16);
+        out.u8(FORMAT);
+        out.u8(u8::from(self.exists));
+        out.bytes(saved);
+        out.fixed(records);
+        out.finish().into()
+    }
+}
+
+/// Takes in what applies, and leaves out what does not.
+pub fn take_in(text: &mut Text, records: impl Iterator<Item = (ReplicaId, Bytes)>) {
+    let mut waiting: Vec<(ReplicaId, Bytes)> = Vec::new();
+    for (author, delta) in records {
+        if delta.is_empty() {
+            take_all(text, &mut waiting);
+            let all = 0..text.len();
+            // Within the text, and no larger than it was.
+            let _ = text.delete(author, all);
+        } else {
+            waiting.push((author, delta));
+        }
+    }
+    take_all(text, &mut waiting);
+}
+
+fn take_all(text: &mut Text, waiting: &mut Vec<(ReplicaId, Bytes)>) {
+    if text.apply_all(waiting).is_err() {
+        for (author, delta) in waiting.iter() {
+            let _ = text.apply(*author, delta);
+        }
+    }
+    waiting.clear();
+}
+
+/// Where what was saved stands in a state.
+fn lengths(state: &[u8]) -> Result<std::ops::Range<usize>, DecodeError> {
+    let head = Bytes::copy_from_slice(&state[..state.len().min(12)]);
+    let mut input = Reader::new(head.clone());
+    known(input.u8(WHAT)?)?;
+    input.u8(WHAT)?;
+    let len = usize::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::Truncated(WHAT))?;
+    let start = head.len() - input.remaining();
+    match start.checked_add(len) {
+        Some(end) if end <= state.len() => Ok(start..end),
+        _ => Err(DecodeError::Truncated(WHAT)),
+    }
+}
