@@ -121,7 +121,8 @@ impl App {
     /// # Errors
     /// Why it did not come to the end; what waits goes on waiting.
     pub(crate) async fn sync(&self) -> Result<(), Fault> {
-        let way = self.way.as_ref().ok_or_else(|| Fault::new("this device has no server; give it one with `attach`"))?;
+        let way =
+            self.way.as_ref().ok_or_else(|| Fault::new("this device has no server; give it one with `attach`"))?;
         self.book.0.sync_once(&**way).await?;
         Ok(())
     }

@@ -53,7 +53,8 @@ mod tests {
         ] {
             assert_eq!(unescape(typed).as_deref(), Ok(text));
         }
-        let bad = [r"\x", r"\", r"\u", r"\u{", r"\u{}", r"\u{d800}", r"\u{110000}", r"\u{+41}", r"\u{ffffffffff}", r"\u0041"];
+        let bad =
+            [r"\x", r"\", r"\u", r"\u{", r"\u{}", r"\u{d800}", r"\u{110000}", r"\u{+41}", r"\u{ffffffffff}", r"\u0041"];
         for typed in bad {
             assert!(unescape(typed).is_err(), "{typed}");
         }

@@ -170,7 +170,8 @@ mod tests {
         assert_eq!(read("like soup -2"), Ok(Line::Like("soup".into(), -2)));
         assert_eq!(read("put soup"), Ok(Line::Put("soup".into(), None)));
         assert_eq!(read("put soup under food"), Ok(Line::Put("soup".into(), Some("food".into()))));
-        let bad = ["dance", "open", "open a b", "type", "insert x y", "delete 1", "go -1", "put a beside b", "type \\q"];
+        let bad =
+            ["dance", "open", "open a b", "type", "insert x y", "delete 1", "go -1", "put a beside b", "type \\q"];
         for bad in bad {
             assert!(Line::read(bad).is_err(), "{bad}");
         }

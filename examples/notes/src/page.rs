@@ -123,7 +123,11 @@ mod tests {
         for anchor in [Anchor::Start, Anchor::End, at(Side::Before), at(Side::After)] {
             assert_eq!(read_anchor(&anchor_text(anchor)), Some(anchor));
         }
-        for version in [Version::default(), Version::of([(replica, 3)]), Version::of([(replica, 3), (ReplicaId::from_bytes([8; 16]), 0)])] {
+        for version in [
+            Version::default(),
+            Version::of([(replica, 3)]),
+            Version::of([(replica, 3), (ReplicaId::from_bytes([8; 16]), 0)]),
+        ] {
             assert_eq!(read_version(&version_text(&version)), Some(version));
         }
         for bad in ["", "after", "after x 1", "middle"] {

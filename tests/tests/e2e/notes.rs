@@ -210,7 +210,8 @@ fn every_type_of_value_edited_on_devices_that_are_apart_is_the_same_on_all_of_th
         nodes.iter().filter_map(|node| Some((node["note"].as_str()?, node["depth"].as_u64()?))).collect();
     places.sort_unstable();
     assert_eq!(places.iter().map(|place| place.0).collect::<Vec<_>>(), ["a", "b", "c", "d"], "each is there once");
-    let depths: Vec<u64> = ["a", "b", "c"].iter().filter_map(|name| places.iter().find(|p| p.0 == *name)).map(|p| p.1).collect();
+    let depths: Vec<u64> =
+        ["a", "b", "c"].iter().filter_map(|name| places.iter().find(|p| p.0 == *name)).map(|p| p.1).collect();
     let mut sorted = depths.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, [0, 1, 2], "a under b under c under a is no tree: one of the moves is passed over");

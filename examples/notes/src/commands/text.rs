@@ -143,7 +143,8 @@ pub(super) async fn blame(shell: &mut Shell) -> Result<Said, Fault> {
 
 /// The note as it was.
 pub(super) async fn at(shell: &mut Shell, version: &str) -> Result<Said, Fault> {
-    let wanted = read_version(version).ok_or_else(|| Fault::new(format!("{version:?} is no version; `show` names them")))?;
+    let wanted =
+        read_version(version).ok_or_else(|| Fault::new(format!("{version:?} is no version; `show` names them")))?;
     let text = page(shell)?.text.at(&wanted).await?;
     Ok(Said::new(json!({ "reply": "at", "version": version, "text": text }), text))
 }
