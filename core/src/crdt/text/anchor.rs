@@ -74,7 +74,8 @@ impl Text {
         };
         let unseen = TextError::Unseen { replica, seq };
         let author = self.authors.find(replica).ok_or(unseen.clone())?;
-        let number = u32::try_from(seq).ok().filter(|seq| *seq < self.authors.get(author).next).ok_or(unseen.clone())?;
+        let number =
+            u32::try_from(seq).ok().filter(|seq| *seq < self.authors.get(author).next).ok_or(unseen.clone())?;
         self.hydrate()?;
         let now = self.graph.frontier().to_vec();
         let id = match self.authors.lv(author, number) {

@@ -32,6 +32,7 @@ mod graph;
 mod merge;
 mod ops;
 mod past;
+mod reauthor;
 mod rope;
 mod snapshot;
 mod tracker;
@@ -39,6 +40,7 @@ mod undo;
 mod version;
 
 pub use anchor::{Anchor, Side};
+pub use edit::Edit;
 pub use error::TextError;
 pub use past::{Change, Written};
 pub use undo::Undo;
