@@ -6,6 +6,7 @@ mod concurrent;
 mod conformance;
 mod differential;
 mod hostile;
+mod meeting;
 mod oracle;
 mod past;
 mod random;

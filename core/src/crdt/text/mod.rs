@@ -33,6 +33,7 @@ mod join;
 mod merge;
 mod ops;
 mod past;
+mod reauthor;
 mod rope;
 mod snapshot;
 mod tracker;
@@ -40,6 +41,7 @@ mod undo;
 mod version;
 
 pub use anchor::{Anchor, Side};
+pub use edit::Edit;
 pub use error::TextError;
 pub use join::join;
 pub use past::{Change, Written};

@@ -39,7 +39,7 @@ impl Text {
         let packed = read_section(&mut input, "the text of a snapshot")?;
         let head = read_section(&mut input, "the head of a snapshot")?;
         let text = unpack_text(&packed)?;
-        let loaded = Head::read(head)?;
+        let loaded = Head::read(&head)?;
         let buffer = Buffer::of(&text);
         let len = buffer.len();
         let kept = input.u8("a snapshot")?;
@@ -178,8 +178,8 @@ struct Head {
 }
 
 impl Head {
-    fn read(head: Bytes) -> Result<Self, TextError> {
-        let head = Bytes::from(unpack(&head)?);
+    fn read(head: &Bytes) -> Result<Self, TextError> {
+        let head = Bytes::from(unpack(head)?);
         let mut input = Reader::new(head);
         let mut authors = Authors::default();
         let mut rosters = Vec::new();
