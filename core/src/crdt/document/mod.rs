@@ -36,7 +36,7 @@
 //! A stamp is the hlc's milliseconds as a varint, its counter as a varint, and the 16 bytes of the replica. Nothing is
 //! older than the deletion or than what it is in, a bare existence is newer than every field (older ones say nothing that a
 //! field does not), a field in which others are has no value, bit 2 is set where a path has more names than one or a
-//! field no value, and something follows. Every other spelling is refused.
+//! field no value. Every other spelling is refused.
 
 mod bytes;
 mod delta;
