@@ -185,6 +185,17 @@ fn on_an_exact_tie_of_two_copies_the_larger_text_is_taken_whichever_way_they_are
 }
 
 #[test]
+fn a_write_of_the_same_batch_as_a_delete_is_merged_whichever_way() {
+    let before = document(&[(3, Some("a"), Some(1)), (5, None, None)]);
+    let after = document(&[(5, None, None), (5, Some("b"), Some(2))]);
+    for (one, two) in [(&before, &after), (&after, &before), (&after, &after)] {
+        let mut merged = one.clone();
+        merged.merge(two);
+        assert_eq!(merged.encode(), after.encode());
+    }
+}
+
+#[test]
 fn a_path_has_a_most_of_names() {
     for (given, good) in [
         (0, false),
