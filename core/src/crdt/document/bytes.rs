@@ -88,10 +88,9 @@ impl Document {
             fields.push((path, Field { stamp, value }));
         }
         input.finish()?;
-        let nothing = deleted.is_none() && bare.is_none() && forgot.is_none() && fields.is_empty();
         // Sorted already.
         let document = Self { deleted, bare, forgot, fields: fields.into_iter().collect(), nested };
-        let odd = nothing || deleted.zip(bare).is_some_and(|(deleted, bare)| deleted > bare);
+        let odd = deleted.zip(bare).is_some_and(|(deleted, bare)| deleted > bare);
         if odd || paths != document.needs_paths() { Err(BAD) } else { Ok(document) }
     }
 }
