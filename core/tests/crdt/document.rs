@@ -147,6 +147,7 @@ proptest! {
         say(&mut document, &more);
         let delta = document.delta_since(&seen);
         prop_assert!(delta.iter().count() <= more.len());
+        prop_assert_eq!(document.encode_since(&seen), delta.encode());
         let sent = Document::decode(delta.encode().into());
         prop_assert_eq!(sent, Ok(delta.clone()));
         other.merge(&delta);

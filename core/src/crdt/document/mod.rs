@@ -212,6 +212,25 @@ impl Document {
 
     /// Fields that are in no others: both in order, in one go.
     fn merge_flat(&mut self, other: &BTreeMap<Path, Field>) {
+        let mut ours = self.fields.iter_mut();
+        let known = other.iter().all(|(path, theirs)| {
+            let Some((_, ours)) = ours.by_ref().find(|(ours, _)| *ours >= path).filter(|(ours, _)| *ours == path) else {
+                return false;
+            };
+            if *ours < *theirs {
+                ours.clone_from(theirs);
+            }
+            true
+        });
+        if !known {
+            self.merge_new(other);
+        }
+        let newest = self.bare.and(self.fields.values().map(|field| field.stamp).max());
+        self.bare = self.bare.filter(|bare| newest.is_none_or(|newest| newest < *bare));
+    }
+
+    /// The same where the other has fields that are not here.
+    fn merge_new(&mut self, other: &BTreeMap<Path, Field>) {
         let (mut ours, mut theirs) = (std::mem::take(&mut self.fields).into_iter().peekable(), other.iter().peekable());
         let merged = std::iter::from_fn(|| {
             let order = match (ours.peek(), theirs.peek()) {
@@ -233,8 +252,6 @@ impl Document {
             }
         });
         self.fields = merged.collect();
-        let newest = self.fields.values().map(|field| field.stamp).max();
-        self.bare = self.bare.filter(|bare| newest.is_none_or(|newest| newest < *bare));
     }
 
     fn merge_fields(&mut self, other: &BTreeMap<Path, Field>) {

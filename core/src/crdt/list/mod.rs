@@ -21,13 +21,15 @@
 mod bytes;
 mod edit;
 mod merge;
+mod order;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use ::bytes::Bytes;
 
 pub use edit::ListEdit;
 pub(super) use edit::Places;
+use order::Order;
 
 use super::content::{Content, array};
 use super::context::{Birth, Context, Named};
@@ -45,7 +47,7 @@ const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
 pub struct List {
     context: Context,
     items: HashMap<ItemId, Item>,
-    order: BTreeSet<(Position, ItemId)>,
+    order: Order,
     early: BTreeMap<ItemId, Early>,
 }
 
@@ -96,7 +98,7 @@ impl List {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.order.len() == 0
     }
 
     /// The elements in order: their names and JSON texts.
@@ -107,13 +109,7 @@ impl List {
     /// The element at an index.
     #[must_use]
     pub fn at(&self, index: usize) -> Option<ItemId> {
-        let from_end = self.len().checked_sub(index)?;
-        let found = if index <= from_end {
-            self.order.iter().nth(index)
-        } else {
-            self.order.iter().nth_back(from_end.checked_sub(1)?)
-        };
-        found.map(|(_, id)| *id)
+        self.order.at(index).map(|(_, id)| *id)
     }
 
     /// The JSON text of an element.
@@ -122,11 +118,11 @@ impl List {
         self.items.get(&id).map(|item| &item.value.value)
     }
 
-    /// Where an element stands. Takes as long as there are elements before it.
+    /// Where an element stands.
     #[must_use]
     pub fn index_of(&self, id: ItemId) -> Option<usize> {
         let key = (self.items.get(&id)?.place.value.clone(), id);
-        Some(self.order.range(..key).count())
+        Some(self.order.index_of(&key))
     }
 
     /// What an insert of these values says, the first of which will have this index.
@@ -200,15 +196,11 @@ impl List {
         if index > self.len() {
             return Err(ListError::Index { index, len: self.len() });
         }
-        let stays = |entry: &&(Position, ItemId)| Some(entry.1) != without;
-        let place = |entry: &(Position, ItemId)| entry.0.clone();
-        let Some(next) = self.at(index) else {
-            return Ok((self.order.iter().rev().find(stays).map(place), None));
-        };
-        let next = self.items.get(&next).map(|item| (item.place.value.clone(), next));
-        let Some(next) = next else { return Ok((None, None)) };
-        let left = self.order.range(..next.clone()).rev().find(stays).map(place);
-        Ok((left, self.order.range(next..).find(stays).map(place)))
+        let leaves = |index: usize| without.is_some() && self.at(index) == without;
+        let left = index.checked_sub(1).and_then(|left| if leaves(left) { left.checked_sub(1) } else { Some(left) });
+        let right = if leaves(index) { index + 1 } else { index };
+        let place = |index| self.order.at(index).map(|(place, _)| place.clone());
+        Ok((left.and_then(place), place(right)))
     }
 
     fn put(&mut self, id: ItemId, item: Item) {
@@ -327,7 +319,7 @@ impl Content for List {
     fn clear(&mut self, moment: &Moment) {
         self.context.note(moment);
         self.items.clear();
-        self.order.clear();
+        self.order = Order::default();
         self.forget_early();
     }
 
