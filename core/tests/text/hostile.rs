@@ -278,7 +278,7 @@ fn mutated_snapshots_with_right_checksums_are_refused_or_sound() {
     let (mut text, _) = sample();
     let saved = text.save().unwrap();
     let parts = sections(&saved);
-    assert_eq!(parts.len(), 5);
+    assert_eq!(parts.len(), 6);
     let mut random = Random::new(13);
     for _ in 0..3_000 {
         let which = random.below(parts.len());

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::columns::Part;
 use super::pack::{read_section, unpack, unpack_text};
-use super::{Base, MAGIC, Named, Reordered, Stored, columns};
+use super::{Base, MAGIC, Named, Reordered, Stored, columns, far};
 use crate::codec::{DecodeError, Reader};
 use crate::crdt::text::authors::{Authors, Roster};
 use crate::crdt::text::buffer::Buffer;
@@ -94,7 +94,7 @@ impl Text {
             self.authors.list().iter().zip(0..).map(|(_, author)| self.authors.first(author)).collect::<Vec<_>>();
         let events = Bytes::from(unpack(&events)?);
         let stored_part = Part { ids, nexts, range: stored.base..end, under: stored.base_len };
-        let read = columns::read(events, stored_part, &text, &unpack_text(&deleted)?)?;
+        let read = columns::read(events, stored_part, &text, &far::read(&text, Bytes::from(unpack(&deleted)?))?)?;
         let (mut graph, mut ops, mut authors): Reordered = read;
         self.adopt(&mut graph, &mut ops, &mut authors)?;
         self.graph = graph;

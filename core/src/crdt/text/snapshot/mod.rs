@@ -19,7 +19,8 @@
 //!             before the first kept event is never written, it has no parents)
 //!             heads: count, each run of events: length << 2 | kind (0 insertion, 1 deletion, 2 backwards), and, as a
 //!             list of its own, the position, zigzag from where the run before ended
-//! deleted  := UTF-8, every inserted character that is not in the text, in the order of events
+//! deleted  := every inserted character that is not in the text, in the order of events: UTF-8, as `far` says it, behind
+//!             the text
 //! ```
 //!
 //! All numbers are varints, events are numbered in *canonical order*: see `order`. Characters still to be seen are not
@@ -29,6 +30,7 @@
 //! proportion to the bytes; the history's sections are checked when they are first needed. *Where next:* `columns`.
 
 mod columns;
+mod far;
 mod load;
 mod order;
 mod pack;
@@ -106,7 +108,7 @@ impl Text {
         }
         pack::section(&mut out, &self.names(&rank));
         pack::section(&mut out, &columns::events(graph, ops, authors, &rank));
-        pack::section(&mut out, columns::deleted(ops, &alive).as_bytes());
+        pack::section(&mut out, &far::write(&text, &columns::deleted(ops, &alive)));
         Ok(out.finish())
     }
 
