@@ -316,3 +316,31 @@ fn whatever_order_edits_arrive_in_every_device_ends_with_the_same_text() {
         assert_eq!(get(&fresh), shown[0], "seed {seed}");
     }
 }
+
+/// A partial copy offers its own ops alone, so after a rollback what it typed may come before what it typed it into.
+#[test]
+fn what_was_typed_into_text_that_comes_later_waits_for_it() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    run(text(&a).insert(0, "ends")).unwrap();
+    world.sync(&a);
+    world.sync(&b);
+    run(text(&b).insert(2, "-in-between-")).unwrap();
+    world.sync(&b);
+    let page = run(b.store.ops_after(LOG, Seq::ZERO, PageLimit::default())).unwrap();
+    let edits: Vec<_> = page.ops.iter().map(|logged| logged.op.read().unwrap().payload().clone()).collect();
+    let mut other = World::new();
+    let (late, reader) = (other.device(), other.device());
+    let poem = text(&reader);
+    for edit in edits.into_iter().rev() {
+        assert_eq!(run(poem.get()).unwrap(), "");
+        let key = poem.key().clone();
+        let precondition = syncline::oplog::Precondition::None;
+        let write = syncline::client::Write { key, kind: OpKind::Update, precondition, payload: edit };
+        run(late.replica.write(write)).unwrap();
+        other.sync(&late);
+        other.sync(&reader);
+    }
+    assert_eq!(run(poem.get()).unwrap(), "en-in-between-ds");
+    assert_eq!(get(&late), "en-in-between-ds");
+}

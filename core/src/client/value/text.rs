@@ -32,6 +32,8 @@ struct Live {
     state: Option<TextState>,
     text: Text,
     undo: Option<Undo>,
+    /// Records that wait for what they build on.
+    waiting: Vec<(ReplicaId, Bytes)>,
 }
 
 /// Edits in the making: one op for all of them.
@@ -329,9 +331,13 @@ impl Live {
             return Ok(());
         };
         match self.state.as_ref().and_then(|known| news(known, &state)) {
-            Some(news) => take_in(&mut self.text, news.into_iter()),
+            Some(news) => {
+                let waiting = std::mem::take(&mut self.waiting);
+                self.waiting = take_in(&mut self.text, waiting.into_iter().chain(news));
+            }
             None => {
-                let mut text = state.load()?;
+                let (mut text, waiting) = state.merge()?;
+                self.waiting = waiting;
                 if !catch_up(&mut self.text, &mut text) {
                     (self.text, self.undo) = (text, None);
                 }
