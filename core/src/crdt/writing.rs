@@ -352,7 +352,7 @@ mod tests {
             before = len;
         }
         assert!(before <= 2 * RECENT_BYTES_MIN, "{before} bytes");
-        assert!(folds <= 20_000 * 14 / (RECENT_BYTES_MIN as u32 / 2) + 1, "{folds} times");
+        assert!(folds <= 20_000 * 14 / 2_048 + 1, "{folds} times");
     }
 
     proptest! {
