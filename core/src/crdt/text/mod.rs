@@ -29,6 +29,7 @@ mod delta;
 mod edit;
 mod error;
 mod graph;
+mod marks;
 mod merge;
 mod ops;
 mod past;
@@ -42,6 +43,7 @@ mod version;
 pub use anchor::{Anchor, Side};
 pub use edit::Edit;
 pub use error::TextError;
+pub use marks::{Expand, MARK_KEY_BYTES_MAX, MARK_VALUE_BYTES_MAX, Marked};
 pub use past::{Change, Written};
 pub use undo::Undo;
 pub use version::Version;
@@ -52,6 +54,7 @@ use authors::Authors;
 use buffer::Buffer;
 use delta::Name;
 use graph::Graph;
+use marks::Marks;
 use merge::OpenZone;
 use ops::Ops;
 use snapshot::Base;
@@ -76,6 +79,7 @@ pub struct Text {
     /// The version where the kept history begins, in the order of names; empty if all of it is kept.
     base_heads: Vec<Name>,
     base: Base,
+    marks: Marks,
     zone: Option<Box<OpenZone>>,
     atlas: Option<Box<Atlas>>,
     scratch: Scratch,
@@ -99,6 +103,7 @@ impl Text {
             authors: Authors::default(),
             base_heads: Vec::new(),
             base: Base::default(),
+            marks: Marks::default(),
             zone: None,
             atlas: None,
             scratch: Scratch::default(),

@@ -38,6 +38,7 @@ impl Text {
         }
         let packed = read_section(&mut input, "the text of a snapshot")?;
         let head = read_section(&mut input, "the head of a snapshot")?;
+        let marks = read_section(&mut input, "the marks of a snapshot")?;
         let text = unpack_text(&packed)?;
         let loaded = Head::read(&head)?;
         let buffer = Buffer::of(&text);
@@ -46,7 +47,7 @@ impl Text {
         let sections = input.take(input.remaining(), "a snapshot")?;
         let stored = match kept {
             0 if sections.is_empty() => None,
-            1 if loaded.end > loaded.base => Some(Stored {
+            1 if loaded.end > 0 => Some(Stored {
                 sections,
                 base: loaded.base,
                 base_len: loaded.base_len,
@@ -60,7 +61,7 @@ impl Text {
             return Err(bad());
         }
         let text = if stored.is_none() && loaded.end == 0 { Bytes::new() } else { packed };
-        Ok(Self {
+        let mut loaded = Self {
             buffer,
             ops: Ops::from_base(loaded.end),
             graph: Graph::from_base(loaded.end),
@@ -68,7 +69,9 @@ impl Text {
             base_heads: loaded.now,
             base: Base { len, text, names: Vec::new(), stored },
             ..Self::new()
-        })
+        };
+        loaded.read_marks(Bytes::from(unpack(&marks)?))?;
+        Ok(loaded)
     }
 
     /// Reads the history that was loaded with the text, if that was not done yet.
