@@ -99,7 +99,7 @@ impl Text {
         let stored_part = Part { ids, nexts, range: stored.base..end, under: stored.base_len };
         let read = columns::read(events, stored_part, &text, &far::read(&text, Bytes::from(unpack(&deleted)?))?)?;
         let (mut graph, mut ops, mut authors): Reordered = read;
-        self.adopt(&mut graph, &mut ops, &mut authors)?;
+        self.adopt(&stored.base_heads, &mut graph, &mut ops, &mut authors)?;
         self.graph = graph;
         self.ops = ops;
         self.authors = authors;
@@ -140,10 +140,13 @@ impl Text {
     }
 
     /// Appends what happened since to a history that was read.
-    fn adopt(&self, graph: &mut Graph, ops: &mut Ops, authors: &mut Authors) -> Result<(), TextError> {
+    fn adopt(&self, before: &[Name], graph: &mut Graph, ops: &mut Ops, authors: &mut Authors) -> Result<(), TextError> {
         let (from, end) = (self.graph.base(), self.graph.end());
         let tips: Vec<Lv> = graph.frontier().to_vec();
         let mut heads: Vec<Name> = tips.iter().map(|lv| authors.of(*lv)).collect();
+        if tips.is_empty() {
+            heads.extend_from_slice(before);
+        }
         self.sort_names(&mut heads);
         if heads != self.base_heads || graph.end() != from {
             return Err(bad());
