@@ -144,7 +144,6 @@ pub struct YrsDoc {
     doc: yrs::Doc,
     text: yrs::TextRef,
     out: std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
-    _watch: yrs::Subscription,
 }
 
 impl Peer for Yrs {
@@ -157,8 +156,9 @@ impl Peer for Yrs {
         let text = doc.get_or_insert_text("text");
         let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let sink = std::sync::Arc::clone(&out);
-        let watch = doc.observe_update_v1(move |_, event| sink.lock().unwrap().push(event.update.clone())).unwrap();
-        YrsDoc { doc, text, out, _watch: watch }
+        let watch = move |_: &yrs::TransactionMut, event: &yrs::UpdateEvent| sink.lock().unwrap().push(event.update.clone());
+        doc.observe_update_v1("peers", watch).unwrap();
+        YrsDoc { doc, text, out }
     }
 
     fn edit(doc: &mut YrsDoc, at: usize, deleted: usize, inserted: &str) {
