@@ -265,7 +265,7 @@ impl Text {
         self.take_in(deltas.iter().map(|(author, delta)| (*author, delta)), &mut |_, _| {})
     }
 
-    /// Equal on all replicas that took in the same events, whatever the order; and on no others.
+    /// Equal on all replicas that took in the same events and marks, whatever the order; and on no others.
     #[must_use]
     pub fn state_hash(&self) -> Digest {
         let mut heads = Writer::default();
@@ -276,7 +276,9 @@ impl Text {
             heads.u64(seq);
         }
         let text = self.to_string();
-        Digest::of(&[b"syncline text 1", &heads.finish(), text.as_bytes()])
+        let marks = self.marks.write();
+        heads.len(marks.len());
+        Digest::of(&[b"syncline text 1", &heads.finish(), &marks, text.as_bytes()])
     }
 }
 

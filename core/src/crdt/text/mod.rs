@@ -30,6 +30,7 @@ mod edit;
 mod error;
 mod graph;
 mod join;
+mod marks;
 mod merge;
 mod ops;
 mod past;
@@ -43,7 +44,11 @@ mod version;
 pub use anchor::{Anchor, Side};
 pub use edit::Edit;
 pub use error::TextError;
+<<<<<<< HEAD
 pub use join::join;
+=======
+pub use marks::{Expand, MARK_KEY_BYTES_MAX, MARK_VALUE_BYTES_MAX, Marked};
+>>>>>>> text
 pub use past::{Change, Written};
 pub use undo::Undo;
 pub use version::Version;
@@ -54,6 +59,7 @@ use authors::Authors;
 use buffer::Buffer;
 use delta::Name;
 use graph::Graph;
+use marks::Marks;
 use merge::OpenZone;
 use ops::Ops;
 use snapshot::Base;
@@ -78,6 +84,7 @@ pub struct Text {
     /// The version where the kept history begins, in the order of names; empty if all of it is kept.
     base_heads: Vec<Name>,
     base: Base,
+    marks: Marks,
     zone: Option<Box<OpenZone>>,
     atlas: Option<Box<Atlas>>,
     scratch: Scratch,
@@ -101,6 +108,7 @@ impl Text {
             authors: Authors::default(),
             base_heads: Vec::new(),
             base: Base::default(),
+            marks: Marks::default(),
             zone: None,
             atlas: None,
             scratch: Scratch::default(),
