@@ -12,9 +12,10 @@
 //! # Bytes
 //!
 //! ```text
-//! edit    := 1  writer(8)  delta            what an op says; see `text::delta`
+//! edit    := 1  writer(8)  said             what an op says
+//! said    := 1 delta | 2 mark               see `text::delta` and `text::marks`
 //! state   := 1  exists(1)  varint length, what `Text::save` wrote (nothing: an empty text)  record*
-//! record  := writer(8)  varint length, delta    length 0: all that stands here is deleted
+//! record  := writer(8)  varint length, said     length 0: all that stands here is deleted
 //! ```
 //!
 //! Where next: [`text`](super::text); `oplog::Texts`, the reducer.
@@ -26,6 +27,8 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::{OpId, ReplicaId};
 
 const FORMAT: u8 = 1;
+const TYPED: u8 = 1;
+const MARKED: u8 = 2;
 /// Deltas that are kept beside what is saved, however little that is.
 const RECENT_BYTES_MIN: usize = 4096;
 /// Deltas are joined up to this size: a reader takes one in whole.
@@ -55,43 +58,93 @@ impl WriterId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "two facts")]
 pub struct TextEdit {
-    /// Whose events they are.
+    /// Whose it is.
     pub writer: WriterId,
-    /// The events.
-    pub delta: Bytes,
+    /// What it says.
+    pub said: Said,
+}
+
+/// What a writer says of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a form of bytes of its own version")]
+pub enum Said {
+    /// A delta of the text.
+    Typed(Bytes),
+    /// A mark on it.
+    Marked(Bytes),
+    /// That all of it that stands here goes.
+    Cleared,
+}
+
+impl Said {
+    fn to_bytes(&self) -> Bytes {
+        let (kind, bytes) = match self {
+            Self::Typed(delta) => (TYPED, delta),
+            Self::Marked(mark) => (MARKED, mark),
+            Self::Cleared => return Bytes::new(),
+        };
+        let mut out = Writer::with_capacity(1 + bytes.len());
+        out.u8(kind);
+        out.fixed(bytes);
+        out.finish()
+    }
+
+    fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(bytes);
+        if input.remaining() == 0 {
+            return Ok(Self::Cleared);
+        }
+        let kind = input.u8(WHAT)?;
+        let rest = input.take(input.remaining(), WHAT)?;
+        match kind {
+            _ if rest.is_empty() => Err(DecodeError::Truncated(WHAT)),
+            TYPED => Ok(Self::Typed(rest)),
+            MARKED => Ok(Self::Marked(rest)),
+            other => Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
+        }
+    }
 }
 
 impl TextEdit {
     /// Its bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Writer::with_capacity(9 + self.delta.len());
+        let said = self.said.to_bytes();
+        let mut out = Writer::with_capacity(9 + said.len());
         out.u8(FORMAT);
         out.fixed(&self.writer.0);
-        out.fixed(&self.delta);
+        out.fixed(&said);
         out.finish()
     }
 
-    /// The inverse of [`TextEdit::to_bytes`]. What the delta says is not looked at.
+    /// The inverse of [`TextEdit::to_bytes`]. What is in it is not looked at.
     ///
     /// # Errors
-    /// When there is no delta, or the version is not known.
+    /// When it says nothing, or the version is not known.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut input = Reader::new(bytes);
         known(input.u8(WHAT)?)?;
         let writer = WriterId(input.fixed(WHAT)?);
-        let delta = input.take(input.remaining(), WHAT)?;
-        if delta.is_empty() { Err(DecodeError::Truncated(WHAT)) } else { Ok(Self { writer, delta }) }
+        let said = input.take(input.remaining(), WHAT)?;
+        if said.is_empty() {
+            Err(DecodeError::Truncated(WHAT))
+        } else {
+            Ok(Self { writer, said: Said::from_bytes(said)? })
+        }
     }
 
     /// One edit that says what two say of which neither was sent yet; `None` when they do not follow each other, or would be
     /// large.
     #[must_use]
     pub fn join(&self, newer: &Self) -> Option<Self> {
-        if self.writer != newer.writer || self.delta.len() + newer.delta.len() > JOINED_BYTES_MAX {
+        let (Said::Typed(older), Said::Typed(newer), true) = (&self.said, &newer.said, self.writer == newer.writer)
+        else {
+            return None;
+        };
+        if older.len() + newer.len() > JOINED_BYTES_MAX {
             return None;
         }
-        Some(Self { writer: self.writer, delta: join(&self.delta, &newer.delta)? })
+        Some(Self { writer: self.writer, said: Said::Typed(join(older, newer)?) })
     }
 }
 
@@ -154,7 +207,7 @@ impl TextState {
         match edit {
             Some(edit) => {
                 record.fixed(&edit.writer.0);
-                record.bytes(&edit.delta);
+                record.bytes(&edit.said.to_bytes());
             }
             None => {
                 record.fixed(&op.as_bytes()[..8]);
@@ -171,13 +224,13 @@ impl TextState {
     }
 
     /// Everything that is said, in the order of the log.
-    pub fn records(&self) -> impl Iterator<Item = Result<(ReplicaId, Bytes), DecodeError>> + use<> {
+    pub fn records(&self) -> impl Iterator<Item = Result<(ReplicaId, Said), DecodeError>> + use<> {
         let mut input = Reader::new(self.records.clone());
         std::iter::from_fn(move || {
             if input.remaining() == 0 {
                 return None;
             }
-            let mut next = || Ok((WriterId(input.fixed(WHAT)?).author(), input.bytes(WHAT)?));
+            let mut next = || Ok((WriterId(input.fixed(WHAT)?).author(), Said::from_bytes(input.bytes(WHAT)?)?));
             let record = next();
             if record.is_err() {
                 let _ = input.take(input.remaining(), WHAT);
@@ -204,7 +257,7 @@ impl TextState {
     ///
     /// # Errors
     /// As [`TextState::load`].
-    pub fn merge(&self) -> Result<(Text, Vec<(ReplicaId, Bytes)>), TextError> {
+    pub fn merge(&self) -> Result<(Text, Vec<(ReplicaId, Said)>), TextError> {
         let mut text = if self.saved.is_empty() { Text::new() } else { Text::load(&self.saved)? };
         let waiting = take_in(&mut text, self.records().flatten());
         Ok((text, waiting))
@@ -227,14 +280,16 @@ impl TextState {
                 out.bytes(&saved);
                 // So that the next time is not at once: of what nobody may ever complete, the newest is kept.
                 let room = saved.len().max(RECENT_BYTES_MIN) / 2;
-                let sizes = waiting.iter().rev().scan(0, |sum, (_, delta)| {
-                    *sum += delta.len() + RECORD_BYTES;
+                let waiting: Vec<(ReplicaId, Bytes)> =
+                    waiting.into_iter().map(|(author, said)| (author, said.to_bytes())).collect();
+                let sizes = waiting.iter().rev().scan(0, |sum, (_, said)| {
+                    *sum += said.len() + RECORD_BYTES;
                     Some(*sum)
                 });
                 let kept = sizes.take_while(|sum| *sum <= room).count();
-                for (author, delta) in &waiting[waiting.len() - kept..] {
+                for (author, said) in &waiting[waiting.len() - kept..] {
                     out.fixed(&author.as_bytes()[..8]);
-                    out.bytes(delta);
+                    out.bytes(said);
                 }
             }
             // What was saved by this very code and is damaged now stays as it is, and so does what came since.
@@ -250,33 +305,46 @@ impl TextState {
 /// Takes in what applies. What builds on events that are not here is given back: it may apply once they have come. What can
 /// never apply is left out.
 #[must_use]
-pub fn take_in(text: &mut Text, records: impl Iterator<Item = (ReplicaId, Bytes)>) -> Vec<(ReplicaId, Bytes)> {
-    let mut waiting: Vec<(ReplicaId, Bytes)> = Vec::new();
-    for (author, delta) in records {
-        if delta.is_empty() {
+pub fn take_in(text: &mut Text, records: impl Iterator<Item = (ReplicaId, Said)>) -> Vec<(ReplicaId, Said)> {
+    let mut waiting: Vec<(ReplicaId, Said)> = Vec::new();
+    for (author, said) in records {
+        if said == Said::Cleared {
             waiting = take_all(text, waiting);
             let all = 0..text.len();
             // Within the text, and no larger than it was.
             let _ = text.delete(author, all);
         } else {
-            waiting.push((author, delta));
+            waiting.push((author, said));
         }
     }
     take_all(text, waiting)
 }
 
-fn take_all(text: &mut Text, mut waiting: Vec<(ReplicaId, Bytes)>) -> Vec<(ReplicaId, Bytes)> {
-    if text.apply_all(&waiting).is_ok() {
+fn take_all(text: &mut Text, mut waiting: Vec<(ReplicaId, Said)>) -> Vec<(ReplicaId, Said)> {
+    let typed = waiting.iter().map(|(author, said)| match said {
+        Said::Typed(delta) => Some((*author, delta.clone())),
+        _ => None,
+    });
+    // At once, where all of it is typing that applies.
+    if typed.collect::<Option<Vec<_>>>().is_some_and(|typed| text.apply_all(&typed).is_ok()) {
         return Vec::new();
     }
     for _ in 0..PASSES_MAX {
         let before = waiting.len();
-        waiting.retain(|(author, delta)| matches!(text.apply(*author, delta), Err(TextError::Unseen { .. })));
+        waiting.retain(|(author, said)| matches!(take_one(text, *author, said), Err(TextError::Unseen { .. })));
         if waiting.is_empty() || waiting.len() == before {
             break;
         }
     }
     waiting
+}
+
+fn take_one(text: &mut Text, author: ReplicaId, said: &Said) -> Result<(), TextError> {
+    match said {
+        Said::Typed(delta) => text.apply(author, delta),
+        Said::Marked(mark) => text.apply_mark(author, mark),
+        Said::Cleared => Ok(()),
+    }
 }
 
 /// Where what was saved stands in a state.
@@ -311,7 +379,7 @@ mod tests {
     fn typed(text: &mut Text, writer: WriterId, at: usize, letters: &str) -> TextEdit {
         let since = text.seen(writer.author());
         text.insert(writer.author(), at, letters).expect("within");
-        TextEdit { writer, delta: text.delta(writer.author(), since).expect("there") }
+        TextEdit { writer, said: Said::Typed(text.delta(writer.author(), since).expect("there")) }
     }
 
     #[test]
@@ -330,8 +398,8 @@ mod tests {
         assert_eq!(shown.load().expect("a text").state_hash(), text.state_hash());
         let saved = text.save().expect("saved").len();
         assert!(most <= 2 * saved.max(RECENT_BYTES_MIN) + 64, "{most} bytes where {saved} are enough");
-        // Twenty thousand records of 14 bytes, 4 KiB of them at a time.
-        assert!(folds <= 20_000 * 14 / 4096 + 1, "{folds} times");
+        // Twenty thousand records of 15 bytes, 4 KiB of them at a time.
+        assert!(folds <= 20_000 * 15 / 4096 + 1, "{folds} times");
     }
 
     #[test]
@@ -345,14 +413,14 @@ mod tests {
             delta.u64(1 << 2);
             delta.u64(0);
             delta.fixed(b"x");
-            let edit = TextEdit { writer: TWO, delta: delta.finish() };
+            let edit = TextEdit { writer: TWO, said: Said::Typed(delta.finish()) };
             TextState::take(&mut state, false, Some(&edit), op()).expect("a state");
             let len = state.as_ref().map_or(0, Vec::len);
             folds += u32::from(len < before);
             before = len;
         }
         assert!(before <= 2 * RECENT_BYTES_MIN, "{before} bytes");
-        assert!(folds <= 20_000 * 14 / 2_048 + 1, "{folds} times");
+        assert!(folds <= 20_000 * 15 / 2_048 + 1, "{folds} times");
     }
 
     proptest! {
@@ -360,14 +428,16 @@ mod tests {
         fn bytes_of_any_origin_are_a_state_or_refused(
             head in vec(0..3_u8, 0..4),
             tail in vec(any::<u8>(), 0..60),
-            delta in vec(any::<u8>(), 1..20),
+            said in vec(any::<u8>(), 1..20),
+            marked in any::<bool>(),
         ) {
             let bytes = [head, tail].concat();
             if let Ok(state) = TextState::read(bytes.clone().into()) {
                 let _ = state.load();
             }
             let mut state = Some(bytes.clone());
-            let edit = TextEdit { writer: ONE, delta: delta.into() };
+            let said = if marked { Said::Marked(said.into()) } else { Said::Typed(said.into()) };
+            let edit = TextEdit { writer: ONE, said };
             if TextState::take(&mut state, false, Some(&edit), op()).is_err() {
                 prop_assert_eq!(state, Some(bytes));
             }

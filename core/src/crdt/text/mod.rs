@@ -44,11 +44,8 @@ mod version;
 pub use anchor::{Anchor, Side};
 pub use edit::Edit;
 pub use error::TextError;
-<<<<<<< HEAD
 pub use join::join;
-=======
 pub use marks::{Expand, MARK_KEY_BYTES_MAX, MARK_VALUE_BYTES_MAX, Marked};
->>>>>>> text
 pub use past::{Change, Written};
 pub use undo::Undo;
 pub use version::Version;
