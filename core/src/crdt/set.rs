@@ -245,9 +245,8 @@ impl Content for Set {
                 Ok((op, context.decode_birth(&roster, input)?))
             },
         )?;
-        let elements = elements
-            .into_iter()
-            .map(|(text, adds)| if adds.is_empty() { Err(BAD) } else { Ok((text, adds)) });
+        let elements =
+            elements.into_iter().map(|(text, adds)| if adds.is_empty() { Err(BAD) } else { Ok((text, adds)) });
         let elements = elements.collect::<Result<BTreeMap<Bytes, Adds>, DecodeError>>()?;
         let count = input.count(38, WHAT)?;
         let mut early = BTreeMap::new();

@@ -214,7 +214,8 @@ impl Document {
     fn merge_flat(&mut self, other: &BTreeMap<Path, Field>) {
         let mut ours = self.fields.iter_mut();
         let known = other.iter().all(|(path, theirs)| {
-            let Some((_, ours)) = ours.by_ref().find(|(ours, _)| *ours >= path).filter(|(ours, _)| *ours == path) else {
+            let Some((_, ours)) = ours.by_ref().find(|(ours, _)| *ours >= path).filter(|(ours, _)| *ours == path)
+            else {
                 return false;
             };
             if *ours < *theirs {

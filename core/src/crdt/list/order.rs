@@ -95,7 +95,7 @@ impl Order {
 
     /// How many keys are before one.
     pub(super) fn index_of(&self, key: &Key) -> usize {
-        let (piece, (Ok(at) | Err(at))) = self.find(key);
+        let (piece, Ok(at) | Err(at)) = self.find(key);
         self.pieces[..piece].iter().map(Vec::len).sum::<usize>() + at
     }
 }
