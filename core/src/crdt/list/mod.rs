@@ -22,6 +22,7 @@ mod bytes;
 mod edit;
 mod merge;
 mod order;
+mod room;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -135,14 +136,10 @@ impl List {
         texts: impl IntoIterator<Item = Bytes>,
         session: SessionName,
     ) -> Result<Vec<ListEdit>, ListError> {
-        let (mut left, right) = self.neighbours(index, None)?;
-        let mut edits = Vec::new();
-        for text in texts {
-            let place = Position::between(left.as_ref(), right.as_ref(), session)?;
-            left = Some(place.clone());
-            edits.push(ListEdit::Insert(place, text));
-        }
-        Ok(edits)
+        let texts: Vec<Bytes> = texts.into_iter().collect();
+        let (places, room) = self.room(index, None, texts.len(), session)?;
+        let inserts = places.into_iter().zip(texts).map(|(place, text)| ListEdit::Insert(place, text));
+        Ok(inserts.chain(room).collect())
     }
 
     /// What a new value for the element at an index says.
@@ -160,9 +157,9 @@ impl List {
     pub fn moving(&self, from: usize, to: usize, session: SessionName) -> Result<Vec<ListEdit>, ListError> {
         let item = self.named(from)?;
         self.named(to)?;
-        let (left, right) = self.neighbours(if to > from { to + 1 } else { to }, Some(item.id))?;
-        let place = Position::between(left.as_ref(), right.as_ref(), session)?;
-        Ok(vec![ListEdit::Move(item, place)])
+        let (places, room) = self.room(if to > from { to + 1 } else { to }, Some(item.id), 1, session)?;
+        let moved = places.into_iter().map(|place| ListEdit::Move(item, place));
+        Ok(moved.chain(room).collect())
     }
 
     /// What a remove of `count` elements from an index on says.
@@ -185,22 +182,6 @@ impl List {
     fn named(&self, index: usize) -> Result<Named<ItemId>, ListError> {
         let found = self.at(index).and_then(|id| self.name(id));
         found.ok_or(ListError::Index { index, len: self.len() })
-    }
-
-    /// The places around what is to stand before `index`, without that of an element that leaves.
-    fn neighbours(
-        &self,
-        index: usize,
-        without: Option<ItemId>,
-    ) -> Result<(Option<Position>, Option<Position>), ListError> {
-        if index > self.len() {
-            return Err(ListError::Index { index, len: self.len() });
-        }
-        let leaves = |index: usize| without.is_some() && self.at(index) == without;
-        let left = index.checked_sub(1).and_then(|left| if leaves(left) { left.checked_sub(1) } else { Some(left) });
-        let right = if leaves(index) { index + 1 } else { index };
-        let place = |index| self.order.at(index).map(|(place, _)| place.clone());
-        Ok((left.and_then(place), place(right)))
     }
 
     fn put(&mut self, id: ItemId, item: Item) {
