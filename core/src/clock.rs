@@ -111,8 +111,11 @@ impl VectorClock {
     /// How this clock relates to `other`.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Causality {
-        let more_here = self.iter().any(|(replica, counter)| counter > other.get(replica));
-        let more_there = other.iter().any(|(replica, counter)| counter > self.get(replica));
+        let (mut more_here, mut more_there) = (false, false);
+        both(&self.entries, &other.entries, |_, here, there| {
+            more_here |= here > there;
+            more_there |= there > here;
+        });
         match (more_here, more_there) {
             (false, false) => Causality::Equal,
             (false, true) => Causality::Before,
@@ -132,15 +135,25 @@ impl VectorClock {
     /// # Errors
     /// When the union has too many entries; the clock is then unchanged.
     pub fn join(&mut self, other: &Self) -> Result<(), ClockError> {
-        let new = other.iter().filter(|(replica, _)| self.place(*replica).is_err()).count();
-        if self.len() + new > limits::CLOCK_ENTRIES_MAX {
-            return Err(ClockError::TooManyEntries { given: self.len() + new });
+        let mut len = 0;
+        both(&self.entries, &other.entries, |_, _, _| len += 1);
+        if len > limits::CLOCK_ENTRIES_MAX {
+            return Err(ClockError::TooManyEntries { given: len });
         }
-        for (replica, counter) in other.iter() {
-            match self.place(replica) {
-                Ok(at) => self.entries[at].1 = self.entries[at].1.max(counter),
-                Err(at) => self.entries.insert(at, (replica, counter)),
+        if len > self.len() {
+            let mut entries = Vec::with_capacity(len);
+            both(&self.entries, &other.entries, |replica, here, there| entries.push((replica, here.max(there))));
+            self.entries = entries;
+            return Ok(());
+        }
+        // Nobody new: most clocks that meet know each other's authors.
+        let mut at = 0;
+        let entries = &mut self.entries;
+        for (replica, counter) in &other.entries {
+            while entries[at].0 < *replica {
+                at += 1;
             }
+            entries[at].1 = entries[at].1.max(*counter);
         }
         Ok(())
     }
@@ -211,5 +224,28 @@ impl<'de> Deserialize<'de> for VectorClock {
             }
         }
         deserializer.deserialize_map(Entries)
+    }
+}
+
+/// Every replica that one of two sorted lists has, with its counter in both.
+fn both(here: &[(ReplicaId, u64)], there: &[(ReplicaId, u64)], mut each: impl FnMut(ReplicaId, u64, u64)) {
+    let (mut here, mut there) = (here.iter(), there.iter());
+    let (mut one, mut two) = (here.next(), there.next());
+    loop {
+        match (one, two) {
+            (Some((a, x)), Some((b, y))) if a == b => {
+                each(*a, *x, *y);
+                (one, two) = (here.next(), there.next());
+            }
+            (Some((a, x)), two) if two.is_none_or(|(b, _)| a < b) => {
+                each(*a, *x, 0);
+                one = here.next();
+            }
+            (_, Some((b, y))) => {
+                each(*b, 0, *y);
+                two = there.next();
+            }
+            (_, None) => return,
+        }
     }
 }

@@ -143,7 +143,7 @@ pub struct Yrs;
 pub struct YrsDoc {
     doc: yrs::Doc,
     text: yrs::TextRef,
-    sent: yrs::StateVector,
+    out: std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Peer for Yrs {
@@ -154,7 +154,11 @@ impl Peer for Yrs {
     fn new(agent: u64) -> YrsDoc {
         let doc = yrs::Doc::with_client_id(agent + 1);
         let text = doc.get_or_insert_text("text");
-        YrsDoc { doc, text, sent: yrs::StateVector::default() }
+        let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sink = std::sync::Arc::clone(&out);
+        let watch = move |_: &yrs::TransactionMut, event: &yrs::UpdateEvent| sink.lock().unwrap().push(event.update.clone());
+        doc.observe_update_v1("peers", watch).unwrap();
+        YrsDoc { doc, text, out }
     }
 
     fn edit(doc: &mut YrsDoc, at: usize, deleted: usize, inserted: &str) {
@@ -169,11 +173,11 @@ impl Peer for Yrs {
     }
 
     fn update(doc: &mut YrsDoc) -> Vec<u8> {
-        use yrs::{ReadTxn as _, Transact as _};
-        let txn = doc.doc.transact();
-        let bytes = txn.encode_state_as_update_v1(&doc.sent);
-        doc.sent = txn.state_vector();
-        bytes
+        let mut updates = std::mem::take(&mut *doc.out.lock().unwrap());
+        match updates.len() {
+            1 => updates.remove(0),
+            _ => yrs::merge_updates_v1(&updates).unwrap(),
+        }
     }
 
     fn size(update: &Vec<u8>) -> usize {
@@ -181,20 +185,22 @@ impl Peer for Yrs {
     }
 
     fn apply(doc: &mut YrsDoc, update: &Vec<u8>) {
+        use yrs::Transact as _;
         use yrs::updates::decoder::Decode as _;
-        use yrs::{ReadTxn as _, Transact as _};
-        let mut txn = doc.doc.transact_mut();
-        txn.apply_update(yrs::Update::decode_v1(update).unwrap()).unwrap();
-        doc.sent = txn.state_vector();
+        doc.doc.transact_mut().apply_update(yrs::Update::decode_v1(update).unwrap()).unwrap();
+        doc.out.lock().unwrap().clear();
     }
 
     fn apply_all(doc: &mut YrsDoc, updates: &[Vec<u8>]) {
+        use yrs::Transact as _;
         use yrs::updates::decoder::Decode as _;
-        use yrs::{ReadTxn as _, Transact as _};
+        // Theirs has no batch of many: one transaction is the fastest they take them in.
         let mut txn = doc.doc.transact_mut();
-        let merged = yrs::Update::merge_updates(updates.iter().map(|update| yrs::Update::decode_v1(update).unwrap()));
-        txn.apply_update(merged).unwrap();
-        doc.sent = txn.state_vector();
+        for update in updates {
+            txn.apply_update(yrs::Update::decode_v1(update).unwrap()).unwrap();
+        }
+        drop(txn);
+        doc.out.lock().unwrap().clear();
     }
 
     fn text(doc: &mut YrsDoc) -> String {

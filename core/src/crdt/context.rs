@@ -126,6 +126,20 @@ impl Context {
 pub(super) struct Roster(Vec<ReplicaId>);
 
 impl Roster {
+    /// Writes when something was written by an author that was here: its place, and the rest of the stamp.
+    pub(super) fn encode_when(&self, (stamp, nth): (Stamp, u32), out: &mut Writer) {
+        out.len(self.0.binary_search(&stamp.replica).unwrap_or(self.0.len()));
+        encode_hlc(stamp.hlc, out);
+        out.u64(nth.into());
+    }
+
+    /// The inverse of [`Roster::encode_when`].
+    pub(super) fn decode_when(&self, input: &mut Reader) -> Result<(Stamp, u32), DecodeError> {
+        let author = usize::try_from(input.u64(WHAT)?).ok().and_then(|place| self.0.get(place)).ok_or(BAD)?;
+        let Reading { hlc, nth } = decode_reading(input)?;
+        Ok((Stamp { hlc, replica: *author }, nth))
+    }
+
     pub(super) fn encode_birth(&self, birth: Option<Birth>, out: &mut Writer) {
         let place = birth.and_then(|birth| Some((self.0.binary_search(&birth.author).ok()?, birth.reading)));
         match place {

@@ -13,7 +13,7 @@
 //! How long it gets: a run of n costs the integer n, whatever n; appending or prepending in turn with others costs a number
 //! each time, and no level; random places cost a level for every doubling or so. Only inserting each time between the two
 //! that were inserted last costs a level each time, three bytes within one session: no fixed key can do better than grow there.
-//! At [`limits::POSITION_BYTES_MAX`] such a place is full; moving a neighbour makes room.
+//! At [`limits::POSITION_BYTES_MAX`] such a place is full. A list moves neighbours closer together long before that.
 //!
 //! # Bytes
 //!

@@ -31,7 +31,8 @@ use crate::id::OpId;
 const WHAT: &str = "a set";
 const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
 
-type Adds = BTreeMap<OpId, Option<Birth>>;
+/// In order of their ops; mostly one.
+type Adds = Vec<(OpId, Option<Birth>)>;
 
 /// Elements in order, each with its adds in order.
 type Read<B> = Vec<(Bytes, Vec<(OpId, B)>)>;
@@ -94,18 +95,20 @@ impl Set {
         let keeps = |context: &Context, birth: Option<Birth>| birth.is_none_or(|birth| !context.covers(birth));
         for (text, ours) in &mut self.elements {
             let theirs = other.elements.get(text);
-            ours.retain(|op, birth| {
-                theirs.is_some_and(|theirs| theirs.contains_key(op)) || keeps(&other.context, *birth)
+            ours.retain(|(op, birth)| {
+                theirs.is_some_and(|theirs| place(theirs, *op).is_ok()) || keeps(&other.context, *birth)
             });
         }
         for (text, theirs) in &other.elements {
             let ours = self.elements.entry(text.clone()).or_default();
-            ours.extend(theirs.iter().filter(|(_, birth)| keeps(&self.context, **birth)));
+            for (op, birth) in theirs.iter().filter(|(_, birth)| keeps(&self.context, *birth)) {
+                insert(ours, *op, *birth);
+            }
         }
         self.early.extend(other.early.iter().map(|(add, birth)| (add.clone(), *birth)));
         for (text, op) in self.early.keys() {
             if let Some(adds) = self.elements.get_mut(text) {
-                adds.remove(op);
+                adds.retain(|(add, _)| add != op);
             }
         }
         self.elements.retain(|_, adds| !adds.is_empty());
@@ -114,18 +117,36 @@ impl Set {
     }
 
     fn remove(&mut self, text: &Bytes, named: &[Named<OpId>]) {
+        let mut adds = self.elements.get_mut(text);
         for Named { id, birth } in named {
-            let adds = self.elements.get_mut(text);
-            if adds.is_some_and(|adds| adds.remove(id).is_some()) {
-                continue;
-            }
-            if let Some(birth) = birth.filter(|birth| !self.context.covers(*birth)) {
-                self.early.insert((text.clone(), *id), birth);
+            let here = adds.as_ref().and_then(|adds| place(adds, *id).ok());
+            match (here, &mut adds) {
+                (Some(at), Some(adds)) => drop(adds.remove(at)),
+                _ => {
+                    if let Some(birth) = birth.filter(|birth| !self.context.covers(*birth)) {
+                        self.early.insert((text.clone(), *id), birth);
+                    }
+                }
             }
         }
-        if self.elements.get(text).is_some_and(BTreeMap::is_empty) {
+    }
+
+    fn remove_whole(&mut self, text: &Bytes, named: &[Named<OpId>]) {
+        self.remove(text, named);
+        if self.elements.get(text).is_some_and(Vec::is_empty) {
             self.elements.remove(text);
         }
+    }
+}
+
+/// Where an add is, or would be.
+fn place(adds: &Adds, op: OpId) -> Result<usize, usize> {
+    adds.binary_search_by_key(&op, |(known, _)| *known)
+}
+
+fn insert(adds: &mut Adds, op: OpId, birth: Option<Birth>) {
+    if let Err(at) = place(adds, op) {
+        adds.insert(at, (op, birth));
     }
 }
 
@@ -169,13 +190,15 @@ impl Content for Set {
         match edit {
             SetEdit::Add(named) => {
                 for (text, adds) in named {
-                    self.remove(&text, &adds);
                     if self.early.is_empty() || self.early.remove(&(text.clone(), moment.op)).is_none() {
-                        self.elements.entry(text).or_default().insert(moment.op, birth);
+                        self.remove(&text, &adds);
+                        insert(self.elements.entry(text).or_default(), moment.op, birth);
+                    } else {
+                        self.remove_whole(&text, &adds);
                     }
                 }
             }
-            SetEdit::Remove(named) => named.iter().for_each(|(text, adds)| self.remove(text, adds)),
+            SetEdit::Remove(named) => named.iter().for_each(|(text, adds)| self.remove_whole(text, adds)),
         }
         if !self.early.is_empty() {
             self.early.retain(|_, birth| !self.context.covers(*birth));
@@ -222,9 +245,8 @@ impl Content for Set {
                 Ok((op, context.decode_birth(&roster, input)?))
             },
         )?;
-        let elements = elements
-            .into_iter()
-            .map(|(text, adds)| if adds.is_empty() { Err(BAD) } else { Ok((text, adds.into_iter().collect())) });
+        let elements =
+            elements.into_iter().map(|(text, adds)| if adds.is_empty() { Err(BAD) } else { Ok((text, adds)) });
         let elements = elements.collect::<Result<BTreeMap<Bytes, Adds>, DecodeError>>()?;
         let count = input.count(38, WHAT)?;
         let mut early = BTreeMap::new();
@@ -232,7 +254,7 @@ impl Content for Set {
             let add = (input.bytes(WHAT)?, decode_op(&mut input)?);
             let birth = Birth::decode(&mut input)?.ok_or(BAD)?;
             let ascends = early.last_key_value().is_none_or(|(last, _)| *last < add);
-            let lives = elements.get(&add.0).is_some_and(|adds| adds.contains_key(&add.1));
+            let lives = elements.get(&add.0).is_some_and(|adds| place(adds, add.1).is_ok());
             if !ascends || lives || context.covers(birth) {
                 return Err(BAD);
             }

@@ -147,8 +147,9 @@ proptest! {
         say(&mut document, &more);
         let delta = document.delta_since(&seen);
         prop_assert!(delta.iter().count() <= more.len());
+        prop_assert_eq!(document.encode_since(&seen), delta.encode());
         let sent = Document::decode(delta.encode().into());
-        prop_assert!(delta == Document::default() || sent.as_ref() == Ok(&delta));
+        prop_assert_eq!(sent, Ok(delta.clone()));
         other.merge(&delta);
         prop_assert_eq!(other.encode(), document.encode());
     }
@@ -181,6 +182,17 @@ fn on_an_exact_tie_of_two_copies_the_larger_text_is_taken_whichever_way_they_are
         ours.merge(&copy(two));
         theirs.merge(&copy(one));
         assert_eq!((ours.encode(), ours.get(&path("a"))), (theirs.encode(), two.map(text).as_ref()));
+    }
+}
+
+#[test]
+fn a_write_of_the_same_batch_as_a_delete_is_merged_whichever_way() {
+    let before = document(&[(3, Some("a"), Some(1)), (5, None, None)]);
+    let after = document(&[(5, None, None), (5, Some("b"), Some(2))]);
+    for (one, two) in [(&before, &after), (&after, &before), (&after, &after)] {
+        let mut merged = one.clone();
+        merged.merge(two);
+        assert_eq!(merged.encode(), after.encode());
     }
 }
 

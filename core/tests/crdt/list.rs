@@ -84,6 +84,30 @@ fn a_list_costs_what_is_in_it_whatever_was() {
 }
 
 #[test]
+fn a_list_that_is_sorted_by_hand_for_ever_stays_short() {
+    let mut list = List::default();
+    let mut random = 7_u64;
+    let mut longest = 0;
+    let many = list.inserting(0, (0..7).map(text), session(0)).unwrap();
+    list.apply(&moment(0, 0, 0), many);
+    for number in 1..20_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let (from, to) = (usize::try_from(random >> 40).unwrap() % 7, usize::try_from(random >> 20).unwrap() % 7);
+        let mut plain = texts(&list);
+        let moved = plain.remove(from);
+        plain.insert(to, moved);
+        let edit = list.moving(from, to, session(number % 3)).unwrap();
+        list.apply(&moment(number % 3, number, number as u64), edit);
+        assert_eq!(texts(&list), plain);
+        longest = longest.max(list.encode().len());
+    }
+    println!("seven elements moved 20,000 times: {longest} bytes at most");
+    assert!(longest < 1_200, "{longest}");
+}
+
+#[test]
 fn an_edit_of_an_element_that_has_not_come_waits_for_it() {
     let mut source = List::default();
     let insert = source.inserting(0, [text(1), text(2)], session(0)).unwrap();

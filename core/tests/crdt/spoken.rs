@@ -103,10 +103,10 @@ impl Tried for Document {
             Path::new((0..deep).map(|level| names[usize::from(at >> (2 * level + 2)) % 3])).ok()
         };
         let mut fields = BTreeMap::new();
-        if step.choice % 16 > 0 {
-            fields.insert(path(step.at)?, (step.choice % 4 > 0).then(|| text(step.other)));
+        if !step.choice.is_multiple_of(16) {
+            fields.insert(path(step.at)?, (!step.choice.is_multiple_of(4)).then(|| text(step.other)));
         }
-        if step.choice % 3 == 0 {
+        if step.choice.is_multiple_of(3) {
             fields.insert(path(step.other)?, Some(text(step.at)));
         }
         Some(DocumentEdit { fields, forget: None })

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use syncline::client::{ReplicaError, SharedText};
-use syncline::crdt::text::{Side, TextError};
+use syncline::crdt::text::{Expand, Side, TextError};
 use syncline::oplog::{OpKind, Payload};
 use syncline::store::{MemoryStore, PageLimit, Store as _};
 use syncline::{Cursor, Seq};
@@ -259,7 +259,8 @@ fn bad_edits_are_refused_and_leave_the_text_as_it_was() {
     assert!(matches!(elsewhere, Err(ReplicaError::WrongType { .. })), "{elsewhere:?}");
     world.sync(&a);
     // Whoever may write may write rubbish: it says nothing, to anybody.
-    for rubbish in [&b"\x01junkjunk\x00"[..], b"\x01junkjunk\xff\xff\xff", b"\x01junkjunk\x00\x07\x00\x09\x09"] {
+    for rubbish in [&b"\x01junkjunk\x01\x00"[..], b"\x01junkjunk\x02\xff\xff", b"\x01junkjunk\x01\x00\x07\x00\x09\x09"]
+    {
         let payload = Payload::Plain(rubbish.to_vec().into());
         let write = syncline::client::Write {
             key: poem.key().clone(),
@@ -315,4 +316,64 @@ fn whatever_order_edits_arrive_in_every_device_ends_with_the_same_text() {
         world.sync(&fresh);
         assert_eq!(get(&fresh), shown[0], "seed {seed}");
     }
+}
+
+/// A partial copy offers its own ops alone, so after a rollback what it typed may come before what it typed it into.
+#[test]
+fn what_was_typed_into_text_that_comes_later_waits_for_it() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    run(text(&a).insert(0, "ends")).unwrap();
+    world.sync(&a);
+    world.sync(&b);
+    run(text(&b).insert(2, "-in-between-")).unwrap();
+    world.sync(&b);
+    let page = run(b.store.ops_after(LOG, Seq::ZERO, PageLimit::default())).unwrap();
+    let edits: Vec<_> = page.ops.iter().map(|logged| logged.op.read().unwrap().payload().clone()).collect();
+    let mut other = World::new();
+    let (late, reader) = (other.device(), other.device());
+    let poem = text(&reader);
+    for edit in edits.into_iter().rev() {
+        assert_eq!(run(poem.get()).unwrap(), "");
+        let key = poem.key().clone();
+        let precondition = syncline::oplog::Precondition::None;
+        let write = syncline::client::Write { key, kind: OpKind::Update, precondition, payload: edit };
+        run(late.replica.write(write)).unwrap();
+        other.sync(&late);
+        other.sync(&reader);
+    }
+    assert_eq!(run(poem.get()).unwrap(), "en-in-between-ds");
+    assert_eq!(get(&late), "en-in-between-ds");
+}
+
+#[test]
+fn marks_hold_on_to_their_letters_on_every_device() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    run(text(&a).insert(0, "plain bold plain")).unwrap();
+    world.sync(&a);
+    world.sync(&b);
+    run(text(&a).mark(6..10, "bold", Some("yes"), Expand::After)).unwrap();
+    run(text(&b).insert(0, "very ")).unwrap();
+    run(text(&b).mark(11..15, "link", Some("there"), Expand::None)).unwrap();
+    for device in [&a, &b, &a] {
+        assert!(world.sync(device).is_safe());
+    }
+    run(text(&a).insert(15, "er")).unwrap();
+    world.sync(&a);
+    world.sync(&b);
+    let fresh = world.device();
+    world.sync(&fresh);
+    for device in [&a, &b, &fresh] {
+        assert_eq!(get(device), "very plain bolder plain");
+        let marked = run(text(device).marked()).unwrap();
+        let shown: Vec<(usize, String)> =
+            marked.iter().map(|part| (part.len, part.marks.keys().cloned().collect::<Vec<_>>().join("+"))).collect();
+        let expected = [(11, ""), (4, "bold+link"), (2, "bold"), (6, "")].map(|(len, keys)| (len, keys.to_owned()));
+        assert_eq!(shown, expected);
+    }
+    run(text(&b).mark(11..17, "bold", None, Expand::After)).unwrap();
+    world.sync(&b);
+    world.sync(&a);
+    assert!(run(text(&a).marked()).unwrap().iter().all(|part| !part.marks.contains_key("bold")));
 }

@@ -415,7 +415,7 @@ fn some_edit(device: &Device, what: u8, at: u16, other: u16) {
         9 => match elements_of(device) {
             0 => {}
             len if other.is_multiple_of(2) => {
-                drop(run(list(device).move_to(at % len, usize::from(other) % len)).unwrap())
+                drop(run(list(device).move_to(at % len, usize::from(other) % len)).unwrap());
             }
             len => drop(run(list(device).remove(at % len, 1)).unwrap()),
         },

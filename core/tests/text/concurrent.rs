@@ -60,7 +60,7 @@ fn shuffled(trace: &Trace, deltas: &[(ReplicaId, Bytes)], seed: u64) -> Vec<(Rep
     order
 }
 
-fn check(name: &str) {
+fn check(name: &str, orders: u64) {
     let trace: Trace = load(&format!("concurrent/{name}.json.gz"));
     let deltas = play(&trace);
     let mut batch = Text::new();
@@ -74,12 +74,11 @@ fn check(name: &str) {
     singly.check().unwrap();
     assert_eq!(singly.state_hash(), batch.state_hash());
     let saved = batch.save().unwrap();
-    eprintln!("{name}: {} bytes with history", saved.len());
     assert_eq!(singly.save().unwrap(), saved);
     let mut loaded = Text::load(&saved).unwrap();
     assert_eq!(loaded.to_string(), trace.end_content, "loaded");
     assert_eq!(loaded.save().unwrap(), saved, "read and saved again");
-    for seed in 0..3 {
+    for seed in 0..orders {
         let order = shuffled(&trace, &deltas, seed);
         let mut text = Text::new();
         let mut random = crate::random::Random::new(seed);
@@ -98,15 +97,15 @@ fn check(name: &str) {
 
 #[test]
 fn friendsforever_merges_in_any_order() {
-    check("friendsforever");
+    check("friendsforever", 2);
 }
 
 #[test]
 fn clownschool_merges_in_any_order() {
-    check("clownschool");
+    check("clownschool", 2);
 }
 
 #[test]
 fn node_nodecc_merges_in_any_order() {
-    check("node_nodecc");
+    check("node_nodecc", 1);
 }

@@ -253,7 +253,7 @@ fn sections(snapshot: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     let mut at = 4;
     while at < snapshot.len() {
-        if found.len() == 2 {
+        if found.len() == 3 {
             at += 1;
         }
         let (mut len, mut shift) = (0_usize, 0);
@@ -278,13 +278,13 @@ fn mutated_snapshots_with_right_checksums_are_refused_or_sound() {
     let (mut text, _) = sample();
     let saved = text.save().unwrap();
     let parts = sections(&saved);
-    assert_eq!(parts.len(), 5);
+    assert_eq!(parts.len(), 7);
     let mut random = Random::new(13);
     for _ in 0..3_000 {
         let which = random.below(parts.len());
         let mut bytes = saved[..4].to_vec();
         for (at, part) in parts.iter().enumerate() {
-            if at == 2 {
+            if at == 3 {
                 bytes.push(1);
             }
             let mut content = saved[part.clone()].to_vec();

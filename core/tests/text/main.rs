@@ -6,6 +6,8 @@ mod concurrent;
 mod conformance;
 mod differential;
 mod hostile;
+mod marks;
+mod meeting;
 mod oracle;
 mod past;
 mod random;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use syncline::ReplicaId;
 
 /// An event by its index among all.
-pub type Event = usize;
+pub(crate) type Event = usize;
 
 #[derive(Debug)]
 enum Did {
@@ -17,12 +17,12 @@ enum Did {
 }
 
 #[derive(Debug, Default)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     events: Vec<(ReplicaId, u64, Did)>,
 }
 
 impl Oracle {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
 
@@ -67,7 +67,7 @@ impl Oracle {
     }
 
     /// What somebody reads who has seen these events.
-    pub fn text(&self, seen: &BTreeSet<Event>) -> String {
+    pub(crate) fn text(&self, seen: &BTreeSet<Event>) -> String {
         let (all, gone) = self.shown(seen);
         let chars = all.into_iter().filter(|event| !gone.contains(event)).map(|event| match self.events[event].2 {
             Did::Insert { char, .. } => char,
@@ -77,7 +77,7 @@ impl Oracle {
     }
 
     /// The author inserts one character; adds the event to what they have seen.
-    pub fn insert(&mut self, author: ReplicaId, seq: u64, seen: &mut BTreeSet<Event>, at: usize, char: char) {
+    pub(crate) fn insert(&mut self, author: ReplicaId, seq: u64, seen: &mut BTreeSet<Event>, at: usize, char: char) {
         let (all, gone) = self.shown(seen);
         let left = match at {
             0 => None,
@@ -96,7 +96,7 @@ impl Oracle {
     }
 
     /// The author deletes one character.
-    pub fn delete(&mut self, author: ReplicaId, seq: u64, seen: &mut BTreeSet<Event>, at: usize) {
+    pub(crate) fn delete(&mut self, author: ReplicaId, seq: u64, seen: &mut BTreeSet<Event>, at: usize) {
         let (all, gone) = self.shown(seen);
         let target = *all.iter().filter(|event| !gone.contains(event)).nth(at).expect("a position within");
         seen.insert(self.events.len());

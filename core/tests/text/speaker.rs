@@ -9,8 +9,8 @@ use crate::traces::Patch;
 
 /// One author as their deltas show them.
 #[derive(Debug, Default, Clone)]
-pub struct Speaker {
-    pub seq: u64,
+pub(crate) struct Speaker {
+    pub(crate) seq: u64,
     cursor: i64,
     roster: Vec<(ReplicaId, u64)>,
 }
@@ -18,7 +18,7 @@ pub struct Speaker {
 impl Speaker {
     /// A delta of edits whose first event has seen `parents`, in the order of names; `own` says the author's previous one
     /// is among them, too.
-    pub fn say(&mut self, own: bool, parents: &[(ReplicaId, u64)], patches: &[Patch]) -> Bytes {
+    pub(crate) fn say(&mut self, own: bool, parents: &[(ReplicaId, u64)], patches: &[Patch]) -> Bytes {
         let mut out = Writer::default();
         out.u64(self.seq);
         if !(parents.is_empty() && (own || self.seq == 0)) {
@@ -60,6 +60,6 @@ impl Speaker {
     }
 }
 
-pub fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
 }

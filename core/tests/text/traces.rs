@@ -9,45 +9,45 @@ use serde::de::DeserializeOwned;
 
 /// A replacement: at a position, so many characters go and these come.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Patch(pub usize, pub usize, pub String);
+pub(crate) struct Patch(pub(crate) usize, pub(crate) usize, pub(crate) String);
 
 #[derive(Debug, Deserialize)]
-pub struct Txn {
+pub(crate) struct Txn {
     #[serde(default)]
-    pub parents: Vec<usize>,
+    pub(crate) parents: Vec<usize>,
     #[serde(default)]
-    pub agent: usize,
-    pub patches: Vec<Patch>,
+    pub(crate) agent: usize,
+    pub(crate) patches: Vec<Patch>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Trace {
-    pub end_content: String,
+pub(crate) struct Trace {
+    pub(crate) end_content: String,
     #[serde(default)]
-    pub num_agents: usize,
-    pub txns: Vec<Txn>,
+    pub(crate) num_agents: usize,
+    pub(crate) txns: Vec<Txn>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
-    pub span: (usize, usize),
-    pub parents: Vec<usize>,
-    pub agent: String,
-    pub seq_start: usize,
-    pub ops: Vec<Patch>,
+pub(crate) struct Event {
+    pub(crate) span: (usize, usize),
+    pub(crate) parents: Vec<usize>,
+    pub(crate) agent: String,
+    pub(crate) seq_start: usize,
+    pub(crate) ops: Vec<Patch>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct History {
-    pub end_content: String,
-    pub txns: Vec<Event>,
+pub(crate) struct History {
+    pub(crate) end_content: String,
+    pub(crate) txns: Vec<Event>,
 }
 
 /// Reads a trace.
-pub fn load<T: DeserializeOwned>(name: &str) -> T {
+pub(crate) fn load<T: DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/editing-traces").join(name);
     let file = std::fs::File::open(&path).unwrap_or_else(|error| {
         panic!("the editing traces are needed at {}: {error}", path.display());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use syncline::call::{Call, Reply};
 use syncline::client::{CallError, Replica, ReplicaOptions, Transport};
 use syncline::crdt::text::Text;
-use syncline::crdt::writing::{TextEdit, WriterId};
+use syncline::crdt::writing::{Said, TextEdit, WriterId};
 use syncline::oplog::{Collection, Payload, Rules, Schema};
 use syncline::store::MemoryStore;
 use syncline::wire::binary;
@@ -67,7 +67,8 @@ async fn history(server: &Process, log: LogId, collection: &str, ops: usize) -> 
             text.insert(writer.author(), text.len(), &letter.to_string()).expect("in it");
         }
         let delta = text.delta(writer.author(), since).expect("a delta");
-        let op = device.say(collection, entity, Payload::Plain(TextEdit { writer, delta }.to_bytes()));
+        let op =
+            device.say(collection, entity, Payload::Plain(TextEdit { writer, said: Said::Typed(delta) }.to_bytes()));
         bytes += op.bytes().len();
         batch.push(op);
         if batch.len() == 500 || number + 1 == ops {

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use crate::client::gate::lock;
+use crate::client::gate::{Pass, lock};
 use crate::client::handle::Entities;
 use crate::client::{Receipt, Replica, ReplicaError, Write};
-use crate::crdt::text::{Anchor, Side, Text, TextError, Undo, Version, Written};
-use crate::crdt::writing::{TextEdit, TextState, WriterId, take_in};
+use crate::crdt::text::{Anchor, Expand, Marked, Side, Text, TextError, Undo, Version, Written};
+use crate::crdt::writing::{Said, TextEdit, TextState, WriterId, take_in};
 use crate::id::{EntityId, ReplicaId};
 use crate::oplog::{EntityKey, OpKind, Payload, Precondition, ReduceError, Texts};
 
@@ -32,6 +32,8 @@ struct Live {
     state: Option<TextState>,
     text: Text,
     undo: Option<Undo>,
+    /// Records that wait for what they build on.
+    waiting: Vec<(ReplicaId, Said)>,
 }
 
 /// Edits in the making: one op for all of them.
@@ -208,6 +210,33 @@ impl SharedText {
         }
     }
 
+    /// Says that a key has a value in a range: bold, a link, a comment. `None` takes it away. Where several say so at once,
+    /// one wins for each character; `expand` says which typing at the edges takes part.
+    ///
+    /// # Errors
+    /// As [`SharedText::insert`], and when key or value are too large.
+    pub async fn mark(
+        &self,
+        range: Range<usize>,
+        key: &str,
+        value: Option<&str>,
+        expand: Expand,
+    ) -> Result<Receipt, ReplicaError> {
+        let _turn = self.turn().await?;
+        let writer = self.writer();
+        let mark = lock(&self.live).text.mark(writer.author(), range, key, value, expand)?;
+        self.say(OpKind::Update, TextEdit { writer, said: Said::Marked(mark) }).await
+    }
+
+    /// The text in stretches that have the same marks.
+    ///
+    /// # Errors
+    /// As [`SharedText::get`].
+    pub async fn marked(&self) -> Result<Vec<Marked>, ReplicaError> {
+        self.refresh().await?;
+        Ok(lock(&self.live).text.marked()?)
+    }
+
     /// A place that stays where it is while others edit.
     ///
     /// # Errors
@@ -265,8 +294,18 @@ impl SharedText {
         kind: OpKind,
         change: impl FnOnce(&mut Text, &mut Undo, ReplicaId) -> Result<(), TextError>,
     ) -> Result<Option<Receipt>, ReplicaError> {
+        let _turn = self.turn().await?;
+        let edit = lock(&self.live).make(self.writer(), change)?;
+        match edit {
+            Some(edit) => self.say(kind, edit).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits until no other edit of this replica is being made, and shows everything there is.
+    async fn turn(&self) -> Result<Pass<'_>, ReplicaError> {
         let inner = &self.replica.inner;
-        let _turn = inner.editing.enter().await;
+        let turn = inner.editing.enter().await;
         // After a write of which nobody knew how it ended: it is known then.
         drop(inner.enter().await?);
         match self.refresh().await {
@@ -274,14 +313,16 @@ impl SharedText {
             Err(ReplicaError::NotHere(_)) => {}
             refreshed => refreshed?,
         }
-        let writer = self.writer();
-        let edit = lock(&self.live).make(writer, change)?;
-        let Some(edit) = edit else { return Ok(None) };
+        Ok(turn)
+    }
+
+    /// Writes what the live text shows already; if that fails, it shows it no more.
+    async fn say(&self, kind: OpKind, edit: TextEdit) -> Result<Receipt, ReplicaError> {
         let written = self.write(kind, edit.to_bytes()).await;
         if written.is_err() {
             *lock(&self.live) = Live::default();
         }
-        written.map(Some)
+        written
     }
 
     async fn write(&self, kind: OpKind, payload: Bytes) -> Result<Receipt, ReplicaError> {
@@ -316,7 +357,7 @@ impl Live {
         if self.text.seen(author) == since {
             return Ok(None);
         }
-        Ok(Some(TextEdit { writer, delta: self.text.delta(author, since)? }))
+        Ok(Some(TextEdit { writer, said: Said::Typed(self.text.delta(author, since)?) }))
     }
 
     /// Goes on to a newer state, keeping what can be undone where that is possible.
@@ -329,9 +370,13 @@ impl Live {
             return Ok(());
         };
         match self.state.as_ref().and_then(|known| news(known, &state)) {
-            Some(news) => take_in(&mut self.text, news.into_iter()),
+            Some(news) => {
+                let waiting = std::mem::take(&mut self.waiting);
+                self.waiting = take_in(&mut self.text, waiting.into_iter().chain(news));
+            }
             None => {
-                let mut text = state.load()?;
+                let (mut text, waiting) = state.merge()?;
+                self.waiting = waiting;
                 if !catch_up(&mut self.text, &mut text) {
                     (self.text, self.undo) = (text, None);
                 }
@@ -343,7 +388,7 @@ impl Live {
 }
 
 /// The records of a newer state that an older one does not have; `None` where it does not go on from there.
-fn news(known: &TextState, state: &TextState) -> Option<Vec<(ReplicaId, Bytes)>> {
+fn news(known: &TextState, state: &TextState) -> Option<Vec<(ReplicaId, Said)>> {
     if known.saved() != state.saved() {
         return None;
     }
@@ -354,7 +399,7 @@ fn news(known: &TextState, state: &TextState) -> Option<Vec<(ReplicaId, Bytes)>>
     }
     let news: Vec<_> = new.collect();
     // Deleting everything means another thing in another place; and what is gone must not stay.
-    let clears = |record: &(ReplicaId, Bytes)| record.1.is_empty();
+    let clears = |record: &(ReplicaId, Said)| record.1 == Said::Cleared;
     let whole = old.all(|record| news.contains(&record) && !clears(&record)) && !news.iter().any(clears);
     whole.then_some(news)
 }
@@ -362,7 +407,7 @@ fn news(known: &TextState, state: &TextState) -> Option<Vec<(ReplicaId, Bytes)>>
 /// Takes in what another text has; whether both have the same then.
 fn catch_up(text: &mut Text, other: &mut Text) -> bool {
     let authors: Vec<ReplicaId> = other.authors().filter(|author| text.seen(*author) < other.seen(*author)).collect();
-    let mut deltas = Vec::new();
+    let mut deltas: Vec<(ReplicaId, Bytes)> = Vec::new();
     for author in authors {
         match other.delta(author, text.seen(author)) {
             Ok(delta) => deltas.push((author, delta)),

@@ -2,49 +2,60 @@
 
 use bytes::Bytes;
 
-use super::{BAD, Document, Field, Path, WHAT};
+use super::{BAD, Document, Field, Path, Seen, WHAT};
 use crate::codec::DecodeError;
 use crate::crdt::content::{begin, opened};
-use crate::crdt::moment::{decode_stamp, encode_stamp};
+use crate::crdt::moment::{Stamp, decode_stamp, encode_stamp};
 
 const DELETED: u8 = 1;
 const BARE: u8 = 2;
 const PATHS: u8 = 4;
 const FORGOT: u8 = 8;
 
+/// The bytes of a document with these stamps and fields, of which some have paths.
+fn bytes_of(stamps: [Option<Stamp>; 3], nested: bool, fields: &[(&Path, &Field)]) -> Vec<u8> {
+    let texts = fields.iter().map(|(path, field)| path.len() + field.value.as_ref().map_or(0, Bytes::len));
+    let mut out = begin(texts.map(|bytes| bytes + FIELD_BYTES).sum::<usize>() + 3 * FIELD_BYTES);
+    let paths = nested || fields.iter().any(|(_, field)| field.value.is_none());
+    let bit = |said: bool, bit: u8| if said { bit } else { 0 };
+    let follows = stamps.iter().zip([DELETED, BARE, FORGOT]).map(|(stamp, flag)| bit(stamp.is_some(), flag));
+    out.u8(follows.sum::<u8>() | bit(paths, PATHS));
+    stamps.into_iter().flatten().for_each(|stamp| encode_stamp(stamp, &mut out));
+    out.len(fields.len());
+    for (path, field) in fields {
+        if paths {
+            path.encode(&mut out);
+        } else {
+            path.encode_field(&mut out);
+        }
+        encode_stamp(field.stamp, &mut out);
+        if paths {
+            out.u8(field.value.is_some().into());
+        }
+        if let Some(text) = &field.value {
+            out.bytes(text);
+        }
+    }
+    out.finish().into()
+}
+
 /// What a stamp and two lengths take at most, and usually less.
 const FIELD_BYTES: usize = 40;
 
 impl Document {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let texts = self.fields.iter().map(|(path, field)| path.len() + field.value.as_ref().map_or(0, Bytes::len));
-        let mut out = begin(texts.map(|bytes| bytes + FIELD_BYTES).sum::<usize>() + 3 * FIELD_BYTES);
-        let paths = self.needs_paths();
-        let bit = |said: bool, bit: u8| if said { bit } else { 0 };
-        let stamps = [(self.deleted, DELETED), (self.bare, BARE), (self.forgot, FORGOT)];
-        let follows = stamps.iter().map(|(stamp, flag)| bit(stamp.is_some(), *flag)).sum::<u8>();
-        out.u8(follows | bit(paths, PATHS));
-        for stamp in stamps.iter().filter_map(|(stamp, _)| *stamp) {
-            encode_stamp(stamp, &mut out);
-        }
-        out.len(self.fields.len());
-        for (path, field) in &self.fields {
-            if paths {
-                path.encode(&mut out);
-            } else {
-                path.encode_field(&mut out);
-            }
-            encode_stamp(field.stamp, &mut out);
-            if paths {
-                out.u8(field.value.is_some().into());
-            }
-            if let Some(text) = &field.value {
-                out.bytes(text);
-            }
-        }
-        out.finish().into()
+        let fields: Vec<(&Path, &Field)> = self.fields.iter().collect();
+        bytes_of([self.deleted, self.bare, self.forgot], self.nested > 0, &fields)
     }
 
+    /// The bytes of [`Document::delta_since`], without making it first.
+    #[must_use]
+    pub fn encode_since(&self, seen: &Seen) -> Bytes {
+        let new = |stamp: &Stamp| !seen.covers(*stamp);
+        let fields: Vec<(&Path, &Field)> = self.fields.iter().filter(|(_, field)| new(&field.stamp)).collect();
+        let nested = self.nested > 0 && fields.iter().any(|(path, _)| path.is_nested());
+        bytes_of([self.deleted.filter(new), self.bare.filter(new), self.forgot], nested, &fields).into()
+    }
     fn needs_paths(&self) -> bool {
         self.nested > 0 || self.fields.values().any(|field| field.value.is_none())
     }
@@ -88,10 +99,9 @@ impl Document {
             fields.push((path, Field { stamp, value }));
         }
         input.finish()?;
-        let nothing = deleted.is_none() && bare.is_none() && forgot.is_none() && fields.is_empty();
         // Sorted already.
         let document = Self { deleted, bare, forgot, fields: fields.into_iter().collect(), nested };
-        let odd = nothing || deleted.zip(bare).is_some_and(|(deleted, bare)| deleted > bare);
+        let odd = deleted.zip(bare).is_some_and(|(deleted, bare)| deleted > bare);
         if odd || paths != document.needs_paths() { Err(BAD) } else { Ok(document) }
     }
 }

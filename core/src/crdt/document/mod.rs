@@ -36,7 +36,7 @@
 //! A stamp is the hlc's milliseconds as a varint, its counter as a varint, and the 16 bytes of the replica. Nothing is
 //! older than the deletion or than what it is in, a bare existence is newer than every field (older ones say nothing that a
 //! field does not), a field in which others are has no value, bit 2 is set where a path has more names than one or a
-//! field no value, and something follows. Every other spelling is refused.
+//! field no value. Every other spelling is refused.
 
 mod bytes;
 mod delta;
@@ -44,6 +44,7 @@ mod edit;
 mod path;
 mod view;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use ::bytes::Bytes;
@@ -190,22 +191,78 @@ impl Document {
 
     /// Takes in another copy or a part of one.
     pub fn merge(&mut self, other: &Self) {
-        if let Some(deleted) = other.deleted {
-            self.delete(deleted);
+        if let Some(deleted) = other.deleted.filter(|deleted| self.deleted < Some(*deleted)) {
+            self.deleted = Some(deleted);
+            self.bare = self.bare.filter(|bare| *bare >= deleted);
+            self.retain(|field| field.stamp >= deleted);
         }
-        for (path, theirs) in &other.fields {
-            let ours = self.fields.get(path);
-            // On an exact tie the larger text, and both of a field and what is in it.
-            if ours.is_none_or(|ours| ours < theirs) {
-                let (stamp, value) = (theirs.stamp, theirs.value.clone());
-                self.write_over(stamp, path.clone(), value, |inner| inner < stamp);
-            }
+        let flat = self.nested == 0 && other.nested == 0 && self.forgot.is_none() && self.deleted <= other.deleted;
+        if flat && other.fields.len() > self.fields.len() / 8 {
+            self.merge_flat(&other.fields);
+        } else {
+            self.merge_fields(&other.fields);
         }
         if let Some(bare) = other.bare {
             self.touch(bare);
         }
         if let Some(forgot) = other.forgot.max(self.forgot) {
             self.forget(forgot);
+        }
+    }
+
+    /// Fields that are in no others: both in order, in one go.
+    fn merge_flat(&mut self, other: &BTreeMap<Path, Field>) {
+        let mut ours = self.fields.iter_mut();
+        let known = other.iter().all(|(path, theirs)| {
+            let Some((_, ours)) = ours.by_ref().find(|(ours, _)| *ours >= path).filter(|(ours, _)| *ours == path)
+            else {
+                return false;
+            };
+            if *ours < *theirs {
+                ours.clone_from(theirs);
+            }
+            true
+        });
+        if !known {
+            self.merge_new(other);
+        }
+        let newest = self.bare.and(self.fields.values().map(|field| field.stamp).max());
+        self.bare = self.bare.filter(|bare| newest.is_none_or(|newest| newest < *bare));
+    }
+
+    /// The same where the other has fields that are not here.
+    fn merge_new(&mut self, other: &BTreeMap<Path, Field>) {
+        let (mut ours, mut theirs) = (std::mem::take(&mut self.fields).into_iter().peekable(), other.iter().peekable());
+        let merged = std::iter::from_fn(|| {
+            let order = match (ours.peek(), theirs.peek()) {
+                (Some((ours, _)), Some((theirs, _))) => ours.cmp(theirs),
+                (Some(_), None) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            match order {
+                Ordering::Less => ours.next(),
+                Ordering::Greater => theirs.next().map(|(path, field)| (path.clone(), field.clone())),
+                Ordering::Equal => {
+                    let (path, mut field) = ours.next()?;
+                    let (_, other) = theirs.next()?;
+                    if field < *other {
+                        field.clone_from(other);
+                    }
+                    Some((path, field))
+                }
+            }
+        });
+        self.fields = merged.collect();
+    }
+
+    fn merge_fields(&mut self, other: &BTreeMap<Path, Field>) {
+        for (path, theirs) in other {
+            let ours = self.fields.get(path);
+            // On an exact tie the larger text, and both of a field and what is in it.
+            if ours.is_none_or(|ours| ours < theirs) {
+                let (stamp, value) = (theirs.stamp, theirs.value.clone());
+                self.write_over(stamp, path.clone(), value, |inner| inner < stamp);
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A list's bytes: see the module above for what they are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use super::{BAD, Early, Item, List, Places, Said, WHAT};
+use super::{BAD, Early, Item, List, Order, Places, Said, WHAT};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, opened};
 use crate::crdt::context::{Birth, Context, Roster};
@@ -69,9 +69,7 @@ impl List {
             early.insert(id, Early { birth, said: Said::decode(&mut input)? });
         }
         input.finish()?;
-        // Sorted already.
-        let order: BTreeSet<_> = order.into_iter().collect();
-        Ok(Self { context, items, order, early })
+        Ok(Self { context, items, order: Order::of(order), early })
     }
 }
 

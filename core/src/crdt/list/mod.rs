@@ -21,13 +21,16 @@
 mod bytes;
 mod edit;
 mod merge;
+mod order;
+mod room;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use ::bytes::Bytes;
 
 pub use edit::ListEdit;
 pub(super) use edit::Places;
+use order::Order;
 
 use super::content::{Content, array};
 use super::context::{Birth, Context, Named};
@@ -45,7 +48,7 @@ const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
 pub struct List {
     context: Context,
     items: HashMap<ItemId, Item>,
-    order: BTreeSet<(Position, ItemId)>,
+    order: Order,
     early: BTreeMap<ItemId, Early>,
 }
 
@@ -96,7 +99,7 @@ impl List {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.order.len() == 0
     }
 
     /// The elements in order: their names and JSON texts.
@@ -107,13 +110,7 @@ impl List {
     /// The element at an index.
     #[must_use]
     pub fn at(&self, index: usize) -> Option<ItemId> {
-        let from_end = self.len().checked_sub(index)?;
-        let found = if index <= from_end {
-            self.order.iter().nth(index)
-        } else {
-            self.order.iter().nth_back(from_end.checked_sub(1)?)
-        };
-        found.map(|(_, id)| *id)
+        self.order.at(index).map(|(_, id)| *id)
     }
 
     /// The JSON text of an element.
@@ -122,11 +119,11 @@ impl List {
         self.items.get(&id).map(|item| &item.value.value)
     }
 
-    /// Where an element stands. Takes as long as there are elements before it.
+    /// Where an element stands.
     #[must_use]
     pub fn index_of(&self, id: ItemId) -> Option<usize> {
         let key = (self.items.get(&id)?.place.value.clone(), id);
-        Some(self.order.range(..key).count())
+        Some(self.order.index_of(&key))
     }
 
     /// What an insert of these values says, the first of which will have this index.
@@ -139,14 +136,10 @@ impl List {
         texts: impl IntoIterator<Item = Bytes>,
         session: SessionName,
     ) -> Result<Vec<ListEdit>, ListError> {
-        let (mut left, right) = self.neighbours(index, None)?;
-        let mut edits = Vec::new();
-        for text in texts {
-            let place = Position::between(left.as_ref(), right.as_ref(), session)?;
-            left = Some(place.clone());
-            edits.push(ListEdit::Insert(place, text));
-        }
-        Ok(edits)
+        let texts: Vec<Bytes> = texts.into_iter().collect();
+        let (places, room) = self.room(index, None, texts.len(), session)?;
+        let inserts = places.into_iter().zip(texts).map(|(place, text)| ListEdit::Insert(place, text));
+        Ok(inserts.chain(room).collect())
     }
 
     /// What a new value for the element at an index says.
@@ -164,9 +157,9 @@ impl List {
     pub fn moving(&self, from: usize, to: usize, session: SessionName) -> Result<Vec<ListEdit>, ListError> {
         let item = self.named(from)?;
         self.named(to)?;
-        let (left, right) = self.neighbours(if to > from { to + 1 } else { to }, Some(item.id))?;
-        let place = Position::between(left.as_ref(), right.as_ref(), session)?;
-        Ok(vec![ListEdit::Move(item, place)])
+        let (places, room) = self.room(if to > from { to + 1 } else { to }, Some(item.id), 1, session)?;
+        let moved = places.into_iter().map(|place| ListEdit::Move(item, place));
+        Ok(moved.chain(room).collect())
     }
 
     /// What a remove of `count` elements from an index on says.
@@ -189,26 +182,6 @@ impl List {
     fn named(&self, index: usize) -> Result<Named<ItemId>, ListError> {
         let found = self.at(index).and_then(|id| self.name(id));
         found.ok_or(ListError::Index { index, len: self.len() })
-    }
-
-    /// The places around what is to stand before `index`, without that of an element that leaves.
-    fn neighbours(
-        &self,
-        index: usize,
-        without: Option<ItemId>,
-    ) -> Result<(Option<Position>, Option<Position>), ListError> {
-        if index > self.len() {
-            return Err(ListError::Index { index, len: self.len() });
-        }
-        let stays = |entry: &&(Position, ItemId)| Some(entry.1) != without;
-        let place = |entry: &(Position, ItemId)| entry.0.clone();
-        let Some(next) = self.at(index) else {
-            return Ok((self.order.iter().rev().find(stays).map(place), None));
-        };
-        let next = self.items.get(&next).map(|item| (item.place.value.clone(), next));
-        let Some(next) = next else { return Ok((None, None)) };
-        let left = self.order.range(..next.clone()).rev().find(stays).map(place);
-        Ok((left, self.order.range(next..).find(stays).map(place)))
     }
 
     fn put(&mut self, id: ItemId, item: Item) {
@@ -327,7 +300,7 @@ impl Content for List {
     fn clear(&mut self, moment: &Moment) {
         self.context.note(moment);
         self.items.clear();
-        self.order.clear();
+        self.order = Order::default();
         self.forget_early();
     }
 

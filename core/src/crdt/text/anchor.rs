@@ -3,6 +3,7 @@
 //! An anchor names a character and a side of it. The character may move or be deleted; the anchor then stands where it
 //! is, or where it was. Anchors mean the same on every replica that has the character's event.
 
+use super::collect::Standing;
 use super::tracker::UNDER;
 use super::{Text, TextError};
 use crate::id::ReplicaId;
@@ -80,7 +81,18 @@ impl Text {
         let now = self.graph.frontier().to_vec();
         let id = match self.authors.lv(author, number) {
             Some(lv) => lv,
-            None => UNDER + self.base.place_of((author, number)).ok_or(TextError::Collected)?,
+            None => match self.base.place_of((author, number)).ok_or(TextError::Collected)? {
+                (place, Standing::There) => UNDER + place,
+                (place, Standing::Deleted) if place < self.base.len => {
+                    return Ok(self.lay_out(&now)?.place_of(UNDER + place).0 as usize);
+                }
+                (place, Standing::Deleted) => {
+                    // Behind the last character there was: where that one is now.
+                    let Some(last) = place.checked_sub(1) else { return Ok(0) };
+                    let (at, shown) = self.lay_out(&now)?.place_of(UNDER + last);
+                    return Ok(at as usize + usize::from(shown));
+                }
+            },
         };
         if id < UNDER && self.ops.run_at(id).kind != super::ops::Kind::Insert {
             return Err(unseen);

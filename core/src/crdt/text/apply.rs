@@ -69,7 +69,7 @@ impl Text {
     }
 
     /// Brings the events from `from` on to the text; changes it only if all are in bounds.
-    fn carry_out(&mut self, from: Lv, observe: &mut dyn FnMut(Effect, &Ops)) -> Result<(), TextError> {
+    pub(super) fn carry_out(&mut self, from: Lv, observe: &mut dyn FnMut(Effect, &Ops)) -> Result<(), TextError> {
         let end = self.ops.end();
         if from == end {
             return Ok(());

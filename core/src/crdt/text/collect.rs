@@ -6,6 +6,8 @@
 //! *What must hold:* the text, its hash and everything that builds on what is kept stay as they are; what builds on
 //! less is refused with [`TextError::Collected`].
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::atlas::Letters;
@@ -13,6 +15,7 @@ use super::delta::Name;
 use super::snapshot::{Base, Named, pack};
 use super::tracker::UNDER;
 use super::{Lv, Text, TextError, Version};
+use crate::id::ReplicaId;
 
 impl Text {
     /// Drops the history before `stable`, which every replica that may still write has seen. As much as a critical
@@ -43,7 +46,12 @@ impl Text {
         let stretches = self.stretches(&[at])?;
         let mut letters = Letters::of(self)?;
         let (mut text, mut names) = (String::new(), Vec::new());
-        for stretch in stretches.into_iter().filter(|stretch| stretch.shown) {
+        let held = self.marked_names();
+        for stretch in stretches {
+            if !stretch.shown {
+                self.keep_held(&held, stretch.id, stretch.len, &mut names);
+                continue;
+            }
             letters.push(self, stretch.id, stretch.len, &mut text);
             let (mut id, end) = (stretch.id, stretch.id + stretch.len);
             while id < end {
@@ -63,6 +71,19 @@ impl Text {
         Ok((text, names))
     }
 
+    /// Keeps the names of deleted characters that marks hold on to.
+    fn keep_held(&self, held: &BTreeSet<(ReplicaId, u64)>, id: u32, len: u32, names: &mut Vec<Named>) {
+        if held.is_empty() || id >= UNDER {
+            return;
+        }
+        for lv in id..id + len {
+            let (author, seq) = self.authors.of(lv);
+            if held.contains(&(self.authors.get(author).id, seq.into())) {
+                names.push(Named { name: Some((author, seq)), len: 0 });
+            }
+        }
+    }
+
     /// Brings every roster to where the kept history begins: behind that it cannot be worked out any more.
     fn keep_rosters(&mut self, base: Lv) -> Result<(), TextError> {
         for author in 0..super::int(self.authors.list().len()) {
@@ -78,9 +99,18 @@ impl Text {
     }
 }
 
+/// Whether a character was in the text where the history begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    There,
+    Deleted,
+}
+
 fn push_named(names: &mut Vec<Named>, name: Option<Name>, len: u32) {
     match (names.last_mut(), name) {
-        (Some(last), Some((author, seq))) if last.name.is_some_and(|(a, s)| a == author && s + last.len == seq) => {
+        (Some(last), Some((author, seq)))
+            if last.len > 0 && last.name.is_some_and(|(a, s)| a == author && s + last.len == seq) =>
+        {
             last.len += len;
         }
         (Some(last), None) if last.name.is_none() => last.len += len,
@@ -102,15 +132,16 @@ impl Base {
         (None, len)
     }
 
-    /// Where a character is in the text where the history begins.
-    pub(super) fn place_of(&self, (author, seq): Name) -> Option<u32> {
+    /// Where a character is in the text where the history begins, or was, if a mark holds on to it.
+    pub(super) fn place_of(&self, (author, seq): Name) -> Option<(u32, Standing)> {
         let mut start = 0;
         for named in &self.names {
             if let Some((other, first)) = named.name
                 && other == author
-                && (first..first + named.len).contains(&seq)
+                && (first..first + named.len.max(1)).contains(&seq)
             {
-                return Some(start + (seq - first));
+                let standing = if named.len == 0 { Standing::Deleted } else { Standing::There };
+                return Some((start + (seq - first), standing));
             }
             start += named.len;
         }

@@ -5,10 +5,23 @@ use bytes::Bytes;
 use super::authors::{AuthorIndex, Roster};
 use super::ops::Kind;
 use super::rope::{Unit, Width, chars_in};
+use super::tracker::Effect;
 use super::{Text, TextError, int};
 use crate::codec::Writer;
 use crate::digest::Digest;
 use crate::id::ReplicaId;
+
+/// What somebody else's delta did to the text here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Edit<'a> {
+    /// In characters of the text with every edit before it made.
+    pub at: usize,
+    /// Characters that went.
+    pub deleted: usize,
+    /// What came.
+    pub inserted: &'a str,
+}
 
 impl Text {
     /// Length in characters (Unicode scalar values).
@@ -221,6 +234,29 @@ impl Text {
         self.take_in(std::iter::once((author, delta)), &mut |_, _| {})
     }
 
+    /// Takes in a delta as [`apply`](Self::apply) does and tells `observe` what it did to the text, edit by edit, so that a
+    /// view can follow.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); `observe` is then not called.
+    pub fn apply_with(
+        &mut self,
+        author: ReplicaId,
+        delta: &Bytes,
+        mut observe: impl FnMut(Edit<'_>),
+    ) -> Result<(), TextError> {
+        self.take_in(std::iter::once((author, delta)), &mut |effect, ops| match effect {
+            Effect::Delete { at, len } => observe(Edit { at: at as usize, deleted: len as usize, inserted: "" }),
+            Effect::Insert { at, lv, len } => {
+                let mut at = at as usize;
+                for run in ops.runs(lv, lv + len) {
+                    observe(Edit { at, deleted: 0, inserted: run.text });
+                    at += run.len as usize;
+                }
+            }
+        })
+    }
+
     /// Takes in many deltas at once, all or none: one walk through the history instead of many.
     ///
     /// # Errors
@@ -229,7 +265,7 @@ impl Text {
         self.take_in(deltas.iter().map(|(author, delta)| (*author, delta)), &mut |_, _| {})
     }
 
-    /// Equal on all replicas that took in the same events, whatever the order; and on no others.
+    /// Equal on all replicas that took in the same events and marks, whatever the order; and on no others.
     #[must_use]
     pub fn state_hash(&self) -> Digest {
         let mut heads = Writer::default();
@@ -240,7 +276,9 @@ impl Text {
             heads.u64(seq);
         }
         let text = self.to_string();
-        Digest::of(&[b"syncline text 1", &heads.finish(), text.as_bytes()])
+        let marks = self.marks.write();
+        heads.len(marks.len());
+        Digest::of(&[b"syncline text 1", &heads.finish(), &marks, text.as_bytes()])
     }
 }
 

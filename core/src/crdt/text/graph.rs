@@ -203,14 +203,6 @@ impl Graph {
             || self.minimize(version).len() == version.len()
     }
 
-    /// The version that has seen exactly what both have.
-    pub(super) fn join(&self, one: &[Lv], other: &[Lv]) -> Vec<Lv> {
-        let mut all: Vec<Lv> = one.iter().chain(other).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        self.minimize(&all)
-    }
-
     /// The events of a sorted list without doubles that no other of it has seen, in one walk.
     pub(super) fn minimize(&self, list: &[Lv]) -> Vec<Lv> {
         // The low bit says: reached by walking. Such an item comes out before the listed event of the same number.
@@ -237,12 +229,6 @@ impl Graph {
         kept
     }
 
-    /// Whether whoever saw `version` saw event `lv`.
-    pub(super) fn sees(&self, version: &[Lv], lv: Lv) -> bool {
-        let (only, _) = self.diff(&[lv], version);
-        !only.first().is_some_and(|range| range.contains(&lv))
-    }
-
     /// Forgets every event from `lv` on.
     pub(super) fn truncate(&mut self, lv: Lv) {
         let old = std::mem::replace(self, Self::from_base(self.base));
@@ -262,10 +248,6 @@ impl Graph {
             let kept: Vec<Lv> = parents.iter().copied().filter(|parent| *parent >= base).collect();
             self.push(&kept, range.end - range.start);
         }
-    }
-
-    pub(super) fn entries(&self) -> usize {
-        self.entries.len()
     }
 }
 

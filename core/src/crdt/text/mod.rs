@@ -30,9 +30,11 @@ mod edit;
 mod error;
 mod graph;
 mod join;
+mod marks;
 mod merge;
 mod ops;
 mod past;
+mod reauthor;
 mod rope;
 mod snapshot;
 mod tracker;
@@ -40,8 +42,10 @@ mod undo;
 mod version;
 
 pub use anchor::{Anchor, Side};
+pub use edit::Edit;
 pub use error::TextError;
 pub use join::join;
+pub use marks::{Expand, MARK_KEY_BYTES_MAX, MARK_VALUE_BYTES_MAX, Marked};
 pub use past::{Change, Written};
 pub use undo::Undo;
 pub use version::Version;
@@ -52,6 +56,7 @@ use authors::Authors;
 use buffer::Buffer;
 use delta::Name;
 use graph::Graph;
+use marks::Marks;
 use merge::OpenZone;
 use ops::Ops;
 use snapshot::Base;
@@ -76,6 +81,7 @@ pub struct Text {
     /// The version where the kept history begins, in the order of names; empty if all of it is kept.
     base_heads: Vec<Name>,
     base: Base,
+    marks: Marks,
     zone: Option<Box<OpenZone>>,
     atlas: Option<Box<Atlas>>,
     scratch: Scratch,
@@ -99,6 +105,7 @@ impl Text {
             authors: Authors::default(),
             base_heads: Vec::new(),
             base: Base::default(),
+            marks: Marks::default(),
             zone: None,
             atlas: None,
             scratch: Scratch::default(),

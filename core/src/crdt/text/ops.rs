@@ -131,6 +131,10 @@ impl Ops {
             Kind::Delete => 1,
             Kind::Backspace => 2,
         };
+        if self.rows.len() == self.rows.capacity() {
+            // Doubling would leave half of it empty.
+            self.rows.reserve_exact(self.rows.len() / 4 + 8);
+        }
         self.rows.push(Row { lv: self.end, pos, tag: int(self.content.len()) << 2 | kind });
     }
 
@@ -140,6 +144,9 @@ impl Ops {
         match self.rows.last() {
             Some(row) if row.tag & 3 == 0 && pos.wrapping_sub(row.pos) == self.end - row.lv => {}
             _ => self.open(Kind::Insert, pos),
+        }
+        if text.len() > self.content.capacity() - self.content.len() {
+            self.content.reserve_exact(text.len() + self.content.len() / 4 + 64);
         }
         self.content.push_str(text);
         self.end += chars;

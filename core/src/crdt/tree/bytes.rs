@@ -1,96 +1,124 @@
 //! A tree's bytes: see the module above for what they are.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
-use super::{BAD, Edge, Node, Spot, Tree, WHAT, order};
-use crate::codec::{DecodeError, Reader};
+use super::{BAD, Edge, Node, Parent, Spot, Tree, WHAT, order};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, opened};
-use crate::crdt::context::Context;
+use crate::crdt::context::{Context, Roster};
 use crate::crdt::item::ItemId;
 use crate::crdt::moment::{decode_stamp, encode_stamp};
-use crate::crdt::newest::{Newest, decode_when};
+use crate::crdt::newest::Newest;
+use crate::crdt::position::Position;
 use crate::limits;
 
-const REMOVED: u8 = 2;
+const ROOT: u64 = 0;
+const ELSEWHERE: u64 = 1;
+const REMOVED: u64 = 2;
+/// The first node in the list of names.
+const NODES: u64 = 3;
 
 impl Tree {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let texts = self.nodes.values().filter_map(|node| node.value.as_ref());
         let texts: usize = texts.map(|value| value.value.len()).sum();
         let mut out = begin(64 + 28 * self.context.len() + 100 * self.nodes.len() + texts);
-        self.context.encode(&mut out);
+        let roster = self.context.encode(&mut out);
         out.u8(self.forgot.is_some().into());
         if let Some(forgot) = self.forgot {
             encode_stamp(forgot, &mut out);
         }
-        out.len(self.nodes.len());
-        for (id, node) in &self.nodes {
-            id.encode(&mut out);
-            out.u8(node.value.is_some().into());
-            if let Some(value) = &node.value {
-                value.encode_when(&mut out);
-                out.bytes(&value.value);
-            }
-            out.len(node.edges.len());
-            for edge in &node.edges {
-                edge.encode_when(&mut out);
-                match &edge.value {
-                    None => out.u8(REMOVED),
-                    Some(spot) => spot.encode(&mut out),
-                }
-            }
+        let ids: Vec<ItemId> = self.nodes.keys().copied().collect();
+        out.len(ids.len());
+        ids.iter().for_each(|id| id.encode(&mut out));
+        for node in self.nodes.values() {
+            node.encode(&ids, &roster, &mut out);
         }
         out.finish().into()
     }
 
     pub(super) fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut input = opened(bytes, WHAT)?;
-        let (context, _) = Context::decode(&mut input)?;
+        let (context, roster) = Context::decode(&mut input)?;
         let forgot = match input.u8(WHAT)? {
             0 => None,
             1 => Some(decode_stamp(&mut input)?),
             _ => return Err(BAD),
         };
         let count = input.count(19, WHAT)?;
-        let mut nodes: Vec<(ItemId, Node)> = Vec::with_capacity(count.min(1024));
-        for _ in 0..count {
-            let id = ItemId::decode(&mut input)?;
-            let node = Node::decode(&mut input)?;
-            if nodes.last().is_some_and(|(last, _)| *last >= id) {
-                return Err(BAD);
-            }
-            nodes.push((id, node));
+        let ids: Vec<ItemId> = (0..count).map(|_| ItemId::decode(&mut input)).collect::<Result<_, _>>()?;
+        if ids.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(BAD);
         }
+        let nodes = ids.iter().map(|id| Ok((*id, Node::decode(&ids, &roster, &mut input)?)));
+        let nodes = nodes.collect::<Result<Vec<_>, DecodeError>>()?;
         input.finish()?;
         // Sorted already.
-        Ok(Self { context, forgot, nodes: nodes.into_iter().collect::<BTreeMap<_, _>>() })
+        Ok(Self { context, forgot, nodes: nodes.into_iter().collect() })
     }
 }
 
 impl Node {
-    fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
+    fn encode(&self, ids: &[ItemId], roster: &Roster, out: &mut Writer) {
+        out.u8(self.value.is_some().into());
+        if let Some(value) = &self.value {
+            roster.encode_when(value.when(), out);
+            out.bytes(&value.value);
+        }
+        out.len(self.edges.len());
+        for edge in &self.edges {
+            roster.encode_when(edge.when(), out);
+            let Some(spot) = &edge.value else {
+                out.u64(REMOVED);
+                continue;
+            };
+            match spot.parent {
+                Parent::Root => out.u64(ROOT),
+                Parent::Node(node) => match ids.binary_search(&node) {
+                    Ok(at) => out.u64(NODES + at as u64),
+                    Err(_) => {
+                        out.u64(ELSEWHERE);
+                        node.encode(out);
+                    }
+                },
+            }
+            out.bytes(spot.place.as_bytes());
+        }
+    }
+
+    fn decode(ids: &[ItemId], roster: &Roster, input: &mut Reader) -> Result<Self, DecodeError> {
         let value = match input.u8(WHAT)? {
             0 => None,
             1 => {
-                let (stamp, nth) = decode_when(input)?;
+                let (stamp, nth) = roster.decode_when(input)?;
                 Some(Newest { stamp, nth, value: input.bytes(WHAT)? })
             }
             _ => return Err(BAD),
         };
-        let count = input.count(20, WHAT)?;
+        let count = input.count(5, WHAT)?;
         if count > limits::TREE_MOVES_KEPT || (count == 0 && value.is_none()) {
             return Err(BAD);
         }
         let mut edges: Vec<Edge> = Vec::with_capacity(count);
         for _ in 0..count {
-            let (stamp, nth) = decode_when(input)?;
-            let value = match input.u8(WHAT)? {
+            let (stamp, nth) = roster.decode_when(input)?;
+            let parent = match input.u64(WHAT)? {
                 REMOVED => None,
-                kind => Some(Spot::decode_as(kind, input)?),
+                ROOT => Some(Parent::Root),
+                ELSEWHERE => {
+                    let node = ItemId::decode(input)?;
+                    if ids.binary_search(&node).is_ok() {
+                        return Err(BAD);
+                    }
+                    Some(Parent::Node(node))
+                }
+                node => {
+                    let at = usize::try_from(node - NODES).ok();
+                    Some(Parent::Node(*at.and_then(|at| ids.get(at)).ok_or(BAD)?))
+                }
             };
-            let edge = Newest { stamp, nth, value };
+            let spot = |parent| Ok::<_, DecodeError>(Spot { parent, place: Position::from_bytes(input.bytes(WHAT)?)? });
+            let edge = Newest { stamp, nth, value: parent.map(spot).transpose()? };
             if edges.last().is_some_and(|last| order(last) >= order(&edge)) {
                 return Err(BAD);
             }

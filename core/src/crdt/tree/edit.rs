@@ -107,7 +107,7 @@ pub(super) fn left_of(older: Vec<TreeEdit>, newer: &[TreeEdit]) -> Vec<TreeEdit>
 }
 
 impl Spot {
-    pub(super) fn encode(&self, out: &mut Writer) {
+    fn encode(&self, out: &mut Writer) {
         match self.parent {
             Parent::Root => out.u8(0),
             Parent::Node(node) => {
@@ -119,12 +119,7 @@ impl Spot {
     }
 
     fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
-        let kind = input.u8(WHAT)?;
-        Self::decode_as(kind, input)
-    }
-
-    pub(super) fn decode_as(kind: u8, input: &mut Reader) -> Result<Self, DecodeError> {
-        let parent = match kind {
+        let parent = match input.u8(WHAT)? {
             0 => Parent::Root,
             1 => Parent::Node(ItemId::decode(input)?),
             _ => return Err(BAD),

@@ -15,20 +15,25 @@
 //!
 //! # Bytes, version 1
 //!
-//! For an edit see [`TreeEdit`]. The value: the byte 1; the [context](super::context); 0, or 1 and the stamp up to which it forgot; a count, then per node in order: 16 bytes of
-//! the op and which of the op's as a varint; 0, or 1 and [when](super::newest) its value was written and the text behind
-//! its varint length; a count, and its moves, newest first: when, and 2 for a remove, or a place as in an edit.
+//! For an edit see [`TreeEdit`]. The value: the byte 1; the [context](super::context); 0, or 1 and the stamp up to which it
+//! forgot; a count, and the names of the nodes in order: 16 bytes of the op and which of the op's as a varint. Then per node
+//! in the same order: 0, or 1 and when its value was written and the text behind its varint length; a count, and its
+//! newest moves, newest first: when, and as a varint 0 for the root, 1 for a node that is not here (its name follows), 2 for
+//! a remove, or 3 + the parent's place among the names; and but for a remove the [position](Position) behind its varint
+//! length. When is the author's place in the context, the reading's milliseconds and counter, and how many of the author's
+//! with that stamp came before, all as varints.
 
 mod bytes;
 mod edit;
 mod shape;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ::bytes::Bytes;
 
 pub use edit::TreeEdit;
+use shape::Children;
 pub use shape::Placed;
 
 use super::content::{Content, shown};
@@ -181,11 +186,12 @@ impl Tree {
         text: Bytes,
         session: SessionName,
     ) -> Result<Vec<TreeEdit>, TreeError> {
-        let above = self.above();
-        if let Some(node) = parent.filter(|node| !above.contains_key(node)) {
+        let children = self.children();
+        if let Some(node) = parent.filter(|node| !self.above(&children).contains_key(node)) {
             return Err(TreeError::NoNode(node));
         }
-        Ok(self.settled(TreeEdit::Insert(self.spot(parent, index, None, session)?, text)))
+        let spot = spot(&children, parent, index, None, session)?;
+        Ok(self.settled(&children, TreeEdit::Insert(spot, text)))
     }
 
     /// What a new value says.
@@ -207,7 +213,8 @@ impl Tree {
         index: usize,
         session: SessionName,
     ) -> Result<Vec<TreeEdit>, TreeError> {
-        let above = self.above();
+        let children = self.children();
+        let above = self.above(&children);
         let mut at = parent;
         for known in [Some(node), parent].into_iter().flatten() {
             above.get(&known).ok_or(TreeError::NoNode(known))?;
@@ -218,7 +225,8 @@ impl Tree {
             }
             at = above.get(&on).copied().flatten();
         }
-        Ok(self.settled(TreeEdit::Move(node, self.spot(parent, index, Some(node), session)?)))
+        let spot = spot(&children, parent, index, Some(node), session)?;
+        Ok(self.settled(&children, TreeEdit::Move(node, spot)))
     }
 
     /// What a remove says.
@@ -226,19 +234,19 @@ impl Tree {
     /// # Errors
     /// When the node is not there.
     pub fn removing(&self, node: ItemId) -> Result<Vec<TreeEdit>, TreeError> {
-        self.shown(node).map(|node| self.settled(TreeEdit::Remove(node)))
+        self.shown(node).map(|node| self.settled(&self.children(), TreeEdit::Remove(node)))
     }
 
     /// An edit, and what makes good that moves were passed over: their nodes are moved to where they are shown, so that
     /// nothing that is done later changes that.
-    fn settled(&self, edit: TreeEdit) -> Vec<TreeEdit> {
+    fn settled(&self, children: &Children<'_>, edit: TreeEdit) -> Vec<TreeEdit> {
         let said = edit::moved(&edit);
         let mut edits = vec![edit];
-        for (parent, among) in self.children() {
-            for (place, id) in among.into_iter().filter(|(_, id)| Some(*id) != said) {
-                let meant = self.nodes.get(&id).and_then(|node| node.edges.first()?.value.as_ref());
-                if meant.is_some_and(|meant| meant.parent != parent) {
-                    edits.push(TreeEdit::Move(id, Spot { parent, place: place.clone() }));
+        for (parent, among) in children {
+            for (place, id) in among.iter().filter(|(_, id)| Some(*id) != said) {
+                let meant = self.nodes.get(id).and_then(|node| node.edges.first()?.value.as_ref());
+                if meant.is_some_and(|meant| meant.parent != *parent) {
+                    edits.push(TreeEdit::Move(*id, Spot { parent: *parent, place: (*place).clone() }));
                 }
             }
         }
@@ -247,30 +255,12 @@ impl Tree {
     }
 
     fn shown(&self, node: ItemId) -> Result<ItemId, TreeError> {
-        if self.above().contains_key(&node) { Ok(node) } else { Err(TreeError::NoNode(node)) }
+        if self.above(&self.children()).contains_key(&node) { Ok(node) } else { Err(TreeError::NoNode(node)) }
     }
 
     /// The parent of every node that is shown.
-    fn above(&self) -> BTreeMap<ItemId, Option<ItemId>> {
-        self.placed().into_iter().map(|placed| (placed.id, placed.parent)).collect()
-    }
-
-    fn spot(
-        &self,
-        parent: Option<ItemId>,
-        index: usize,
-        without: Option<ItemId>,
-        session: SessionName,
-    ) -> Result<Spot, TreeError> {
-        let parent = parent.into();
-        let children = self.children();
-        let among = children.get(&parent).into_iter().flatten().filter(|(_, id)| Some(*id) != without);
-        let among: Vec<&Position> = among.map(|(place, _)| *place).collect();
-        if index > among.len() {
-            return Err(TreeError::Index { index, len: among.len() });
-        }
-        let left = index.checked_sub(1).and_then(|left| among.get(left).copied());
-        Ok(Spot { parent, place: Position::between(left, among.get(index).copied(), session)? })
+    fn above(&self, children: &Children<'_>) -> HashMap<ItemId, Option<ItemId>> {
+        self.placed_by(children).into_iter().map(|placed| (placed.id, placed.parent)).collect()
     }
 
     /// Takes in another copy of it, that had each author's ops in their order too.
@@ -288,7 +278,7 @@ impl Tree {
 
     /// Drops what is not shown and of which nothing newer was said.
     fn forget(&mut self, upto: Stamp) {
-        let shown = self.above();
+        let shown = self.above(&self.children());
         self.nodes.retain(|id, node| shown.contains_key(id) || node.newest().is_some_and(|newest| newest > upto));
         self.forgot = self.forgot.max(Some(upto));
     }
@@ -298,6 +288,24 @@ impl Tree {
         let forgotten = self.forgot.is_some_and(|forgot| stamp <= forgot) && !self.nodes.contains_key(&id);
         (!forgotten).then(|| self.nodes.entry(id).or_default())
     }
+}
+
+/// A place before the `index`-th of the nodes under a parent, without one that leaves.
+fn spot(
+    children: &Children<'_>,
+    parent: Option<ItemId>,
+    index: usize,
+    without: Option<ItemId>,
+    session: SessionName,
+) -> Result<Spot, TreeError> {
+    let parent = parent.into();
+    let among = children.get(&parent).into_iter().flatten().filter(|(_, id)| Some(*id) != without);
+    let among: Vec<&Position> = among.map(|(place, _)| *place).collect();
+    if index > among.len() {
+        return Err(TreeError::Index { index, len: among.len() });
+    }
+    let left = index.checked_sub(1).and_then(|left| among.get(left).copied());
+    Ok(Spot { parent, place: Position::between(left, among.get(index).copied(), session)? })
 }
 
 impl Content for Tree {

@@ -41,7 +41,10 @@ impl Tree {
     /// The nodes, each before those under it, siblings in order.
     #[must_use]
     pub fn placed(&self) -> Vec<Placed> {
-        let children = self.children();
+        self.placed_by(&self.children())
+    }
+
+    pub(super) fn placed_by(&self, children: &Children<'_>) -> Vec<Placed> {
         let mut placed = Vec::with_capacity(self.nodes.len());
         let under = |parent: Parent, depth: usize| {
             let children = children.get(&parent).into_iter().flatten().rev();

@@ -19,6 +19,11 @@ impl Rope {
         let slot = &mut self.leaves[leaf as usize];
         let byte = byte_of(&slot.text, slot.width, within);
         if slot.text.len() + text.len() <= LEAF_BYTES {
+            if text.len() > slot.text.capacity() - slot.text.len() {
+                // In two steps to its full size: most leaves of a long text are never typed in again.
+                let room = if slot.text.len() + text.len() <= FILL_BYTES { FILL_BYTES } else { LEAF_BYTES };
+                slot.text.reserve_exact(room - slot.text.len());
+            }
             slot.text.insert_str(byte, text);
             slot.width = slot.width.plus(width);
             for (branch, child) in &path.steps[..self.depth] {
@@ -42,6 +47,7 @@ impl Rope {
             all.push_str(&tail);
             let first = boundary(&all, all.len() / all.len().div_ceil(FILL_BYTES).max(1));
             let rest = all.split_off(first);
+            all.shrink_to(FILL_BYTES);
             self.replace(path, leaf, all);
             self.append_leaves(start, &rest);
         } else {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::columns::Part;
 use super::pack::{read_section, unpack, unpack_text};
-use super::{Base, MAGIC, Named, Reordered, Stored, columns};
+use super::{Base, MAGIC, Named, Reordered, Stored, columns, far};
 use crate::codec::{DecodeError, Reader};
 use crate::crdt::text::authors::{Authors, Roster};
 use crate::crdt::text::buffer::Buffer;
@@ -38,15 +38,16 @@ impl Text {
         }
         let packed = read_section(&mut input, "the text of a snapshot")?;
         let head = read_section(&mut input, "the head of a snapshot")?;
+        let marks = read_section(&mut input, "the marks of a snapshot")?;
         let text = unpack_text(&packed)?;
-        let loaded = Head::read(head)?;
+        let loaded = Head::read(&head)?;
         let buffer = Buffer::of(&text);
         let len = buffer.len();
         let kept = input.u8("a snapshot")?;
         let sections = input.take(input.remaining(), "a snapshot")?;
         let stored = match kept {
             0 if sections.is_empty() => None,
-            1 if loaded.end > loaded.base => Some(Stored {
+            1 if loaded.end > 0 => Some(Stored {
                 sections,
                 base: loaded.base,
                 base_len: loaded.base_len,
@@ -60,7 +61,7 @@ impl Text {
             return Err(bad());
         }
         let text = if stored.is_none() && loaded.end == 0 { Bytes::new() } else { packed };
-        Ok(Self {
+        let mut loaded = Self {
             buffer,
             ops: Ops::from_base(loaded.end),
             graph: Graph::from_base(loaded.end),
@@ -68,7 +69,9 @@ impl Text {
             base_heads: loaded.now,
             base: Base { len, text, names: Vec::new(), stored },
             ..Self::new()
-        })
+        };
+        loaded.read_marks(Bytes::from(unpack(&marks)?))?;
+        Ok(loaded)
     }
 
     /// Reads the history that was loaded with the text, if that was not done yet.
@@ -94,9 +97,9 @@ impl Text {
             self.authors.list().iter().zip(0..).map(|(_, author)| self.authors.first(author)).collect::<Vec<_>>();
         let events = Bytes::from(unpack(&events)?);
         let stored_part = Part { ids, nexts, range: stored.base..end, under: stored.base_len };
-        let read = columns::read(events, stored_part, &text, &unpack_text(&deleted)?)?;
+        let read = columns::read(events, stored_part, &text, &far::read(&text, Bytes::from(unpack(&deleted)?))?)?;
         let (mut graph, mut ops, mut authors): Reordered = read;
-        self.adopt(&mut graph, &mut ops, &mut authors)?;
+        self.adopt(&stored.base_heads, &mut graph, &mut ops, &mut authors)?;
         self.graph = graph;
         self.ops = ops;
         self.authors = authors;
@@ -137,10 +140,13 @@ impl Text {
     }
 
     /// Appends what happened since to a history that was read.
-    fn adopt(&self, graph: &mut Graph, ops: &mut Ops, authors: &mut Authors) -> Result<(), TextError> {
+    fn adopt(&self, before: &[Name], graph: &mut Graph, ops: &mut Ops, authors: &mut Authors) -> Result<(), TextError> {
         let (from, end) = (self.graph.base(), self.graph.end());
         let tips: Vec<Lv> = graph.frontier().to_vec();
         let mut heads: Vec<Name> = tips.iter().map(|lv| authors.of(*lv)).collect();
+        if tips.is_empty() {
+            heads.extend_from_slice(before);
+        }
         self.sort_names(&mut heads);
         if heads != self.base_heads || graph.end() != from {
             return Err(bad());
@@ -178,8 +184,8 @@ struct Head {
 }
 
 impl Head {
-    fn read(head: Bytes) -> Result<Self, TextError> {
-        let head = Bytes::from(unpack(&head)?);
+    fn read(head: &Bytes) -> Result<Self, TextError> {
+        let head = Bytes::from(unpack(head)?);
         let mut input = Reader::new(head);
         let mut authors = Authors::default();
         let mut rosters = Vec::new();

@@ -1,7 +1,7 @@
 //! A text at rest: the characters first, so that they can be shown before any history is read.
 //!
 //! ```text
-//! snapshot := "SLT" version:u8 (1) section(text) section(head) kept:u8 (section(base) section(names) section(events) section(deleted))?
+//! snapshot := "SLT" version:u8 (1) section(text) section(head) section(marks) kept:u8 (section(base) section(names) section(events) section(deleted))?
 //! section  := packed length, check: the first 8 bytes of SHA-256 of the packed bytes, packed bytes
 //! packed   := varint length unpacked << 1 | deflated, then the bytes, as they are (0) or in raw DEFLATE (1)
 //!
@@ -10,16 +10,19 @@
 //!             roster := cursor, count, each: author's place in this list, number
 //!             heads of the version, then of the version where the history begins: count, each: author's place, number
 //!             events up to where the history begins, events in all, length of the text where the history begins
+//! marks    := count, each in their order: its author's 16 bytes, and the mark as it travels (see `marks`)
 //! kept     := 1 if the history since its beginning follows, 0 if the text stands alone
 //! base     := UTF-8, the text where the history begins; empty if that is the start
-//! names    := whose its characters are: count, each: length, 0 if unknown or the author's place and 1, number
+//! names    := whose its characters are: count, each: length, 0 if unknown or the author's place and 1, number; length 0
+//!             for a deleted character that a mark holds on to
 //! events   := authors: count, each run of one author's events: author's place, length
 //!             graph: count, each run after the first whose first event has not seen just the event before it: length of
 //!             the run before, count of parents, each as distance back from the event (the beginning: distance to
 //!             before the first kept event is never written, it has no parents)
 //!             heads: count, each run of events: length << 2 | kind (0 insertion, 1 deletion, 2 backwards), and, as a
 //!             list of its own, the position, zigzag from where the run before ended
-//! deleted  := UTF-8, every inserted character that is not in the text, in the order of events
+//! deleted  := every inserted character that is not in the text, in the order of events: UTF-8, as `far` says it, behind
+//!             the text
 //! ```
 //!
 //! All numbers are varints, events are numbered in *canonical order*: see `order`. Characters still to be seen are not
@@ -29,6 +32,7 @@
 //! proportion to the bytes; the history's sections are checked when they are first needed. *Where next:* `columns`.
 
 mod columns;
+mod far;
 mod load;
 mod order;
 mod pack;
@@ -61,7 +65,8 @@ pub(super) struct Base {
     pub(super) stored: Option<Stored>,
 }
 
-/// Characters of the text where the history begins whose names follow each other.
+/// Characters of the text where the history begins whose names follow each other; none for a deleted character that a mark
+/// holds on to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Named {
     /// The first one's, unless it was dropped.
@@ -106,7 +111,7 @@ impl Text {
         }
         pack::section(&mut out, &self.names(&rank));
         pack::section(&mut out, &columns::events(graph, ops, authors, &rank));
-        pack::section(&mut out, columns::deleted(ops, &alive).as_bytes());
+        pack::section(&mut out, &far::write(&text, &columns::deleted(ops, &alive)));
         Ok(out.finish())
     }
 
@@ -196,6 +201,7 @@ impl Text {
         head.u64(self.graph.end().into());
         head.u64(base_len.into());
         pack::section(out, &head.finish());
+        pack::section(out, &self.marks.write());
         Ok(())
     }
 }

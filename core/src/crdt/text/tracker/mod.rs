@@ -15,6 +15,8 @@
 mod grow;
 mod index;
 mod place;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use index::Index;

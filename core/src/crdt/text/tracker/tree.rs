@@ -118,6 +118,9 @@ pub(super) struct Tree {
     pub(super) places: Index,
     pub(super) begins: BTreeMap<u32, u32>,
     pub(super) ends: BTreeMap<u32, u32>,
+    /// Steps taken through branches and leaves.
+    #[cfg(test)]
+    pub(super) work: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Tree {
@@ -139,6 +142,16 @@ impl Tree {
         self.depth = 1;
     }
 
+    /// Counts steps, in tests of how work grows.
+    #[cfg(test)]
+    fn worked(&self, steps: usize) {
+        self.work.fetch_add(steps as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "counts nothing outside tests")]
+    const fn worked(&self, _: usize) {}
+
     pub(super) fn total(&self) -> Wide {
         let root = &self.branches[self.root as usize];
         root.widths[..root.count as usize].iter().fold(Wide::default(), |sum, width| sum.plus(*width))
@@ -159,6 +172,7 @@ impl Tree {
                 effect = effect.wrapping_add(branch.widths[child].effect);
                 child += 1;
             }
+            self.worked(child + 1);
             node = branch.kids[child];
         }
         let leaf = &self.leaves[node as usize];
@@ -175,6 +189,7 @@ impl Tree {
             effect = effect.wrapping_add(width.effect);
             slot += 1;
         }
+        self.worked(slot + 1);
         if leaf.spans[slot].state & 1 == 0 {
             effect = effect.wrapping_add(left);
         }
@@ -209,7 +224,9 @@ impl Tree {
 
     fn slot_in(&self, leaf: u32, is: impl Fn(&Span) -> bool) -> usize {
         let leaf = &self.leaves[leaf as usize];
-        leaf.spans[..leaf.count as usize].iter().position(is).unwrap_or(0)
+        let slot = leaf.spans[..leaf.count as usize].iter().position(is).unwrap_or(0);
+        self.worked(slot + 1);
+        slot
     }
 
     /// The first character behind `spot` that the prepared version knows.
@@ -225,6 +242,7 @@ impl Tree {
         }
         let (mut kid, mut parent, mut height) = (spot.leaf, leaf.parent, 0);
         while parent != NONE {
+            self.worked(FAN);
             let branch = &self.branches[parent as usize];
             let next = (branch.slot_of(kid) + 1..branch.count as usize).find(|slot| branch.widths[*slot].known > 0);
             if let Some(slot) = next {
@@ -269,6 +287,7 @@ impl Tree {
         }
         let (mut kid, mut parent) = (spot.leaf, leaf.parent);
         while parent != NONE {
+            self.worked(FAN);
             let branch = &self.branches[parent as usize];
             for slot in 0..branch.slot_of(kid) {
                 sum = sum.plus(branch.widths[slot]);
