@@ -1,7 +1,7 @@
 //! Which collection holds what: one of each type of value that merges.
 //!
 //! What must hold: every device declares the same types, and so does a server that is to make snapshots
-//! ([`SERVER_COLLECTIONS`]); what stands beside a note is named as the note is.
+//! (its `--collection`, as `examples/README.md` gives it); what stands beside a note is named as the note is.
 //!
 //! | collection | type | holds |
 //! |---|---|---|
@@ -22,11 +22,6 @@ use syncline::oplog::{Collection, Rules, Schema};
 use syncline::{EntityId, ReplicaId};
 
 use crate::fault::Fault;
-
-/// What a server is told of the collections, as its `--collection` takes it.
-#[cfg(test)]
-pub(crate) const SERVER_COLLECTIONS: &str =
-    "notes=text,likes=counter,tags=set,stars=list,outline=tree,titles=register,about=document,writers=register";
 
 /// The one list of favourites, and the one outline.
 const ONE: &str = "all";
@@ -133,10 +128,14 @@ impl Book {
 mod tests {
     use super::*;
 
+    const README: &str = include_str!("../../README.md");
+
     #[test]
     fn what_a_server_is_told_is_what_a_device_declares() {
         let schema = schema().unwrap();
-        for pair in SERVER_COLLECTIONS.split(',') {
+        let told = README.split("--collection ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+        assert_eq!(told.split(',').count(), 8, "{told}");
+        for pair in told.split(',') {
             let (name, kind) = pair.split_once('=').unwrap();
             let holds = schema.rules(&Collection::new(name).unwrap()).reducer.holds();
             assert_eq!(holds, Some(format!("a {kind}").as_str()), "{name}");
