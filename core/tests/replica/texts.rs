@@ -159,6 +159,33 @@ fn a_cursor_stays_at_its_letter_on_every_device() {
     }
 }
 
+/// Between two calls others' letters may arrive; within an edit they do not.
+#[test]
+fn what_is_typed_at_a_cursor_stands_there_whatever_arrived_before() {
+    let mut world = World::new();
+    let (a, b) = (world.device(), world.device());
+    let (here, there) = (text(&a), text(&b));
+    run(here.insert(0, "ab")).unwrap();
+    let mut cursor = run(here.anchor(1, Side::After)).unwrap();
+    for (typed, shown) in [("1", ">a1b"), ("2", ">>a12b"), ("3", ">>>a123b")] {
+        world.sync(&a);
+        world.sync(&b);
+        run(there.insert(0, ">")).unwrap();
+        world.sync(&b);
+        world.sync(&a);
+        let edit = here.edit(|typing| {
+            let at = typing.resolve(cursor)?;
+            typing.insert(at, typed)?;
+            cursor = typing.anchor(at + 1, Side::After)?;
+            Ok(())
+        });
+        run(edit).unwrap();
+        assert_eq!(get(&a), shown);
+    }
+    let beyond = run(here.edit(|typing| typing.anchor(99, Side::Before).map(drop)));
+    assert!(matches!(beyond, Err(ReplicaError::Text(TextError::OutOfBounds { at: 99, .. }))));
+}
+
 #[test]
 fn a_deleted_text_keeps_what_was_typed_meanwhile() {
     let mut world = World::new();

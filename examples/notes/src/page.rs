@@ -57,9 +57,20 @@ impl Page {
     /// # Errors
     /// The replica's.
     pub(crate) async fn type_in(&mut self, typed: &str) -> Result<(), Fault> {
-        let at = self.place().await?;
-        self.text.insert(at, typed).await?;
-        self.go(at + typed.chars().count()).await
+        let (was, mut now) = (self.cursor, Anchor::End);
+        // In one edit: what others type may arrive at any await, and moves the place.
+        let typing = self.text.edit(|typing| {
+            let at = match typing.resolve(was) {
+                Err(TextError::Unseen { .. } | TextError::Collected) => typing.text().len(),
+                at => at?,
+            };
+            typing.insert(at, typed)?;
+            now = typing.anchor(at + typed.chars().count(), Side::After)?;
+            Ok(())
+        });
+        typing.await?;
+        self.cursor = now;
+        Ok(())
     }
 }
 

@@ -50,6 +50,22 @@ impl Typing<'_> {
         self.text
     }
 
+    /// Where an anchor stands with the edits so far: what was asked before the edit began may be stale by now.
+    ///
+    /// # Errors
+    /// [`TextError::Unseen`], [`TextError::Collected`].
+    pub fn resolve(&mut self, anchor: Anchor) -> Result<usize, TextError> {
+        self.text.resolve(anchor)
+    }
+
+    /// A place in the text with the edits so far that stays where it is while others edit.
+    ///
+    /// # Errors
+    /// [`TextError::OutOfBounds`], [`TextError::Collected`].
+    pub fn anchor(&mut self, at: usize, side: Side) -> Result<Anchor, TextError> {
+        self.text.anchor(at, side)
+    }
+
     /// Inserts before a character.
     ///
     /// # Errors
