@@ -32,7 +32,7 @@ pub enum DecodeError {
 }
 
 /// Builds canonical bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
@@ -70,6 +70,14 @@ impl Writer {
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.len(bytes.len());
         self.fixed(bytes);
+    }
+
+    /// The bytes written so far, copied; the writer is empty afterwards and keeps its room.
+    #[must_use]
+    pub fn flush(&mut self) -> Bytes {
+        let bytes = Bytes::copy_from_slice(&self.0);
+        self.0.clear();
+        bytes
     }
 
     /// The bytes written.
@@ -142,6 +150,17 @@ impl Reader {
     /// A length, then that many bytes.
     pub fn bytes(&mut self, what: &'static str) -> Result<Bytes, DecodeError> {
         let len = self.count(1, what)?;
+        let range = self.skip(len, what)?;
+        Ok(self.bytes.slice(range))
+    }
+
+    /// Skips `len` bytes; gives their place in what is read.
+    pub fn place(&mut self, len: usize, what: &'static str) -> Result<std::ops::Range<usize>, DecodeError> {
+        self.skip(len, what)
+    }
+
+    /// `len` bytes, whose number both sides know.
+    pub fn take(&mut self, len: usize, what: &'static str) -> Result<Bytes, DecodeError> {
         let range = self.skip(len, what)?;
         Ok(self.bytes.slice(range))
     }

@@ -27,6 +27,7 @@ const SIBLINGS: &[(&str, &str)] = &[("server", "client"), ("client", "server"), 
 
 /// Everything core may be built from. None of it can do I/O.
 const CORE_CLOSURE: &[&str] = &[
+    "adler2",
     "async-trait",
     "base64",
     "block-buffer",
@@ -40,6 +41,7 @@ const CORE_CLOSURE: &[&str] = &[
     "itoa",
     "libc",
     "memchr",
+    "miniz_oxide",
     "proc-macro2",
     "quote",
     "ryu",

@@ -57,6 +57,9 @@ pub enum ReplicaError {
         /// What was asked for.
         asked: &'static str,
     },
+    /// A text has no such place.
+    #[error(transparent)]
+    Text(#[from] crate::crdt::text::TextError),
     /// A document has no such field.
     #[error("{0}")]
     Path(#[from] crate::crdt::document::PathError),

@@ -70,5 +70,5 @@ pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOption
 pub use spent::{spend, unspent};
 pub use status::Status;
 pub use transport::{CallError, Transport};
-pub use value::Value;
+pub use value::{SharedText, Typing, Value};
 pub use write::Write;

@@ -20,7 +20,7 @@ use crate::call::Push;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::id::RequestId;
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, Head, OpBytes, Payload, Remainder};
+use crate::oplog::{Draft, EntityKey, Head, OpBytes, Payload, Precondition, Remainder};
 use crate::seq::Cursor;
 use crate::store::StoreExt;
 use crate::time::Env;
@@ -228,12 +228,22 @@ impl Inner {
             let entry = &chosen[index].entry;
             let Some(key) = entry.keys().next() else { continue };
             let reducer = &self.schema.rules(&key.collection).reducer;
-            let (mut payload, mut heir) = (entry.op.payload().clone(), None);
-            for later in newer.get(&key).into_iter().flatten().rev().take(OVERWRITES_LOOKED_AT) {
+            let (mut payload, mut heir, mut joined) = (entry.op.payload().clone(), None, None);
+            // Joined, an older edit would come after others that stand between them.
+            let alone = entry.op.precondition() == Precondition::None && entry.op.subject().keys().count() == 1;
+            for (nearest, later) in newer.get(&key).into_iter().flatten().rev().take(OVERWRITES_LOOKED_AT).enumerate() {
                 let later_entry = &chosen[*later].entry;
-                let left =
-                    reducer.remainder((entry.op.kind(), &payload), (later_entry.op.kind(), later_entry.op.payload()));
-                match left {
+                let (older, newer) = ((entry.op.kind(), &payload), (later_entry.op.kind(), later_entry.op.payload()));
+                match reducer.remainder(older, newer) {
+                    Remainder::Whole if nearest == 0 && alone => {
+                        // What the later one says by now, with what it was joined with.
+                        let newer = (later_entry.op.kind(), chosen[*later].payload.as_ref().unwrap_or(newer.1));
+                        joined = reducer.joined(older, newer);
+                        if joined.is_some() {
+                            heir = Some(*later);
+                            break;
+                        }
+                    }
                     Remainder::Whole => {}
                     Remainder::Part(part) => payload = part,
                     Remainder::Nothing => {
@@ -247,6 +257,9 @@ impl Inner {
                     let mut covered = std::mem::take(&mut chosen[index].covers);
                     covered.push(chosen[index].entry.no);
                     chosen[heir].covers.extend(covered);
+                    if joined.is_some() {
+                        chosen[heir].payload = joined;
+                    }
                     chosen[index].payload = None;
                 }
                 None => {

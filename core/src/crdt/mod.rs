@@ -4,7 +4,7 @@
 //!
 //! 1. **Fields and documents** (most of an app): an entity is a map of fields, and of each the newest edit wins. A
 //!    [`Rules::fields`](crate::oplog::Rules::fields) collection does so for top-level fields, a [`Document`] for fields in fields.
-//! 2. **Text**: many type into one text.
+//! 2. **Text**: many type into one [`text`].
 //! 3. **The others**, where "the newest wins" would lose something: a [`Counter`] adds up, a [`Set`] keeps what anybody added, a
 //!    [`List`] keeps an order while elements move, a [`Tree`] stays one, a
 //!    [`Register`] is a single value.
@@ -34,7 +34,9 @@ mod newest;
 pub mod position;
 mod register;
 mod set;
+pub mod text;
 mod tree;
+pub mod writing;
 
 pub use content::Content;
 pub use counter::{Counter, CounterEdit, Totals};

@@ -23,6 +23,7 @@ mod schema;
 mod sealing;
 mod snapshot;
 mod state;
+mod texts;
 mod verdict;
 
 pub use arbitrate::{ConflictPolicy, Ruling, arbitrate};
@@ -45,6 +46,7 @@ pub use schema::{Counters, Rules, Schema};
 pub use sealing::{Sealing, SealingError};
 pub use snapshot::{RestorePoint, Snapshot};
 pub use state::{LogState, ReplayStop, StateEntities};
+pub use texts::Texts;
 pub use verdict::{ConflictReason, RejectReason, Verdict};
 
 pub use crate::crdt::Stamp;

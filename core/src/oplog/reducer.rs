@@ -57,6 +57,14 @@ pub trait Reducer: Debug + Send + Sync + 'static {
         Remainder::Whole
     }
 
+    /// One change that says what two of the same author say, neither of which was sent yet: applying it instead of the newer
+    /// one, and the older one not at all, equals applying both. `None` where there is none; asked where [`Reducer::remainder`]
+    /// leaves the older one whole.
+    fn joined(&self, older: (OpKind, &Payload), newer: (OpKind, &Payload)) -> Option<Payload> {
+        let _ = (older, newer);
+        None
+    }
+
     /// The type of value that its states are, where ops are edits of one: what a typed handle checks before it writes.
     fn holds(&self) -> Option<&'static str> {
         None

@@ -17,5 +17,6 @@ mod sealed;
 mod sealed_state;
 #[cfg(feature = "encryption")]
 mod sealed_untrusted;
+mod texts;
 mod values;
 mod world;

@@ -142,6 +142,7 @@ pub(crate) fn schema() -> Schema {
         .with("lists".parse().unwrap(), Rules::list())
         .with("registers".parse().unwrap(), Rules::register())
         .with("sets".parse().unwrap(), Rules::set())
+        .with("texts".parse().unwrap(), Rules::text())
         .with("trees".parse().unwrap(), Rules::tree())
 }
 

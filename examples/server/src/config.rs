@@ -21,9 +21,9 @@ const DATA: &str = "./data";
 const BUCKET: &str = "00000000-0000-7000-8000-000000000001";
 /// The policy of collections that are not named.
 const OTHERWISE: Policy = Policy::Fields;
-/// The collections when none are named: those whose content asks for another policy than the newest edit of each field.
+/// The collections when none are named: those whose content asks for something else than the newest edit of each field.
 const COLLECTIONS: [(&str, Policy); 3] =
-    [("notes", Policy::Merge), ("files", Policy::Precondition), ("messages", Policy::Append)];
+    [("notes", Policy::Text), ("files", Policy::Precondition), ("messages", Policy::Append)];
 
 /// A sync server over HTTP.
 #[derive(Debug, Parser)]
@@ -48,7 +48,9 @@ pub(crate) struct Flags {
     #[arg(long, env = "SYNCLINE_BUCKET")]
     bucket: Option<BucketId>,
     /// A collection and its conflict policy: name=fields (the newest edit of each field wins), causal (an edit must have
-    /// seen what it changes), merge (every payload is kept), precondition or append. May be repeated; naming any
+    /// seen what it changes), merge (every payload is kept), precondition or append; or what its entities are, and then
+    /// every edit is accepted and merged: text, counter, set, list, tree, register or document (fields in fields). It
+    /// has to be what the devices say, or the server's snapshots are of no use to them. May be repeated; naming any
     /// replaces the built-in ones.
     #[arg(long = "collection", env = "SYNCLINE_COLLECTIONS", value_delimiter = ',', value_parser = pair)]
     collections: Option<Vec<(String, Policy)>>,
@@ -95,6 +97,13 @@ pub(crate) enum Policy {
     Merge,
     Precondition,
     Append,
+    Text,
+    Counter,
+    Set,
+    List,
+    Tree,
+    Register,
+    Document,
 }
 
 /// The shape of the log.
@@ -182,6 +191,13 @@ impl Policy {
             Self::Merge => Rules::of(ConflictPolicy::Merge),
             Self::Precondition => Rules::of(ConflictPolicy::Precondition),
             Self::Append => Rules::of(ConflictPolicy::Append),
+            Self::Text => Rules::text(),
+            Self::Counter => Rules::counter(),
+            Self::Set => Rules::set(),
+            Self::List => Rules::list(),
+            Self::Tree => Rules::tree(),
+            Self::Register => Rules::register(),
+            Self::Document => Rules::document(),
         }
     }
 }

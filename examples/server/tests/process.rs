@@ -146,7 +146,11 @@ fn flags_go_before_environment_before_file_before_defaults_and_no_secret_is_prin
     }
     assert!(!printed.contains(STRONG));
     let printed = String::from_utf8(run(&["--print-config"]).stdout).unwrap();
-    assert!(printed.contains("otherwise = \"fields\"") && printed.contains("notes = \"merge\""), "{printed}");
+    assert!(printed.contains("otherwise = \"fields\"") && printed.contains("notes = \"text\""), "{printed}");
+    let types = "a=text,b=counter,c=set,d=list,e=tree,f=register,g=document";
+    let printed = String::from_utf8(run(&["--print-config", "--collection", types]).stdout).unwrap();
+    let table = types.split(',').map(|pair| pair.replace('=', " = \"") + "\"\n").collect::<String>();
+    assert!(printed.contains(&format!("[collections]\n{table}")), "{printed}");
     let printed = run(&["--print-config", "--store", "postgres://user:pass@host/db?password=word"]).stdout;
     let printed = String::from_utf8(printed).unwrap();
     assert!(printed.contains("user") && !printed.contains("pass@") && !printed.contains("word"), "{printed}");

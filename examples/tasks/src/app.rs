@@ -40,7 +40,7 @@ impl App {
         let home = Home::open(&at.device)?;
         let world = World::new(at.clock_offset_ms).map_err(|error| Fault::new(error.to_string()))?;
         let env: Arc<dyn EnvSource> = Arc::new(world);
-        let store = SqliteStore::open(SqliteOptions::new(home.replica()));
+        let store = SqliteStore::open(SqliteOptions::device(home.replica()));
         let store = Arc::new(store.map_err(|error| Fault::store(home.folder(), &error))?);
         let mut options = ReplicaOptions::default();
         options.schema = note::schema()?;

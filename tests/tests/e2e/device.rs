@@ -41,6 +41,11 @@ impl Device {
 
     /// The next op of this device.
     pub(crate) fn write(&mut self, collection: &str, entity: [u8; 16], payload: Vec<u8>) -> Op {
+        self.say(collection, entity, Payload::Json(payload.into()))
+    }
+
+    /// The next op of this device, with any payload.
+    pub(crate) fn say(&mut self, collection: &str, entity: [u8; 16], payload: Payload) -> Op {
         self.counter += 1;
         self.clock.set(self.replica, self.counter).expect("a small counter");
         let mut id = *self.replica.as_bytes();
@@ -58,7 +63,7 @@ impl Device {
             hlc: Hlc { ms: Timestamp::from_ms(1_700_000_000_000 + self.counter).expect("in range"), counter: 0 },
             schema_version: 1,
             precondition: Precondition::None,
-            payload: Payload::Json(payload.into()),
+            payload,
         }
         .seal()
         .expect("a good draft")

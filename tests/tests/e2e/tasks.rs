@@ -240,7 +240,9 @@ fn whatever_happens_in_whatever_order_everybody_ends_with_everything() {
     house.check();
     for round in 1..=40 {
         live_and_kill(&mut house);
-        match house.random.below(8) {
+        let disaster = house.random.below(8);
+        eprintln!("round {round}, disaster {disaster}");
+        match disaster {
             0 => {
                 house.server.kill();
                 let _ = fs::remove_dir_all(&older);

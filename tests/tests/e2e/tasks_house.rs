@@ -128,6 +128,7 @@ impl House {
     pub(crate) fn kill(&mut self, who: usize) {
         let Some(mut terminal) = self.devices[who].terminal.take() else { return };
         terminal.kill();
+        eprintln!("{who} killed");
         self.kills += 1;
         while self.listen() != Some((who, terminal.life)) {}
         let device = &mut self.devices[who];
@@ -138,6 +139,7 @@ impl House {
 
     /// Kills the server and starts it again on the same files.
     pub(crate) fn kill_server(&mut self) {
+        eprintln!("server killed");
         self.server.kill();
         self.kills += 1;
         self.server.run();
@@ -200,6 +202,8 @@ impl House {
     }
 
     fn type_in(&mut self, who: usize, line: &str, asked: Asked) {
+        // A failed run shows what led to it.
+        eprintln!("{who} > {line}");
         let device = &mut self.devices[who];
         let terminal = device.terminal.as_mut().expect("an open device");
         assert!(terminal.type_in(line), "device {who} does not listen: {}", device.complaints());
@@ -211,6 +215,7 @@ impl House {
         let line = self.lines.recv_timeout(PATIENCE);
         let Ok(Line { who, life, said }) = line else { panic!("nobody said anything for {PATIENCE:?}: {self:#?}") };
         if let Some(said) = said {
+            eprintln!("{who} < {said}");
             self.take(who, &said);
             return None;
         }

@@ -93,7 +93,7 @@ impl Ledger {
                 })
             };
             let found = |found: &Found| found.has(write) || later().any(|later| found.has(later));
-            if write.accepted.is_some() && !found(log) && !kept.has(write) {
+            if write.accepted.is_some() && !found(log) && !found(kept) {
                 faults.push(format!("said to be in the log, and is not: {write:?}"));
             } else if write.saved && !write.given_up && !found(log) && !found(kept) {
                 faults.push(format!("said to be saved, and is nowhere: {write:?}"));

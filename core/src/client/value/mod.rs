@@ -12,7 +12,10 @@ mod document;
 mod list;
 mod register;
 mod set;
+mod text;
 mod tree;
+
+pub use text::{SharedText, Typing};
 
 use std::marker::PhantomData;
 

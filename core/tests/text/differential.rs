@@ -1,0 +1,189 @@
+//! Random replicas that edit, lag behind, repeat themselves, stop and start again show what the oracle says.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use syncline::ReplicaId;
+use syncline::crdt::text::{Text, TextError};
+
+use crate::oracle::Oracle;
+use crate::random::Random;
+use crate::replica;
+
+/// Characters of one to four bytes, combining ones, halves of line ends, both directions.
+const SOUP: &[char] =
+    &['a', 'b', ' ', '\r', '\n', 'é', '\u{301}', 'ß', '日', '👍', '\u{1f3fd}', '\u{200d}', 'א', 'ب', '\u{10ffff}'];
+
+struct Sent {
+    author: usize,
+    delta: Bytes,
+    /// Everything whoever takes it in must have: sent deltas by index.
+    needs: BTreeSet<usize>,
+    events: std::ops::Range<usize>,
+}
+
+struct Replica {
+    text: Text,
+    id: ReplicaId,
+    seen: BTreeSet<usize>,
+    has: BTreeSet<usize>,
+}
+
+struct World {
+    random: Random,
+    oracle: Oracle,
+    replicas: Vec<Replica>,
+    sent: Vec<Sent>,
+}
+
+impl World {
+    fn new(seed: u64, count: usize) -> Self {
+        let replicas = (0..count)
+            .map(|at| Replica { text: Text::new(), id: replica(at), seen: BTreeSet::new(), has: BTreeSet::new() })
+            .collect();
+        Self { random: Random::new(seed), oracle: Oracle::default(), replicas, sent: Vec::new() }
+    }
+
+    /// One replica makes a few edits and sends them as one delta.
+    fn edit(&mut self, who: usize) {
+        let Self { random, oracle, replicas, sent } = self;
+        let replica = &mut replicas[who];
+        let since = replica.text.seen(replica.id);
+        let first = oracle.len();
+        let mut cursor = random.below(replica.text.len() + 1);
+        for _ in 0..=random.below(3) {
+            let len = replica.text.len();
+            let mut seq = replica.text.seen(replica.id);
+            if random.below(3) == 0 && len > 0 {
+                let at = random.below(len);
+                let end = (at + 1 + random.below(4)).min(len);
+                replica.text.delete(replica.id, at..end).unwrap();
+                for _ in at..end {
+                    oracle.delete(replica.id, seq, &mut replica.seen, at);
+                    seq += 1;
+                }
+            } else {
+                // Often at the start: there writers meet.
+                cursor = match random.below(4) {
+                    0 => 0,
+                    1 => random.below(len + 1),
+                    _ => cursor.min(len),
+                };
+                let typed: String = (0..=random.below(4)).map(|_| SOUP[random.below(SOUP.len())]).collect();
+                replica.text.insert(replica.id, cursor, &typed).unwrap();
+                for char in typed.chars() {
+                    oracle.insert(replica.id, seq, &mut replica.seen, cursor, char);
+                    seq += 1;
+                    cursor += 1;
+                }
+            }
+        }
+        let delta = replica.text.delta(replica.id, since).unwrap();
+        let needs = replica.has.clone();
+        replica.has.insert(sent.len());
+        sent.push(Sent { author: who, delta, needs, events: first..oracle.len() });
+    }
+
+    /// One replica takes in something it lacks, with all that needs, in one batch or singly.
+    fn deliver(&mut self, who: usize) {
+        let lacking: Vec<usize> = (0..self.sent.len()).filter(|at| !self.replicas[who].has.contains(at)).collect();
+        if lacking.is_empty() {
+            return;
+        }
+        let wanted = lacking[self.random.below(lacking.len())];
+        let missing: Vec<usize> = self.sent[wanted]
+            .needs
+            .iter()
+            .copied()
+            .chain([wanted])
+            .filter(|at| !self.replicas[who].has.contains(at))
+            .collect();
+        let Self { random, replicas, sent, .. } = self;
+        let replica = &mut replicas[who];
+        if missing.len() > 1 && random.below(8) == 0 {
+            // Out of order: refused, and nothing changes.
+            let before = replica.text.state_hash();
+            let late = &sent[wanted];
+            let refused = replica.text.apply(crate::replica(late.author), &late.delta);
+            assert!(matches!(refused, Err(TextError::Unseen { .. })), "{refused:?}");
+            assert_eq!(replica.text.state_hash(), before);
+        }
+        let deltas: Vec<_> =
+            missing.iter().map(|at| (crate::replica(sent[*at].author), sent[*at].delta.clone())).collect();
+        if random.below(2) == 0 {
+            replica.text.apply_all(&deltas).unwrap();
+        } else {
+            for (author, delta) in &deltas {
+                replica.text.apply(*author, delta).unwrap();
+            }
+        }
+        if random.below(4) == 0 {
+            let (author, again) = &deltas[random.below(deltas.len())];
+            replica.text.apply(*author, again).unwrap();
+        }
+        for at in missing {
+            replica.has.insert(at);
+            replica.seen.extend(sent[at].events.clone());
+        }
+    }
+
+    fn check(&mut self, who: usize, seed: u64) {
+        let replica = &mut self.replicas[who];
+        replica.text.check().unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        let expected = self.oracle.text(&replica.seen);
+        assert_eq!(replica.text.to_string(), expected, "seed {seed}");
+        let at = self.random.below(replica.text.len() + 1);
+        let head: String = expected.chars().take(at).collect();
+        assert_eq!(replica.text.to_byte(at).unwrap(), head.len());
+        assert_eq!(replica.text.to_utf16(at).unwrap(), head.encode_utf16().count());
+        assert_eq!(replica.text.from_byte(head.len()).unwrap(), at);
+        assert_eq!(replica.text.from_utf16(head.encode_utf16().count()).unwrap(), at);
+        assert_eq!(replica.text.slice(0..at).unwrap(), head);
+        if self.random.below(3) == 0 {
+            let saved = replica.text.save().unwrap();
+            replica.text = Text::load(&saved).unwrap();
+            assert_eq!(replica.text.to_string(), expected, "loaded, seed {seed}");
+        }
+    }
+}
+
+fn run(seed: u64, replicas: usize, steps: usize) {
+    let mut world = World::new(seed, replicas);
+    for _ in 0..steps {
+        let who = world.random.below(replicas);
+        if world.random.below(2) == 0 {
+            world.edit(who);
+        } else {
+            world.deliver(who);
+        }
+        if world.random.below(4) == 0 {
+            world.check(who, seed);
+        }
+    }
+    for who in 0..replicas {
+        while world.replicas[who].has.len() < world.sent.len() {
+            world.deliver(who);
+        }
+        world.check(who, seed);
+    }
+    let hash = world.replicas[0].text.state_hash();
+    let saved = world.replicas[0].text.save().unwrap();
+    for replica in &mut world.replicas {
+        assert_eq!(replica.text.state_hash(), hash, "seed {seed}");
+        assert_eq!(replica.text.save().unwrap(), saved, "seed {seed}");
+    }
+}
+
+#[test]
+fn random_replicas_show_what_the_oracle_says() {
+    for seed in 0..150 {
+        run(seed, 2 + usize::try_from(seed % 4).unwrap(), 40);
+    }
+}
+
+#[test]
+fn many_replicas_at_one_place_show_what_the_oracle_says() {
+    for seed in 1_000..1_010 {
+        run(seed, 8, 60);
+    }
+}

@@ -1,0 +1,131 @@
+//! Writers who meet: nobody's run is torn apart, a view can follow, and a copied device takes a new name.
+
+use syncline::ReplicaId;
+use syncline::crdt::text::{Text, TextError};
+
+use crate::random::Random;
+use crate::replica;
+
+type Writer<'a> = (ReplicaId, &'a dyn Fn(&mut Text, ReplicaId));
+
+/// Each writes alone, after a common text; then somebody takes in all, in every rotation.
+fn meet(common: &str, writers: &[Writer<'_>]) -> String {
+    let mut origin = Text::new();
+    origin.insert(replica(50), 0, common).unwrap();
+    let start = origin.delta(replica(50), 0).unwrap();
+    let deltas: Vec<_> = writers
+        .iter()
+        .map(|(id, write)| {
+            let mut text = Text::new();
+            text.apply(replica(50), &start).unwrap();
+            write(&mut text, *id);
+            (*id, text.delta(*id, 0).unwrap())
+        })
+        .collect();
+    let mut shown = Vec::new();
+    for turn in 0..deltas.len() {
+        let mut text = origin.clone();
+        for at in 0..deltas.len() {
+            let (id, delta) = &deltas[(at + turn) % deltas.len()];
+            text.apply(*id, delta).unwrap();
+        }
+        shown.push(text.to_string());
+    }
+    assert!(shown.iter().all(|one| *one == shown[0]), "{shown:?}");
+    shown.remove(0)
+}
+
+fn forwards(word: &'static str) -> impl Fn(&mut Text, ReplicaId) {
+    move |text, id| {
+        for (offset, char) in word.chars().enumerate() {
+            text.insert(id, 1 + offset, &char.to_string()).unwrap();
+        }
+    }
+}
+
+fn backwards(word: &'static str) -> impl Fn(&mut Text, ReplicaId) {
+    move |text, id| {
+        for char in word.chars().rev() {
+            text.insert(id, 1, &char.to_string()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn runs_typed_at_one_place_do_not_interleave() {
+    let (a, b, c) = (replica(1), replica(2), replica(3));
+    let (milk, bread, eggs) = (forwards("milk"), forwards("bread"), forwards("eggs"));
+    assert_eq!(meet("[]", &[(a, &milk), (b, &bread)]), "[milkbread]");
+    assert_eq!(meet("[]", &[(c, &milk), (b, &bread)]), "[breadmilk]");
+    assert_eq!(meet("[]", &[(a, &milk), (b, &bread), (c, &eggs)]), "[milkbreadeggs]");
+}
+
+#[test]
+fn runs_typed_backwards_at_one_place_do_not_interleave() {
+    let (a, b, c) = (replica(1), replica(2), replica(3));
+    let (milk, bread, eggs) = (backwards("milk"), backwards("bread"), backwards("eggs"));
+    assert_eq!(meet("[]", &[(a, &milk), (b, &bread)]), "[milkbread]");
+    assert_eq!(meet("[]", &[(a, &milk), (b, &bread), (c, &eggs)]), "[milkbreadeggs]");
+    let typed = forwards("tea");
+    assert_eq!(meet("[]", &[(a, &milk), (b, &typed), (c, &eggs)]), "[milkteaeggs]");
+}
+
+#[test]
+fn a_view_that_follows_the_edits_shows_the_text() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let mut texts: Vec<Text> = (0..3).map(|_| Text::new()).collect();
+        let mut views: Vec<Vec<char>> = vec![Vec::new(); 3];
+        for _ in 0..30 {
+            let who = random.below(3);
+            let text = &mut texts[who];
+            let at = random.below(text.len() + 1);
+            let typed = ["ab", "👍", "é\r\n"][random.below(3)];
+            text.insert(replica(who), at, typed).unwrap();
+            views[who].splice(at..at, typed.chars());
+            let at = random.below(text.len());
+            text.delete(replica(who), at..at + 1).unwrap();
+            views[who].remove(at);
+            let (from, to) = (random.below(3), random.below(3));
+            let author = replica(from);
+            let since = texts[to].seen(author);
+            let delta = texts[from].delta(author, since).unwrap();
+            let view = &mut views[to];
+            let told = texts[to].apply_with(author, &delta, |edit| {
+                view.splice(edit.at..edit.at + edit.deleted, edit.inserted.chars());
+            });
+            assert!(matches!(told, Ok(()) | Err(TextError::Unseen { .. })), "{told:?}");
+            assert_eq!(views[to].iter().collect::<String>(), texts[to].to_string(), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn what_was_not_sent_can_be_given_to_a_new_replica() {
+    let (old, new, other) = (replica(5), replica(1), replica(3));
+    let mut device = Text::new();
+    device.insert(old, 0, "sent. ").unwrap();
+    let sent = device.delta(old, 0).unwrap();
+    let since = device.seen(old);
+    device.insert(old, 6, "not sent").unwrap();
+    let mut elsewhere = Text::new();
+    elsewhere.apply(old, &sent).unwrap();
+    elsewhere.insert(other, 6, "theirs").unwrap();
+    let theirs = elsewhere.delta(other, 0).unwrap();
+    device.apply(other, &theirs).unwrap();
+    assert_eq!(device.to_string(), "sent. theirsnot sent");
+    device.reauthor(old, since, new).unwrap();
+    assert_eq!((device.seen(old), device.seen(new)), (since, 8));
+    assert_eq!(device.to_string(), "sent. not senttheirs", "ties go by the new name");
+    device.check().unwrap();
+    let renamed = device.delta(new, 0).unwrap();
+    // The other copy of the device goes on under the old name, and nothing collides.
+    elsewhere.insert(old, 0, "copy ").unwrap();
+    let copy = elsewhere.delta(old, since).unwrap();
+    elsewhere.apply(new, &renamed).unwrap();
+    device.apply(old, &copy).unwrap();
+    assert_eq!(device.state_hash(), elsewhere.state_hash());
+    assert_eq!(device.save().unwrap(), elsewhere.save().unwrap());
+    assert_eq!(device.reauthor(old, 0, new), Err(TextError::Forked { replica: new, seq: 0 }));
+    device.reauthor(replica(8), 0, replica(9)).unwrap();
+}
