@@ -1,4 +1,4 @@
-//! Our values that merge beside the field's, in one run: `cargo run --release --bin values [-- clocks|documents|maps|counters|sets|lists|trees]`.
+//! Our values that merge beside the field's, in one run: `cargo run --release [-- clocks|documents|maps|counters|sets|lists|trees]`.
 //!
 //! Times are CPU, the median of several runs. Loro keeps its history; synckit-core keeps the state alone, as ours do beside the
 //! log, which holds the edits.
