@@ -129,3 +129,30 @@ fn what_was_not_sent_can_be_given_to_a_new_replica() {
     assert_eq!(device.reauthor(old, 0, new), Err(TextError::Forked { replica: new, seq: 0 }));
     device.reauthor(replica(8), 0, replica(9)).unwrap();
 }
+
+/// Each event of one has seen the other's latest: whoever takes in first all of the other's, then all of theirs, must not
+/// walk the whole history for each.
+#[test]
+fn one_who_follows_another_keystroke_by_keystroke_is_taken_in_at_once() {
+    let (writer, follower) = (replica(1), replica(2));
+    let (mut ahead, mut behind) = (Text::new(), Text::new());
+    ahead.insert(writer, 0, ".").unwrap();
+    let mut sent = 0;
+    for count in 0..400 {
+        let delta = ahead.delta(writer, sent).unwrap();
+        sent = ahead.seen(writer);
+        behind.apply(writer, &delta).unwrap();
+        behind.insert(follower, count % (behind.len() + 1), "x").unwrap();
+        ahead.insert(writer, count % (ahead.len() + 1), "y").unwrap();
+    }
+    let all = (ahead.delta(writer, 0).unwrap(), behind.delta(follower, 0).unwrap());
+    let rest = ahead.delta(writer, sent).unwrap();
+    behind.apply(writer, &rest).unwrap();
+    let mut late = Text::new();
+    late.apply(writer, &all.0).unwrap();
+    late.apply(follower, &all.1).unwrap();
+    assert_eq!(late.state_hash(), behind.state_hash());
+    assert_eq!(late.save().unwrap(), behind.save().unwrap());
+    ahead.apply(follower, &all.1).unwrap();
+    assert_eq!(ahead.state_hash(), behind.state_hash());
+}

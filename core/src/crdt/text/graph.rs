@@ -154,10 +154,25 @@ impl Graph {
         self.critical.get(at).map(|range| range.end.min(lv) - 1)
     }
 
+    /// What whoever made `tip` had not seen of `new` and before, if that is plain: `tip` had just seen an earlier event of
+    /// the same stretch. Somebody who follows another event by event says nothing else, thousands of times.
+    fn newly_seen(&self, tip: Lv, new: Lv) -> Option<Range<Lv>> {
+        let stretch = self.entry(new);
+        let seen = |parent: &&Lv| **parent < new && self.entry(**parent) == stretch;
+        self.parents_of_entry(self.entry(tip)).iter().find(seen).map(|parent| parent + 1..new + 1)
+    }
+
     /// What one version has seen and the other has not, each way: stretches, last first.
     pub(super) fn diff(&self, one: &[Lv], other: &[Lv]) -> (Vec<Range<Lv>>, Vec<Range<Lv>>) {
         let (mut only_one, mut only_other) = (Vec::new(), Vec::new());
         if one == other {
+            return (only_one, only_other);
+        }
+        if let ([tip], [new, same]) = (one, other)
+            && tip == same
+            && let Some(range) = self.newly_seen(*tip, *new)
+        {
+            only_other.push(range);
             return (only_one, only_other);
         }
         let mut heap = BinaryHeap::new();
@@ -200,6 +215,7 @@ impl Graph {
     pub(super) fn is_minimal(&self, version: &[Lv]) -> bool {
         version.len() < 2
             || version.iter().all(|lv| self.frontier.contains(lv))
+            || matches!(version, [new, tip] if self.newly_seen(*tip, *new).is_some())
             || self.minimize(version).len() == version.len()
     }
 

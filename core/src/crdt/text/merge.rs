@@ -162,8 +162,11 @@ fn in_branches(graph: &Graph, range: Range<Lv>) -> Vec<Range<Lv>> {
             edge = next;
         }
     }
+    // Popped last first: what others wait for before what joins them, and of that the light before the heavy.
+    let joins: Vec<bool> = waiting.iter().map(|parents| *parents > 1).collect();
+    let turn = |part: &usize| (!joins[*part], std::cmp::Reverse(weight[*part]));
     let mut ready: Vec<usize> = (0..parts.len()).rev().filter(|part| waiting[*part] == 0).collect();
-    ready.sort_by_key(|part| std::cmp::Reverse(weight[*part]));
+    ready.sort_by_key(turn);
     let mut ordered = Vec::with_capacity(parts.len());
     while let Some(part) = ready.pop() {
         ordered.push(parts[part].clone());
@@ -177,7 +180,7 @@ fn in_branches(graph: &Graph, range: Range<Lv>) -> Vec<Range<Lv>> {
             edge = next;
         }
         if ready.len() > old + 1 {
-            ready[old..].sort_by_key(|part| std::cmp::Reverse(weight[*part]));
+            ready[old..].sort_by_key(turn);
         }
     }
     ordered
