@@ -1,10 +1,12 @@
 //! Driving a conversation: the session says what to do, the replica and the transport do it. No timer and no task is
 //! started here.
 
+use super::desk::Identity;
 use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::replica::Replica;
+use super::resolve::DeskChange;
 use super::sealer::Unsealed;
 use super::session::{Halt, Input, Output, Phase, Session, SessionOptions};
 use super::status::Status;
@@ -60,6 +62,7 @@ impl Replica {
                         }
                     }
                     if phase == Phase::Live {
+                        self.was_synced().await?;
                         self.inner.prune().await?;
                         self.acknowledge(transport).await?;
                     }
@@ -89,6 +92,16 @@ impl Replica {
             };
             session.handle(input, self.inner.env.env());
         }
+    }
+
+    /// Remembers that the log was once read to its end: a snapshot that reaches it is not followed by a page.
+    async fn was_synced(&self) -> Result<(), ReplicaError> {
+        if lock(&self.inner.memory).identity.synced {
+            return Ok(());
+        }
+        let _pass = self.inner.enter().await?;
+        let identity = Identity { synced: true, ..lock(&self.inner.memory).identity.clone() };
+        self.inner.change_desk(DeskChange { identity: Some(identity), ..DeskChange::default() }).await
     }
 
     async fn ask(&self, call: Call, transport: &dyn Transport) -> Result<Input, ReplicaError> {

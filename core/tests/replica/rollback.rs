@@ -321,7 +321,7 @@ fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_ba
     }
     world.sync(&old);
     let young = world.device();
-    world.sync(&young);
+    assert!(world.sync(&young).synced_once, "from a snapshot that reaches the end");
     assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
     young.set("mine", "n", "1");
     world.replace_server(backup);
