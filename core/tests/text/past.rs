@@ -1,5 +1,6 @@
 //! Old versions, differences, authorship, anchors, undo, and dropping history: against random histories.
 
+use bytes::Bytes;
 use syncline::crdt::text::{Anchor, Side, Text, TextError, Undo, Version};
 
 use crate::random::Random;
@@ -241,4 +242,29 @@ fn a_text_alone_goes_on_from_where_it_is() {
     let mut loaded = Text::load(&saved).unwrap();
     assert_eq!(loaded.save().unwrap(), saved);
     assert_eq!(loaded.state_hash(), full.state_hash());
+}
+
+#[test]
+fn versions_and_anchors_travel_as_bytes() {
+    let (mut text, versions) = history(7, 12);
+    for (version, _) in &versions {
+        let bytes = version.encode();
+        assert_eq!(Version::decode(&bytes).as_ref(), Ok(version));
+        for at in 0..bytes.len() {
+            Version::decode(&bytes.slice(..at)).unwrap_err();
+        }
+    }
+    let twice = Version::of([(replica(1), 1), (replica(2), 2)]).encode();
+    let mut swapped = twice.to_vec();
+    swapped[1..].rotate_left(17);
+    Version::decode(&Bytes::from(swapped)).unwrap_err();
+    for side in [Side::Before, Side::After] {
+        for at in 0..=text.len() {
+            let anchor = text.anchor(at, side).unwrap();
+            let bytes = anchor.encode();
+            assert_eq!(Anchor::decode(&bytes), Ok(anchor));
+            Anchor::decode(&bytes.slice(..bytes.len() - 1)).unwrap_err();
+            assert_eq!(text.resolve(anchor), Ok(at));
+        }
+    }
 }

@@ -2,10 +2,17 @@
 //!
 //! An anchor names a character and a side of it. The character may move or be deleted; the anchor then stands where it
 //! is, or where it was. Anchors mean the same on every replica that has the character's event.
+//!
+//! ```text
+//! anchor := 0 start | 1 end | 2 before a character | 3 after it; for a character its author's 16 bytes, number:varint
+//! ```
+
+use bytes::Bytes;
 
 use super::collect::Standing;
 use super::tracker::UNDER;
 use super::{Text, TextError};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::ReplicaId;
 
 /// The side of a character.
@@ -35,6 +42,51 @@ pub enum Anchor {
         /// Where the anchor stands.
         side: Side,
     },
+}
+
+impl Anchor {
+    /// The anchor as bytes, 18 to 26 for a character.
+    #[must_use]
+    pub fn encode(self) -> Bytes {
+        let mut out = Writer::default();
+        self.write(&mut out);
+        out.finish()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// When the bytes are not an anchor.
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(bytes.clone());
+        let anchor = Self::read(&mut input)?;
+        input.finish()?;
+        Ok(anchor)
+    }
+
+    pub(super) fn write(self, out: &mut Writer) {
+        match self {
+            Self::Start => out.u8(0),
+            Self::End => out.u8(1),
+            Self::Char { replica, seq, side } => {
+                out.u8(if side == Side::Before { 2 } else { 3 });
+                out.fixed(replica.as_bytes());
+                out.u64(seq);
+            }
+        }
+    }
+
+    pub(super) fn read(input: &mut Reader) -> Result<Self, DecodeError> {
+        let side = match input.u8("an anchor")? {
+            0 => return Ok(Self::Start),
+            1 => return Ok(Self::End),
+            2 => Side::Before,
+            3 => Side::After,
+            value => return Err(DecodeError::Unknown { what: "an anchor", value: value.into() }),
+        };
+        let replica = ReplicaId::from_bytes(input.fixed("an author")?);
+        Ok(Self::Char { replica, seq: input.u64("the number of an event")?, side })
+    }
 }
 
 impl Text {

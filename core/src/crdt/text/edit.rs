@@ -269,12 +269,7 @@ impl Text {
     #[must_use]
     pub fn state_hash(&self) -> Digest {
         let mut heads = Writer::default();
-        let version = self.version();
-        heads.len(version.heads.len());
-        for (replica, seq) in version.heads {
-            heads.fixed(replica.as_bytes());
-            heads.u64(seq);
-        }
+        heads.bytes(&self.version().encode());
         let text = self.to_string();
         let marks = self.marks.write();
         heads.len(marks.len());

@@ -8,8 +8,7 @@
 //! Marks of their own kind, such as comments, that must not replace each other take keys of their own.
 //!
 //! ```text
-//! mark   := count:varint place(start) place(end) key:bytes (0 | 1 value:bytes)
-//! place  := 0 start | 1 end | 2 before a character | 3 after it; for a character its author's 16 bytes, number
+//! mark   := count:varint anchor(start) anchor(end) key:bytes (0 | 1 value:bytes)
 //! ```
 //!
 //! *What must hold:* marks commute and are idempotent; a count is at most one more than the number of marks that are here,
@@ -234,17 +233,8 @@ fn check_sizes(key: &str, value: Option<&str>) -> Result<(), TextError> {
 
 fn write(out: &mut Writer, count: u64, mark: &Mark) {
     out.u64(count);
-    for anchor in [mark.start, mark.end] {
-        match anchor {
-            Anchor::Start => out.u8(0),
-            Anchor::End => out.u8(1),
-            Anchor::Char { replica, seq, side } => {
-                out.u8(if side == Side::Before { 2 } else { 3 });
-                out.fixed(replica.as_bytes());
-                out.u64(seq);
-            }
-        }
-    }
+    mark.start.write(out);
+    mark.end.write(out);
     out.bytes(mark.key.as_bytes());
     match &mark.value {
         None => out.u8(0),
@@ -260,7 +250,7 @@ fn read(input: &mut Reader) -> Result<(u64, Mark), TextError> {
     if count == 0 {
         return Err(DecodeError::NotCanonical("a mark's count").into());
     }
-    let (start, end) = (read_anchor(input)?, read_anchor(input)?);
+    let (start, end) = (Anchor::read(input)?, Anchor::read(input)?);
     let string = |bytes: Bytes| {
         String::from_utf8(bytes.to_vec()).map_err(|_| TextError::from(DecodeError::NotCanonical("a mark's text")))
     };
@@ -272,16 +262,4 @@ fn read(input: &mut Reader) -> Result<(u64, Mark), TextError> {
     };
     check_sizes(&key, value.as_deref())?;
     Ok((count, Mark { start, end, key, value }))
-}
-
-fn read_anchor(input: &mut Reader) -> Result<Anchor, TextError> {
-    let side = match input.u8("an edge")? {
-        0 => return Ok(Anchor::Start),
-        1 => return Ok(Anchor::End),
-        2 => Side::Before,
-        3 => Side::After,
-        value => return Err(DecodeError::Unknown { what: "an edge", value: value.into() }.into()),
-    };
-    let replica = ReplicaId::from_bytes(input.fixed("an author")?);
-    Ok(Anchor::Char { replica, seq: input.u64("the number of an event")?, side })
 }

@@ -1,6 +1,13 @@
 //! Versions as values: which events somebody had seen, by name.
+//!
+//! ```text
+//! version := count:varint, each in order: author's 16 bytes, number:varint
+//! ```
+
+use bytes::Bytes;
 
 use super::{Lv, Text, TextError};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::ReplicaId;
 
 /// What somebody had seen: the last events, by author and that author's number, from which all others follow.
@@ -26,6 +33,35 @@ impl Version {
         heads.sort_unstable();
         heads.dedup();
         Self { heads }
+    }
+
+    /// The version as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = Writer::default();
+        out.len(self.heads.len());
+        for (replica, seq) in &self.heads {
+            out.fixed(replica.as_bytes());
+            out.u64(*seq);
+        }
+        out.finish()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// When the bytes are not a version.
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(bytes.clone());
+        let mut heads = Vec::new();
+        for _ in 0..input.count(17, "a version")? {
+            heads.push((ReplicaId::from_bytes(input.fixed("an author")?), input.u64("the number of an event")?));
+        }
+        input.finish()?;
+        if !heads.is_sorted_by(|one, other| one < other) {
+            return Err(DecodeError::NotCanonical("a version"));
+        }
+        Ok(Self { heads })
     }
 }
 

@@ -9,8 +9,9 @@
 //! A zone begins behind a critical event, so that everybody in it had seen the text there: that text stands *under* the
 //! zone, one span of unknown content. Concurrent insertions at one place are ordered as `place` says.
 //!
-//! *What must hold:* an event is replayed once, after its parents; the tracker is thrown away when the zone is closed.
-//! Costs grow with the events of the zone times the logarithm, whatever their shape. *Where next:* [`super::merge`].
+//! *What must hold:* an event is replayed once, after its parents; the tracker is thrown away when the zone is closed. To
+//! place an event costs a logarithm of the zone, whoever else writes there; to change the prepared version costs what the
+//! two versions differ by, so the order of replay decides. *Where next:* [`super::merge`].
 
 mod grow;
 mod index;
