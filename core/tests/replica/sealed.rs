@@ -75,6 +75,35 @@ fn what_devices_write_is_read_by_devices_and_by_nobody_else() {
     assert_eq!(keyless.read("1"), "-");
 }
 
+/// A server that cannot read what is typed stores and orders it; the devices merge it.
+#[test]
+fn what_is_typed_into_a_sealed_text_merges_on_the_devices_and_by_nobody_else() {
+    let mut world = World::new();
+    create(&world, Sealing::Required);
+    let keys = keys(&[1]);
+    let devices = [holder(&mut world, &keys), holder(&mut world, &keys)];
+    let poem = |device: &Device| device.replica.collection("texts").unwrap().text("poem").unwrap();
+    run(poem(&devices[0]).insert(0, "roses are red")).unwrap();
+    devices.iter().for_each(|device| drop(world.sync(device)));
+    run(poem(&devices[0]).insert(13, ", violets are blue")).unwrap();
+    for letter in ["e", "h", "t", " "] {
+        run(poem(&devices[1]).insert(0, letter)).unwrap();
+    }
+    for device in devices.iter().chain(&devices) {
+        assert!(world.sync(device).is_safe());
+    }
+    run(devices[0].replica.put_snapshot(&world.way)).unwrap().unwrap();
+    let fresh = holder(&mut world, &keys);
+    world.sync(&fresh);
+    for device in devices.iter().chain([&fresh]) {
+        assert_eq!(run(poem(device).get()).unwrap(), " theroses are red, violets are blue");
+    }
+    let sent = world.way.sent.lock().unwrap().clone();
+    for word in ["roses", "violets"] {
+        assert!(!finds(&sent, word), "{word} left the device");
+    }
+}
+
 /// Catalogue A20.
 #[test]
 fn fault_a20_a_wrong_key_stops_before_anything_is_judged_and_the_right_one_goes_on() {
