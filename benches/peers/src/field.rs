@@ -156,7 +156,8 @@ impl Peer for Yrs {
         let text = doc.get_or_insert_text("text");
         let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let sink = std::sync::Arc::clone(&out);
-        let watch = move |_: &yrs::TransactionMut, event: &yrs::UpdateEvent| sink.lock().unwrap().push(event.update.clone());
+        let watch =
+            move |_: &yrs::TransactionMut, event: &yrs::UpdateEvent| sink.lock().unwrap().push(event.update.clone());
         doc.observe_update_v1("peers", watch).unwrap();
         YrsDoc { doc, text, out }
     }

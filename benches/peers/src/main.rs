@@ -29,7 +29,8 @@ const CONCURRENT: &[&str] = &["friendsforever", "clownschool", "node_nodecc"];
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
-    let any_trace = SEQUENTIAL.iter().chain(CONCURRENT).chain(&["shapes"]).any(|name| asked.iter().any(|one| one == name));
+    let any_trace =
+        SEQUENTIAL.iter().chain(CONCURRENT).chain(&["shapes"]).any(|name| asked.iter().any(|one| one == name));
     let trace = |name: &str| !any_trace || wants(name);
     let peers = rows::Wanted(asked.iter().filter(|one| rows::PEERS.contains(&&***one)).cloned().collect());
     for name in SEQUENTIAL.iter().filter(|name| trace(name)) {

@@ -150,10 +150,17 @@ fn one_sequential<P: Peer>(trace: &Trace, table: &mut Table) {
         return;
     }
     let whole = P::update(&mut doc);
-    table.set("apply in one batch", peer, timed(|| P::new(1), |mut doc| {
-        P::apply(&mut doc, &whole);
-        P::text(&mut doc)
-    }));
+    table.set(
+        "apply in one batch",
+        peer,
+        timed(
+            || P::new(1),
+            |mut doc| {
+                P::apply(&mut doc, &whole);
+                P::text(&mut doc)
+            },
+        ),
+    );
     let saved = P::save(&mut doc);
     table.set("size with history", peer, saved.len() as f64);
     table.set("save", peer, timed(|| (), |()| P::save(&mut doc)));
@@ -169,41 +176,69 @@ fn one_sequential<P: Peer>(trace: &Trace, table: &mut Table) {
 
 fn floors(trace: &Trace, table: &mut Table) {
     let patches = || trace.txns.iter().flat_map(|txn| &txn.patches);
-    table.set("local replay", "jumprope", timed(|| (), |()| {
-        let mut rope = jumprope::JumpRope::new();
-        for patch in patches() {
-            if patch.1 > 0 {
-                rope.remove(patch.0..patch.0 + patch.1);
-            }
-            rope.insert(patch.0, &patch.2);
-        }
-        rope.to_string()
-    }));
-    table.set("local replay", "jumprope buffered", timed(|| (), |()| {
-        let mut rope = jumprope::JumpRopeBuf::new();
-        for patch in patches() {
-            if patch.1 > 0 {
-                rope.remove(patch.0..patch.0 + patch.1);
-            }
-            rope.insert(patch.0, &patch.2);
-        }
-        rope.to_string()
-    }));
-    table.set("local replay", "crop", timed(|| (), |()| {
-        let mut rope = crop::Rope::new();
-        for patch in patches() {
-            rope.replace(patch.0..patch.0 + patch.1, &patch.2);
-        }
-        rope.to_string()
-    }));
-    table.set("local replay", "ropey", timed(|| (), |()| {
-        let mut rope = ropey::Rope::new();
-        for patch in patches() {
-            rope.remove(patch.0..patch.0 + patch.1);
-            rope.insert(patch.0, &patch.2);
-        }
-        rope.to_string()
-    }));
+    table.set(
+        "local replay",
+        "jumprope",
+        timed(
+            || (),
+            |()| {
+                let mut rope = jumprope::JumpRope::new();
+                for patch in patches() {
+                    if patch.1 > 0 {
+                        rope.remove(patch.0..patch.0 + patch.1);
+                    }
+                    rope.insert(patch.0, &patch.2);
+                }
+                rope.to_string()
+            },
+        ),
+    );
+    table.set(
+        "local replay",
+        "jumprope buffered",
+        timed(
+            || (),
+            |()| {
+                let mut rope = jumprope::JumpRopeBuf::new();
+                for patch in patches() {
+                    if patch.1 > 0 {
+                        rope.remove(patch.0..patch.0 + patch.1);
+                    }
+                    rope.insert(patch.0, &patch.2);
+                }
+                rope.to_string()
+            },
+        ),
+    );
+    table.set(
+        "local replay",
+        "crop",
+        timed(
+            || (),
+            |()| {
+                let mut rope = crop::Rope::new();
+                for patch in patches() {
+                    rope.replace(patch.0..patch.0 + patch.1, &patch.2);
+                }
+                rope.to_string()
+            },
+        ),
+    );
+    table.set(
+        "local replay",
+        "ropey",
+        timed(
+            || (),
+            |()| {
+                let mut rope = ropey::Rope::new();
+                for patch in patches() {
+                    rope.remove(patch.0..patch.0 + patch.1);
+                    rope.insert(patch.0, &patch.2);
+                }
+                rope.to_string()
+            },
+        ),
+    );
     let inserted: String = patches().map(|patch| &*patch.2).collect();
     let floor = zstd::bulk::compress(inserted.as_bytes(), 19).unwrap().len();
     table.set("size with history", "zstd-19 of what was typed", floor as f64);
@@ -258,16 +293,30 @@ fn one_concurrent<P: Peer>(trace: &Trace, table: &mut Table) {
     let peer = P::NAME;
     let updates = play::<P>(trace);
     table.set("bytes, all updates", peer, updates.iter().map(P::size).sum::<usize>() as f64);
-    table.set("apply one by one", peer, timed(|| P::new(9_999), |mut doc| {
-        for update in &updates {
-            P::apply(&mut doc, update);
-        }
-        P::text(&mut doc)
-    }));
-    table.set("merge of all updates", peer, timed(|| P::new(9_999), |mut doc| {
-        P::apply_all(&mut doc, &updates);
-        P::text(&mut doc)
-    }));
+    table.set(
+        "apply one by one",
+        peer,
+        timed(
+            || P::new(9_999),
+            |mut doc| {
+                for update in &updates {
+                    P::apply(&mut doc, update);
+                }
+                P::text(&mut doc)
+            },
+        ),
+    );
+    table.set(
+        "merge of all updates",
+        peer,
+        timed(
+            || P::new(9_999),
+            |mut doc| {
+                P::apply_all(&mut doc, &updates);
+                P::text(&mut doc)
+            },
+        ),
+    );
     let (mut doc, bytes) = memory(|| {
         let mut doc = P::new(9_999);
         P::apply_all(&mut doc, &updates);

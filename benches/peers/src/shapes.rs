@@ -43,14 +43,20 @@ fn one<P: Peer>(shape: &'static str, count: usize, table: &mut Table) {
     let len = 3_400;
     let ours = branch::<P>(&mut first, shape, count, len, 1);
     let theirs = branch::<P>(&mut second, shape, count, len, 2);
-    let forward = timed(|| rebuild::<P>(&common, &ours, 0), |mut doc| {
-        P::apply(&mut doc, &theirs);
-        P::text(&mut doc)
-    });
-    let backward = timed(|| rebuild::<P>(&common, &theirs, 1), |mut doc| {
-        P::apply(&mut doc, &ours);
-        P::text(&mut doc)
-    });
+    let forward = timed(
+        || rebuild::<P>(&common, &ours, 0),
+        |mut doc| {
+            P::apply(&mut doc, &theirs);
+            P::text(&mut doc)
+        },
+    );
+    let backward = timed(
+        || rebuild::<P>(&common, &theirs, 1),
+        |mut doc| {
+            P::apply(&mut doc, &ours);
+            P::text(&mut doc)
+        },
+    );
     let mut one = rebuild::<P>(&common, &ours, 0);
     P::apply(&mut one, &theirs);
     let mut other = rebuild::<P>(&common, &theirs, 1);
@@ -83,7 +89,9 @@ fn branch<P: Peer>(doc: &mut P::Doc, shape: &str, count: usize, len: usize, side
                 let place = half + at / 10 * 37 % (len / 2);
                 P::edit(doc, place + at % 10, 0, "w");
             }
-            "long against small" if side == 1 || at % 100 == 0 => P::edit(doc, if side == 1 { now / 2 } else { below(len) }, 0, "y"),
+            "long against small" if side == 1 || at % 100 == 0 => {
+                P::edit(doc, if side == 1 { now / 2 } else { below(len) }, 0, "y")
+            }
             "scattered" if at % 3 == 2 => {
                 P::edit(doc, below(now - 1), 1, "");
                 now -= 2;
