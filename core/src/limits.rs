@@ -32,6 +32,16 @@ pub const DOCUMENT_DEPTH_MAX: usize = 32;
 /// Bytes of a place among siblings in a list or tree. They grow only where everybody inserts between the two that were
 /// inserted last: more than a thousand times in one place.
 pub const POSITION_BYTES_MAX: usize = 4 << 10;
+/// Bytes of the key of a mark on a text.
+pub const TEXT_MARK_KEY_BYTES_MAX: usize = 255;
+/// Bytes of the value of a mark on a text: a link or a comment's name, not the comment.
+pub const TEXT_MARK_VALUE_BYTES_MAX: usize = 1 << 16;
+/// Characters ever inserted into and deleted from one text: they are counted in 32 bits, and half of that is room for sums.
+pub const TEXT_EVENTS_MAX: u32 = 1 << 30;
+/// Bytes ever inserted into one text.
+pub const TEXT_CONTENT_BYTES_MAX: usize = 1 << 30;
+/// Concurrent versions one edit of a text may join.
+pub const TEXT_PARENTS_MAX: usize = 1 << 12;
 
 /// Newest moves of a node that a tree remembers: where it goes back to when two moves would close a circle. Whoever edits the
 /// tree next settles that, so few will do.

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use syncline::codec::DecodeError;
 use syncline::crdt::position::{PlaceFull, Position, SessionName};
-use syncline::limits;
+use syncline::crdt::text::{Expand, Text, TextError};
+use syncline::{ReplicaId, limits};
 
 use crate::check;
 
@@ -38,4 +39,17 @@ fn between_two_of_the_longest_there_is_no_room_and_nobody_panics() {
         assert_eq!(between.as_bytes().len(), full);
         Ok(())
     });
+}
+
+#[test]
+fn a_mark_has_a_longest_key_and_a_longest_value() {
+    let me = ReplicaId::from_bytes([1; 16]);
+    let marked = |key: usize, value: usize| {
+        let mut text = Text::new();
+        text.insert(me, 0, "word")?;
+        text.mark(me, 0..4, &"k".repeat(key), Some(&"v".repeat(value)), Expand::None).map(drop)
+    };
+    let refused = |max: usize| TextError::TooLarge { max: max as u64 };
+    check(limits::TEXT_MARK_KEY_BYTES_MAX, &refused(limits::TEXT_MARK_KEY_BYTES_MAX), |len| marked(len, 1));
+    check(limits::TEXT_MARK_VALUE_BYTES_MAX, &refused(limits::TEXT_MARK_VALUE_BYTES_MAX), |len| marked(1, len));
 }

@@ -1,9 +1,9 @@
 //! Rich text: marks stay with their characters, expand as they should, and mean the same everywhere.
 
 use bytes::Bytes;
-use syncline::ReplicaId;
 use syncline::codec::DecodeError;
-use syncline::crdt::text::{Expand, MARK_KEY_BYTES_MAX, MARK_VALUE_BYTES_MAX, Text, TextError};
+use syncline::crdt::text::{Expand, Text, TextError};
+use syncline::{ReplicaId, limits};
 
 use crate::random::Random;
 use crate::replica;
@@ -153,7 +153,7 @@ fn hostile_marks_are_refused_and_change_nothing() {
 
 #[test]
 fn sizes_of_marks_are_limited() {
-    for (most, spare) in [(MARK_KEY_BYTES_MAX, "key"), (MARK_VALUE_BYTES_MAX, "value")] {
+    for (most, spare) in [(limits::TEXT_MARK_KEY_BYTES_MAX, "key"), (limits::TEXT_MARK_VALUE_BYTES_MAX, "value")] {
         for len in [most - 1, most, most + 1] {
             let (mut one, _) = start("abc");
             let long = "x".repeat(len);

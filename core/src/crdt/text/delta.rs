@@ -32,9 +32,7 @@ use super::rope::chars_in;
 use super::{Text, TextError, int};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::ReplicaId;
-
-/// Most parents of an event: more heads than that are never left in one document.
-const PARENTS_MAX: usize = 1 << 12;
+use crate::limits;
 
 /// An event by its author and their number.
 pub(super) type Name = (AuthorIndex, u32);
@@ -252,7 +250,7 @@ impl Reading<'_> {
     fn read_parents(&mut self, input: &mut Reader, own: Option<Name>, count: u64) -> Result<Vec<Name>, TextError> {
         let (authors, roster) = (self.authors, &mut *self.roster);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > PARENTS_MAX || count > input.remaining() {
+        if count > limits::TEXT_PARENTS_MAX || count > input.remaining() {
             return Err(DecodeError::Truncated("the parents of an event").into());
         }
         let mut names = Vec::with_capacity(count + 1);

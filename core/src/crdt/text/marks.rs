@@ -23,11 +23,7 @@ use bytes::Bytes;
 use super::{Anchor, Side, Text, TextError};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::ReplicaId;
-
-/// Most bytes of a mark's key.
-pub const MARK_KEY_BYTES_MAX: usize = 255;
-/// Most bytes of a mark's value.
-pub const MARK_VALUE_BYTES_MAX: usize = 1 << 16;
+use crate::limits;
 
 /// Which typing at the edges of a mark takes part in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +70,8 @@ impl Text {
     /// `author` says that `key` has `value` in a range, or no longer has one; gives what to tell the others.
     ///
     /// # Errors
-    /// [`TextError::OutOfBounds`]; [`TextError::TooLarge`] for a key over [`MARK_KEY_BYTES_MAX`] or a value over
-    /// [`MARK_VALUE_BYTES_MAX`]; [`TextError::Collected`] if a character's name was dropped with the history.
+    /// [`TextError::OutOfBounds`]; [`TextError::TooLarge`] for a key over [`limits::TEXT_MARK_KEY_BYTES_MAX`] or a value over
+    /// [`limits::TEXT_MARK_VALUE_BYTES_MAX`]; [`TextError::Collected`] if a character's name was dropped with the history.
     pub fn mark(
         &mut self,
         author: ReplicaId,
@@ -222,11 +218,11 @@ impl Marks {
 }
 
 fn check_sizes(key: &str, value: Option<&str>) -> Result<(), TextError> {
-    if key.len() > MARK_KEY_BYTES_MAX {
-        return Err(TextError::TooLarge { max: MARK_KEY_BYTES_MAX as u64 });
+    if key.len() > limits::TEXT_MARK_KEY_BYTES_MAX {
+        return Err(TextError::TooLarge { max: limits::TEXT_MARK_KEY_BYTES_MAX as u64 });
     }
-    if value.is_some_and(|value| value.len() > MARK_VALUE_BYTES_MAX) {
-        return Err(TextError::TooLarge { max: MARK_VALUE_BYTES_MAX as u64 });
+    if value.is_some_and(|value| value.len() > limits::TEXT_MARK_VALUE_BYTES_MAX) {
+        return Err(TextError::TooLarge { max: limits::TEXT_MARK_VALUE_BYTES_MAX as u64 });
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub use anchor::{Anchor, Side};
 pub use edit::Edit;
 pub use error::TextError;
 pub use join::join;
-pub use marks::{Expand, MARK_KEY_BYTES_MAX, MARK_VALUE_BYTES_MAX, Marked};
+pub use marks::{Expand, Marked};
 pub use past::{Change, Written};
 pub use undo::Undo;
 pub use version::Version;

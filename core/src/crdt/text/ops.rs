@@ -11,9 +11,9 @@ use super::rope::{Width, byte_of};
 use super::{Lv, TextError, int};
 
 /// Most bytes of inserted text a document ever had.
-pub(super) const CONTENT_BYTES_MAX: usize = 1 << 30;
+pub(super) const CONTENT_BYTES_MAX: usize = crate::limits::TEXT_CONTENT_BYTES_MAX;
 /// Most events of a document.
-pub(super) const EVENTS_MAX: u32 = 1 << 30;
+pub(super) const EVENTS_MAX: u32 = crate::limits::TEXT_EVENTS_MAX;
 
 /// What a run of events does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
