@@ -233,12 +233,13 @@ impl Inner {
             let alone = entry.op.precondition() == Precondition::None && entry.op.subject().keys().count() == 1;
             for (nearest, later) in newer.get(&key).into_iter().flatten().rev().take(OVERWRITES_LOOKED_AT).enumerate() {
                 let later_entry = &chosen[*later].entry;
-                let (older, newer) = ((entry.op.kind(), &payload), (later_entry.op.kind(), later_entry.op.payload()));
-                match reducer.remainder(older, newer) {
+                let one = (entry.op.kind(), &payload);
+                let other = (later_entry.op.kind(), later_entry.op.payload());
+                match reducer.remainder(one, other) {
                     Remainder::Whole if nearest == 0 && alone => {
                         // What the later one says by now, with what it was joined with.
-                        let newer = (later_entry.op.kind(), chosen[*later].payload.as_ref().unwrap_or(newer.1));
-                        joined = reducer.joined(older, newer);
+                        let by_now = chosen[*later].payload.as_ref().unwrap_or(other.1);
+                        joined = reducer.joined(one, (other.0, by_now));
                         if joined.is_some() {
                             heir = Some(*later);
                             break;

@@ -6,7 +6,8 @@
 //! It spends the counter and leaves nothing else.
 //!
 //! What must hold: a counter is filled only where an op of the same history names it; whoever holds that op knows that
-//! nothing else can come under it.
+//! nothing else can come under it. So whoever brings in a second form of ops must see to it that a copy which holds ops it
+//! cannot read, and so cannot offer again, fills nothing: their counters would look spent here and are not.
 
 use bytes::Bytes;
 
@@ -61,12 +62,15 @@ impl Inner {
     /// batch waits; so does an atomic batch, which takes nothing that must lose.
     pub(super) async fn filled(&self, sent: Sent, env: &Env) -> Result<Sent, ReplicaError> {
         // Beside a log begun anew the copy's clock says nothing, and a partial copy does not hold what others wrote.
-        let identity = lock(&self.memory).identity.clone();
-        if identity.renew || identity.part.is_some() {
-            return Ok(sent);
-        }
+        let spent = {
+            let memory = lock(&self.memory);
+            if memory.identity.renew || memory.identity.part.is_some() {
+                return Ok(sent);
+            }
+            memory.spent.clone()
+        };
         let mut known = self.store.bounds(self.places.mirror).await?.map(|bounds| bounds.clock).unwrap_or_default();
-        let _ = known.join(&lock(&self.memory).spent);
+        let _ = known.join(&spent);
         let (mut items, mut bytes) = (Vec::with_capacity(sent.items.len()), 0);
         for item in sent.items {
             let op = item.op.read().map_err(ReplicaError::Corrupt)?;
