@@ -100,36 +100,6 @@ fn a_view_that_follows_the_edits_shows_the_text() {
     }
 }
 
-#[test]
-fn what_was_not_sent_can_be_given_to_a_new_replica() {
-    let (old, new, other) = (replica(5), replica(1), replica(3));
-    let mut device = Text::new();
-    device.insert(old, 0, "sent. ").unwrap();
-    let sent = device.delta(old, 0).unwrap();
-    let since = device.seen(old);
-    device.insert(old, 6, "not sent").unwrap();
-    let mut elsewhere = Text::new();
-    elsewhere.apply(old, &sent).unwrap();
-    elsewhere.insert(other, 6, "theirs").unwrap();
-    let theirs = elsewhere.delta(other, 0).unwrap();
-    device.apply(other, &theirs).unwrap();
-    assert_eq!(device.to_string(), "sent. theirsnot sent");
-    device.reauthor(old, since, new).unwrap();
-    assert_eq!((device.seen(old), device.seen(new)), (since, 8));
-    assert_eq!(device.to_string(), "sent. not senttheirs", "ties go by the new name");
-    device.check().unwrap();
-    let renamed = device.delta(new, 0).unwrap();
-    // The other copy of the device goes on under the old name, and nothing collides.
-    elsewhere.insert(old, 0, "copy ").unwrap();
-    let copy = elsewhere.delta(old, since).unwrap();
-    elsewhere.apply(new, &renamed).unwrap();
-    device.apply(old, &copy).unwrap();
-    assert_eq!(device.state_hash(), elsewhere.state_hash());
-    assert_eq!(device.save().unwrap(), elsewhere.save().unwrap());
-    assert_eq!(device.reauthor(old, 0, new), Err(TextError::Forked { replica: new, seq: 0 }));
-    device.reauthor(replica(8), 0, replica(9)).unwrap();
-}
-
 /// Each event of one has seen the other's latest: whoever takes in first all of the other's, then all of theirs, must not
 /// walk the whole history for each.
 #[test]

@@ -31,19 +31,12 @@ use super::ops::{EVENTS_MAX, Kind, Run};
 use super::rope::chars_in;
 use super::{Text, TextError, int};
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::crdt::content::{unzigzag, zigzag};
 use crate::id::ReplicaId;
 use crate::limits;
 
 /// An event by its author and their number.
 pub(super) type Name = (AuthorIndex, u32);
-
-pub(super) const fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63).cast_unsigned()
-}
-
-pub(super) const fn unzigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
-}
 
 /// Writes a run as the author's next.
 fn write_run(out: &mut Writer, roster: &mut Roster, run: &Run<'_>) {

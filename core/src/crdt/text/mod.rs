@@ -34,7 +34,6 @@ mod marks;
 mod merge;
 mod ops;
 mod past;
-mod reauthor;
 mod rope;
 mod snapshot;
 mod tracker;

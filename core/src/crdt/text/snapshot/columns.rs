@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Reordered;
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::crdt::content::{unzigzag, zigzag};
 use crate::crdt::text::authors::{AuthorIndex, Authors};
 use crate::crdt::text::graph::Graph;
 use crate::crdt::text::merge::replay_all;
@@ -116,7 +117,7 @@ pub(super) fn events(graph: &Graph, ops: &Ops, authors: &Authors, rank: &BTreeMa
             Kind::Backspace => 2,
         };
         out.u64(u64::from(run.len) << 2 | kind);
-        positions.u64(super::super::delta::zigzag(i64::from(run.pos) - i64::from(cursor)));
+        positions.u64(zigzag(i64::from(run.pos) - i64::from(cursor)));
         cursor = run.cursor();
     }
     out.fixed(&positions.finish());
@@ -222,7 +223,7 @@ fn read_heads(input: Reader, base: Lv, end: Lv) -> Result<Vec<Head>, TextError> 
     }
     let mut cursor = 0_u32;
     for (kind, pos, len) in &mut heads {
-        let step = super::super::delta::unzigzag(input.u64("a position")?);
+        let step = unzigzag(input.u64("a position")?);
         let at = i64::from(cursor).checked_add(step).and_then(|at| u32::try_from(at).ok());
         *pos = at.filter(|at| *at <= EVENTS_MAX && (*kind != Kind::Backspace || *at + 1 >= *len)).ok_or_else(bad)?;
         cursor = Run { lv: 0, len: *len, kind: *kind, pos: *pos, text: "" }.cursor();
