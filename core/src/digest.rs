@@ -18,6 +18,9 @@ pub struct Digest([u8; 32]);
 #[error("not a digest: expected {0} hexadecimal digits")]
 pub struct DigestError(pub usize);
 
+/// Names immutable bytes by their SHA-256.
+pub type BlobId = Digest;
+
 impl Digest {
     /// The digest with these bytes.
     #[must_use]

@@ -155,6 +155,8 @@ pub mod time;
 pub mod clock;
 
 // Types that merge without asking anyone.
+#[cfg(feature = "files")]
+pub mod blob;
 pub mod crdt;
 
 // The log and its rules; who asks.

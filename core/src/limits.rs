@@ -47,6 +47,15 @@ pub const TEXT_PARENTS_MAX: usize = 1 << 12;
 /// tree next settles that, so few will do.
 pub const TREE_MOVES_KEPT: usize = 4;
 
+// ── Blobs and files ─────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes from which on a file is cut into pieces; a smaller one is one blob.
+pub const FILE_CUT_BYTES_MIN: u64 = 128 << 10;
+/// Bytes of a file.
+pub const FILE_BYTES_MAX: u64 = 128 << 30;
+/// Pieces of a file.
+pub const MANIFEST_PIECES_MAX: usize = 1 << 19;
+
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 
 /// Shortest content of an envelope: two flags, or a flag and a word, are told apart by nobody.

@@ -11,7 +11,7 @@ use std::process::Command;
 const LAYERS: &[&[&str]] = &[
     &["id", "digest", "codec", "limits", "json", "seq", "time"],
     &["clock"],
-    &["crdt"],
+    &["blob", "crdt"],
     &["oplog", "access"],
     &["seal"],
     &["decide"],

@@ -5,11 +5,9 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::digest::Digest;
 use crate::id::BucketId;
 
-/// Immutable bytes, named by their SHA-256.
-pub type BlobId = Digest;
+pub use crate::digest::BlobId;
 
 /// One blob of one bucket. Buckets never share blobs: sharing would tell one tenant what another has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
