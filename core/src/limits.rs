@@ -49,6 +49,14 @@ pub const TREE_MOVES_KEPT: usize = 4;
 
 // ── Blobs and files ─────────────────────────────────────────────────────────────────────────────────
 
+/// Bytes of one blob; a file of many pieces may have more.
+pub const BLOB_BYTES_MAX: u64 = 5 << 30;
+/// How long a blob that nothing refers to yet is kept for a device that was told of it.
+pub const BLOB_LEASE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a blob that nobody needs stays readable for those who were told of it before.
+pub const BLOB_GRACE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long deleting a blob's bytes may take before somebody else does it again.
+pub const BLOB_DELETE_MS: u64 = 60 * 60 * 1_000;
 /// Bytes from which on a file is cut into pieces; a smaller one is one blob.
 pub const FILE_CUT_BYTES_MIN: u64 = 128 << 10;
 /// Bytes of a file.

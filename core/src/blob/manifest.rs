@@ -204,8 +204,7 @@ mod tests {
     }
 
     fn fixed(count: u32, last: u32) -> Result<Manifest, ManifestError> {
-        let lens = (1..count).map(|_| 4096).chain([last]);
-        let pieces: Vec<Piece> = lens.enumerate().map(|(at, len)| piece(at as u32, len)).collect();
+        let pieces = (0..count).map(|at| piece(at, if at + 1 == count { last } else { 4096 })).collect();
         let size = u64::from(count - 1) * 4096 + u64::from(last);
         Manifest::new(Digest::of(&[b"file"]), size, Chunker::Fixed { bytes: 4096 }, pieces)
     }
@@ -227,7 +226,7 @@ mod tests {
     fn a_list_that_its_chunker_cannot_have_made_is_refused() {
         let file = Digest::of(&[b"file"]);
         let new = |size, chunker, lens: &[u32]| {
-            let pieces = lens.iter().enumerate().map(|(at, len)| piece(at as u32, *len)).collect();
+            let pieces = (0_u32..).zip(lens).map(|(at, len)| piece(at, *len)).collect();
             Manifest::new(file, size, chunker, pieces).map(drop)
         };
         let (fixed, content) = (Chunker::Fixed { bytes: 4096 }, Chunker::Content { average: 16 << 10 });
@@ -250,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_file_has_so_many_pieces_and_no_more() {
-        let max = limits::MANIFEST_PIECES_MAX as u32;
+        let max = u32::try_from(limits::MANIFEST_PIECES_MAX).unwrap();
         assert!(fixed(max - 1, 1).is_ok() && fixed(max, 1).is_ok());
         assert_eq!(fixed(max + 1, 1), Err(ManifestError::TooMany(u64::from(max) + 1)));
         // The largest file, cut as finely as anything cuts it, fits.

@@ -6,10 +6,12 @@
 //!
 //! What must hold: no I/O; a blob that something needs is never swept; nothing is visible before its bytes hash to its name.
 //!
-//! Next: [`chunker`](Chunker) cuts, [`manifest`](Manifest) lists.
+//! Next: [`chunker`](Chunker) cuts, [`manifest`](Manifest) lists, [`record`](BlobRecord) keeps the accounts.
 
 mod chunker;
 mod manifest;
+mod record;
 
 pub use chunker::{Chunker, Cutter};
 pub use manifest::{Manifest, ManifestError, Piece};
+pub use record::{BlobRecord, BlobRefused, BlobState, Need, Place, Swept, Usage};
