@@ -155,7 +155,6 @@ pub mod time;
 pub mod clock;
 
 // Types that merge without asking anyone.
-#[cfg(feature = "files")]
 pub mod blob;
 pub mod crdt;
 

@@ -51,6 +51,8 @@ pub const TREE_MOVES_KEPT: usize = 4;
 
 /// Bytes of one blob; a file of many pieces may have more.
 pub const BLOB_BYTES_MAX: u64 = 5 << 30;
+/// Bytes of blobs sent at once.
+pub const BLOB_BATCH_BYTES_MAX: usize = 16 << 20;
 /// How long a blob that nothing refers to yet is kept for a device that was told of it.
 pub const BLOB_LEASE_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How long a blob that nobody needs stays readable for those who were told of it before.

@@ -3,8 +3,9 @@
 //! ```text
 //!            reserve                settle                 no need, lease over          grace over
 //! (unknown) ────────► Promised ───────────────► Stored ────────────────────────► Doomed ───────────► Going ──► (unknown)
-//!                        │ lease over              ▲                                │                   bytes deleted
-//!                        └────────► (unknown)      └──────── somebody needs it ─────┘
+//!                        │                         ▲                                │                  ▲ bytes deleted
+//!                        │ lease over              └──────── somebody needs it ─────┘                  │
+//!                        └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! A *reference* is a need without an end: the content of a live item, a revision that is kept. A *lease* is a need with an
@@ -195,6 +196,15 @@ impl BlobRecord {
         Self { blob, size, pack: true, state: BlobState::Stored(Place::Own), references: 0, leased_until }
     }
 
+    /// Bytes that were found without a record: somebody died between putting them there and saying so. Nobody needs them
+    /// as far as is known, and the sweep takes them if that is so.
+    #[must_use]
+    pub fn found(blob: BlobId, size: u64, usage: &mut Usage, now: Timestamp) -> Self {
+        (usage.bytes, usage.blobs) = (usage.bytes.saturating_add(size), usage.blobs.saturating_add(1));
+        let leased_until = now.plus_ms(limits::BLOB_LEASE_MS);
+        Self { blob, size, pack: false, state: BlobState::Promised, references: 0, leased_until }
+    }
+
     /// The record without its bytes in the count.
     pub const fn uncount(&self, usage: &mut Usage) {
         if !self.pack {
@@ -277,7 +287,8 @@ impl BlobRecord {
         }
         let waited = |since: Timestamp, ms: u64| since.plus_ms(ms) < now;
         match self.state {
-            BlobState::Promised => Swept::Forgotten,
+            // Its bytes may have come all the same, just before whoever took them died.
+            BlobState::Promised => Swept::Moved(BlobState::Going(Place::Own, now)),
             BlobState::Stored(place) => Swept::Moved(BlobState::Doomed(place, now)),
             BlobState::Doomed(place, since) if waited(since, limits::BLOB_GRACE_MS) => {
                 Swept::Moved(BlobState::Going(place, now))
@@ -367,8 +378,6 @@ impl BlobRecord {
 pub enum Swept {
     /// Nothing.
     Kept,
-    /// It was promised and did not come: as if nobody had asked.
-    Forgotten,
     /// It is one step nearer to its end; its bytes go once it is [`BlobState::Going`].
     Moved(BlobState),
 }

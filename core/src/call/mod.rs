@@ -109,6 +109,23 @@ pub enum Call {
     },
     /// Which replicas hold a log, and how far.
     Devices(LogId),
+    /// Say which of these blobs, each with its size in bytes, have to be sent before an op may refer to them; all of them
+    /// are kept for [`limits::BLOB_LEASE_MS`](crate::limits::BLOB_LEASE_MS) from now on.
+    Reserve {
+        /// Into which log.
+        log: LogId,
+        /// 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) blobs.
+        blobs: Vec<(crate::digest::BlobId, u64)>,
+    },
+    /// What a log's blobs take, and may take.
+    BlobUsage(LogId),
+    /// Say what a log's blobs may take.
+    SetBlobQuota {
+        /// Which log.
+        log: LogId,
+        /// Bytes; `None`: as many as there is room for.
+        quota: Option<u64>,
+    },
     /// Make a bearer token.
     MintToken {
         /// For people.
@@ -212,6 +229,10 @@ pub enum Reply {
     },
     /// To [`Call::Devices`].
     Devices(Box<Holders>),
+    /// To [`Call::Reserve`]: one per blob, in order.
+    Needs(Vec<crate::blob::Need>),
+    /// To [`Call::BlobUsage`] and [`Call::SetBlobQuota`].
+    BlobUsage(crate::blob::Usage),
     /// To [`Call::MintToken`]: the only time the secret is shown.
     Token {
         /// Its id, to revoke it by.

@@ -146,12 +146,12 @@ impl BlobBook {
         referred
     }
 
-    /// Takes a reference away; the blob stays for a lease, for whoever read the item just before.
-    pub fn release(&mut self, blob: BlobId) {
-        if let Some(mut record) = self.get(blob).filter(|record| record.blob == blob) {
-            record.release(1);
-            self.set(record);
-        }
+    /// Takes a reference away; whether there is such a blob.
+    pub fn release(&mut self, blob: BlobId) -> bool {
+        let Some(mut record) = self.get(blob).filter(|record| record.blob == blob) else { return false };
+        record.release(1);
+        self.set(record);
+        true
     }
 
     /// Writes what was changed, along with other writes to the log.
@@ -214,7 +214,13 @@ pub fn settle_blobs(
 ) -> Choice<Result<Vec<Place>, BlobFault>> {
     decide(log, view, |book| {
         if let Some((blob, size)) = pack {
-            let mut record = book.get(blob).unwrap_or_else(|| BlobRecord::pack(blob, size, now));
+            let known = book.get(blob);
+            let lost = known.filter(|known| known.blob == blob && known.state == BlobState::Promised && !known.pack);
+            if let Some(lost) = lost {
+                lost.uncount(&mut book.usage);
+            }
+            let fresh = BlobRecord::pack(blob, size, now);
+            let mut record = known.filter(|_| lost.is_none()).unwrap_or(fresh);
             if !record.pack || record.blob != blob {
                 return Err(BlobRefused::NameTaken(blob).into());
             }
@@ -248,10 +254,6 @@ pub fn sweep_blobs(log: LogKey, blobs: &[BlobId], now: Timestamp, view: &View) -
         for mut record in blobs.iter().filter_map(|blob| book.get(*blob)).collect::<Vec<_>>() {
             match record.swept(now) {
                 Swept::Kept => {}
-                Swept::Forgotten => {
-                    record.uncount(&mut book.usage);
-                    book.changed.insert(blob_key(record.blob), None);
-                }
                 Swept::Moved(state) => {
                     if let BlobState::Going(place, _) = state {
                         going.push((record.blob, place));
@@ -262,6 +264,25 @@ pub fn sweep_blobs(log: LogKey, blobs: &[BlobId], now: Timestamp, view: &View) -
             }
         }
         Ok(going)
+    })
+}
+
+/// These bytes lie in the blob store; those that nothing is known of get a record, so that the sweep sees them. Says how
+/// many these were. Needs [`blob_reads`].
+#[must_use]
+pub fn adopt_blobs(
+    log: LogKey,
+    there: &[(BlobId, u64)],
+    now: Timestamp,
+    view: &View,
+) -> Choice<Result<usize, BlobFault>> {
+    decide(log, view, |book| {
+        let lost: Vec<_> = there.iter().filter(|(blob, _)| book.get(*blob).is_none()).collect();
+        for (blob, size) in &lost {
+            let record = BlobRecord::found(*blob, *size, &mut book.usage, now);
+            book.set(record);
+        }
+        Ok(lost.len())
     })
 }
 

@@ -8,7 +8,6 @@
 //! Next: [`upload()`] is the rule that matters most; [`store`](crate::store) is the other side.
 
 mod admin;
-#[cfg(feature = "files")]
 mod blobs;
 mod holders;
 mod prune;
@@ -22,14 +21,12 @@ mod write;
 use std::sync::Arc;
 
 pub use admin::{DeleteLog, Deleted, create_log, delete_log, keep_snapshot, mark_damaged};
-#[cfg(feature = "files")]
 pub use blobs::{
-    BlobBook, BlobFault, Came, Going, blob_key, blob_notes, blob_of, blob_reads, forget_blobs, reserve_blobs,
-    set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
+    BlobBook, BlobFault, Came, Going, adopt_blobs, blob_key, blob_notes, blob_of, blob_reads, forget_blobs,
+    reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
 pub use prune::{Prune, Pruned, prune};
-#[cfg(feature = "files")]
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};

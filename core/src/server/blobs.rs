@@ -18,9 +18,12 @@ use crate::decide::{
     self, BlobFault, Came, Choice, Reads, Scope, View, blob_key, blob_notes, blob_of, blob_reads, usage_key, usage_of,
 };
 use crate::digest::{BlobId, Digest};
-use crate::id::{LogId, LogKey};
+use crate::id::{BucketId, LogId, LogKey, UploadId};
 use crate::limits;
-use crate::store::{BlobError, BlobKey, BlobSource, BlobStore, ByteRange, BytesSource, PutOutcome, StoreExt};
+use crate::store::{
+    Announced, Append, BlobError, BlobKey, BlobSource, BlobStore, ByteRange, BytesSource, PutOutcome, StoreExt,
+    UploadKey, UploadStat, Verified,
+};
 use crate::time::Env;
 
 /// What a sweep did.
@@ -85,11 +88,13 @@ impl Server {
         let log = permit(caller, Access::Write, log)?;
         let store = Arc::clone(self.blob_store()?);
         let (blob, size) = named;
-        if self.needs(log, vec![named], env).await?.contains(&Need::Later) {
-            return Err(refuse_fault(BlobRefused::Going(blob).into()));
+        match self.needs(log, vec![named], env).await?.first() {
+            Some(Need::Send) => {}
+            // It may lie in a pack; a copy under its own name would be nobody's.
+            Some(Need::Have) => return check_only(blob, size, body).await.map(|()| PutOutcome::Present),
+            _ => return Err(refuse_fault(BlobRefused::Going(blob).into())),
         }
-        let key = BlobKey { bucket: log.bucket, blob };
-        let outcome = store.put(key, size, body).await.map_err(refuse_blob)?;
+        let outcome = store.put(key(log, blob), size, body).await.map_err(|error| refuse_blob(&error))?;
         let came = vec![Came { blob, size, place: Place::Own }];
         self.settle(log, None, came, env).await?;
         Ok(outcome)
@@ -128,14 +133,81 @@ impl Server {
             let pack = Digest::of(&[&bytes]);
             // One blob is its own pack.
             let alone = came.len() == 1;
-            let key = BlobKey { bucket: log.bucket, blob: pack };
-            store.put(key, size, &mut BytesSource::new(bytes)).await.map_err(refuse_blob)?;
+            store.put(key(log, pack), size, &mut BytesSource::new(bytes)).await.map_err(|error| refuse_blob(&error))?;
             let place = |offset| if alone { Place::Own } else { Place::Packed { pack, offset } };
             let came = came.into_iter().map(|(blob, size, offset)| Came { blob, size, place: place(offset) }).collect();
             self.settle(log, (!alone).then_some((pack, size)), came, env).await?;
         }
         let outcome = |need| if need == Need::Send { PutOutcome::Stored } else { PutOutcome::Present };
         Ok(needs.into_iter().map(outcome).collect())
+    }
+
+    /// How far an upload of a large blob is: where it goes on. At 0 it begins. All devices that send one blob into one log
+    /// share an upload, so what one began another ends. A blob that is here already is at its end.
+    ///
+    /// # Errors
+    /// As [`put_blob`](Self::put_blob) before any bytes are read.
+    pub async fn upload_at(&self, caller: &Caller, log: LogId, named: (BlobId, u64), env: Env) -> Result<u64, Refusal> {
+        let log = permit(caller, Access::Write, log)?;
+        let store = Arc::clone(self.blob_store()?);
+        match self.needs(log, vec![named], env).await?.first() {
+            Some(Need::Have) => Ok(named.1),
+            Some(Need::Send) => {
+                let (blob, size) = named;
+                // Whoever took its last byte may have died before it said so.
+                let there = store.stat(key(log, blob)).await.map_err(|error| refuse_blob(&error))?;
+                if there.is_some_and(|stat| stat.size == size) {
+                    self.settle(log, None, vec![Came { blob, size, place: Place::Own }], env).await?;
+                    return Ok(size);
+                }
+                let stat = store.uploaded(upload_key(log, blob)).await.map_err(|error| refuse_blob(&error))?;
+                Ok(stat.map_or(0, |stat| stat.size))
+            }
+            _ => Err(refuse_fault(BlobRefused::Going(named.0).into())),
+        }
+    }
+
+    /// Takes more of a large blob; says how far it is then. With its last byte it is stored.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UploadOffset`] when it does not go on at `offset`, and nothing was changed. Else as
+    /// [`put_blob`](Self::put_blob); after [`ErrorCode::BlobMismatch`] the upload begins anew.
+    pub async fn append_blob(
+        &self,
+        caller: &Caller,
+        log: LogId,
+        named: (BlobId, u64),
+        offset: u64,
+        body: &mut dyn BlobSource,
+        env: Env,
+    ) -> Result<u64, Refusal> {
+        let log = permit(caller, Access::Write, log)?;
+        let store = Arc::clone(self.blob_store()?);
+        let (blob, size) = named;
+        match self.needs(log, vec![named], env).await?.first() {
+            Some(Need::Send) => {}
+            Some(Need::Have) if offset == size => return Ok(size),
+            Some(Need::Have) => return Err(refuse_blob(&BlobError::WrongOffset { at: size })),
+            _ => return Err(refuse_fault(BlobRefused::Going(blob).into())),
+        }
+        let upload = upload_key(log, blob);
+        let append = Append { offset, size_max: size, now: env.now };
+        let at = store.append(upload, append, body).await.map_err(|error| refuse_blob(&error))?;
+        if at < size {
+            return Ok(at);
+        }
+        store.finish(upload.upload, key(log, blob), size).await.map_err(|error| refuse_blob(&error))?;
+        self.settle(log, None, vec![Came { blob, size, place: Place::Own }], env).await?;
+        Ok(size)
+    }
+
+    /// Drops what came of an upload. One that is not there is no error.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoBlobs`], else the store's failure.
+    pub async fn drop_upload(&self, caller: &Caller, log: LogId, blob: BlobId) -> Result<(), Refusal> {
+        let log = permit(caller, Access::Write, log)?;
+        self.blob_store()?.discard(&[upload_key(log, blob)]).await.map(drop).map_err(|error| refuse_blob(&error))
     }
 
     async fn settle(
@@ -169,16 +241,18 @@ impl Server {
         let found = found.and_then(|record| Some((record.size, record.readable()?)));
         let (size, place) = found.ok_or_else(|| Refusal::new(ErrorCode::BlobNotFound, "no such blob"))?;
         let source = match place {
-            Place::Own => store.open(BlobKey { bucket: log.bucket, blob }, range).await,
+            Place::Own => store.open(key(log, blob), range).await,
             Place::Packed { pack, offset } => {
                 let part = range.within(size);
                 let whole = part == (0..size);
                 let part = ByteRange { start: offset + part.start, end: Some(offset + part.end) };
-                let source = store.open(BlobKey { bucket: log.bucket, blob: pack }, part).await;
-                source.map(|source| if whole { Verified::boxed(blob, size, source) } else { source })
+                let source = store.open(key(log, pack), part).await;
+                source.map(|source| {
+                    if whole { Box::new(Verified::whole(source, blob, size)) as Box<dyn BlobSource> } else { source }
+                })
             }
         };
-        Ok((size, source.map_err(refuse_blob)?))
+        Ok((size, source.map_err(|error| refuse_blob(&error))?))
     }
 
     /// Sweeps a log's blobs, `limit` at a time, from after one on; says what was done and where to go on, `None` at the end.
@@ -210,9 +284,9 @@ impl Server {
         let reads = blob_reads(due.iter().copied());
         let going = self.blob_rule(log, reads, move |view| decide::sweep_blobs(log, &due, env.now, view)).await?;
         let own = going.iter().filter(|(_, place)| *place == Place::Own);
-        let keys: Vec<BlobKey> = own.map(|(blob, _)| BlobKey { bucket: log.bucket, blob: *blob }).collect();
+        let keys: Vec<BlobKey> = own.map(|(blob, _)| key(log, *blob)).collect();
         if !keys.is_empty() {
-            store.delete(&keys).await.map_err(refuse_blob)?;
+            store.delete(&keys).await.map_err(|error| refuse_blob(&error))?;
         }
         let packs = going.iter().filter_map(|(_, place)| match place {
             Place::Own => None,
@@ -227,6 +301,41 @@ impl Server {
         Ok((SweptBlobs { seen, deleted }, next))
     }
 
+    /// Drops uploads that nobody went on with for a lease, and gives bytes that nothing is known of a record, `limit` at a time, from after one blob on, so that the sweep takes
+    /// them in time: somebody died between putting them there and saying so. Says how many, and where to go on.
+    ///
+    /// # Errors
+    /// As [`sweep_blobs`](Self::sweep_blobs).
+    pub async fn adopt_blobs(
+        &self,
+        log: LogKey,
+        after: Option<BlobId>,
+        limit: usize,
+        env: Env,
+    ) -> Result<(usize, Option<BlobId>), Refusal> {
+        let store = self.blob_store()?;
+        let stale = |stat: &UploadStat| stat.touched.plus_ms(limits::BLOB_LEASE_MS) < env.now;
+        if after.is_none() {
+            let mut from = None;
+            loop {
+                let page = store.uploads(blob_space(log), from, limit).await.map_err(|error| refuse_blob(&error))?;
+                let key = |stat: &UploadStat| UploadKey { bucket: blob_space(log), upload: stat.upload };
+                let gone: Vec<UploadKey> = page.iter().filter(|stat| stale(stat)).map(key).collect();
+                store.discard(&gone).await.map_err(|error| refuse_blob(&error))?;
+                from = page.last().map(|stat| stat.upload);
+                if page.len() < limit {
+                    break;
+                }
+            }
+        }
+        let listed = store.list(blob_space(log), after, limit).await.map_err(|error| refuse_blob(&error))?;
+        let there: Vec<(BlobId, u64)> = listed.iter().map(|stat| (stat.blob, stat.size)).collect();
+        let next = there.last().map(|(blob, _)| *blob).filter(|_| there.len() == limit);
+        let reads = blob_reads(there.iter().map(|(blob, _)| *blob));
+        let found = self.blob_rule(log, reads, move |view| decide::adopt_blobs(log, &there, env.now, view)).await?;
+        Ok((found, next))
+    }
+
     async fn blob_rule<R: Send + 'static>(
         &self,
         log: LogKey,
@@ -235,6 +344,40 @@ impl Server {
     ) -> Result<R, Refusal> {
         self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)?.map_err(refuse_fault)
     }
+}
+
+/// Where a blob of a log lies. Logs do not share bytes: what one sweeps, another may need, and whether somebody else has
+/// a blob is nobody's business.
+fn key(log: LogKey, blob: BlobId) -> BlobKey {
+    BlobKey { bucket: blob_space(log), blob }
+}
+
+/// The space of a blob store that a log's bytes lie in.
+#[must_use]
+pub fn blob_space(log: LogKey) -> BucketId {
+    let name = Digest::of(&[b"blobs\0", log.bucket.as_bytes(), log.log.as_bytes()]);
+    let mut space = [0; 16];
+    space.copy_from_slice(&name.as_bytes()[..16]);
+    BucketId::from_bytes(space)
+}
+
+/// Whoever sends a blob that is here must have it, too.
+async fn check_only(blob: BlobId, size: u64, body: &mut dyn BlobSource) -> Result<(), Refusal> {
+    let mut announced = Announced::new(blob, size);
+    let judged = async {
+        while let Some(bytes) = body.next().await? {
+            announced.take(&bytes)?;
+        }
+        announced.finish()
+    };
+    judged.await.map_err(|error| refuse_blob(&error))
+}
+
+/// One upload per log and blob: whoever sends it next goes on with it.
+fn upload_key(log: LogKey, blob: BlobId) -> UploadKey {
+    let mut upload = [0; 16];
+    upload.copy_from_slice(&blob.as_bytes()[..16]);
+    UploadKey { bucket: blob_space(log), upload: UploadId::from_bytes(upload) }
 }
 
 fn check_batch(blobs: &[(BlobId, Bytes)]) -> Result<(), Refusal> {
@@ -250,7 +393,9 @@ fn check_batch(blobs: &[(BlobId, Bytes)]) -> Result<(), Refusal> {
     }
     match blobs.iter().position(|(blob, bytes)| Digest::of(&[bytes]) != *blob) {
         None => Ok(()),
-        Some(at) => Err(Refusal::new(ErrorCode::BlobMismatch, format!("the bytes of blob {at} are not the ones named"))),
+        Some(at) => {
+            Err(Refusal::new(ErrorCode::BlobMismatch, format!("the bytes of blob {at} are not the ones named")))
+        }
     }
 }
 
@@ -268,11 +413,16 @@ fn refuse_fault(fault: BlobFault) -> Refusal {
 
 /// A blob store's failure as a client is told.
 #[must_use]
-pub fn refuse_blob(error: BlobError) -> Refusal {
-    let code = match &error {
+pub fn refuse_blob(error: &BlobError) -> Refusal {
+    let code = match error {
         BlobError::NotFound => ErrorCode::BlobNotFound,
         BlobError::Mismatch { .. } => ErrorCode::BlobMismatch,
         BlobError::TooLarge { .. } => ErrorCode::BlobTooLarge,
+        BlobError::TooShort { .. } => ErrorCode::BlobMismatch,
+        BlobError::WrongOffset { .. } => ErrorCode::UploadOffset,
+        BlobError::Corrupt { .. } => ErrorCode::BlobDamaged,
+        BlobError::Full(_) => ErrorCode::StorageFull,
+        BlobError::Denied(_) => ErrorCode::Internal,
         BlobError::Unavailable(_) => ErrorCode::Unavailable,
     };
     Refusal::new(code, error.to_string())

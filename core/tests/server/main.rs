@@ -10,6 +10,7 @@
 mod common;
 
 mod access;
+mod blobs;
 mod devices;
 mod faults;
 mod piggyback;
