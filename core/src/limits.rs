@@ -51,6 +51,10 @@ pub const TREE_MOVES_KEPT: usize = 4;
 
 /// Bytes of one blob; a file of many pieces may have more.
 pub const BLOB_BYTES_MAX: u64 = 5 << 30;
+/// Bytes of a blob sent in one request; a larger one is uploaded piece by piece.
+pub const BLOB_PUT_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of one piece of an upload: what a slow line sends in the time of a request.
+pub const BLOB_PIECE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of blobs sent at once.
 pub const BLOB_BATCH_BYTES_MAX: usize = 16 << 20;
 /// How long a blob that nothing refers to yet is kept for a device that was told of it.

@@ -129,9 +129,16 @@ impl BlobBook {
 
     /// The record of a blob that is to come or has come: the one there is, or a new promise.
     fn expect(&mut self, blob: BlobId, size: u64, now: Timestamp) -> Result<BlobRecord, BlobRefused> {
-        if let Some(record) = self.get(blob) {
-            record.is_of(blob, size)?;
-            return Ok(record);
+        match self.get(blob) {
+            // Nobody has seen its bytes: who said another size may have been wrong, and hinders nobody.
+            Some(record) if record.blob == blob && record.size != size && record.state == BlobState::Promised => {
+                record.uncount(&mut self.usage);
+            }
+            Some(record) => {
+                record.is_of(blob, size)?;
+                return Ok(record);
+            }
+            None => {}
         }
         BlobRecord::promise(blob, size, &mut self.usage, now)
     }

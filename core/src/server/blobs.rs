@@ -221,6 +221,25 @@ impl Server {
         self.blob_rule(log, reads, move |view| decide::settle_blobs(log, pack, &came, env.now, view)).await
     }
 
+    /// A blob's bytes in number.
+    ///
+    /// # Errors
+    /// As [`open_blob`](Self::open_blob).
+    pub async fn blob_size(&self, caller: &Caller, log: LogId, blob: BlobId) -> Result<u64, Refusal> {
+        let log = permit(caller, Access::Read, log)?;
+        self.blob_store()?;
+        self.readable(log, blob).await.map(|(size, _)| size)
+    }
+
+    /// A blob's size, and where it lies.
+    async fn readable(&self, log: LogKey, blob: BlobId) -> Result<(u64, Place), Refusal> {
+        let note = self.store.head(log, &blob_key(blob)).await.map_err(refuse_store)?;
+        let record = blob_of(note.as_ref()).map_err(|error| refuse_fault(BlobFault::Unreadable(error)))?;
+        let found = record.filter(|record| record.blob == blob && !record.pack);
+        let found = found.and_then(|record| Some((record.size, record.readable()?)));
+        found.ok_or_else(|| Refusal::new(ErrorCode::BlobNotFound, "no such blob"))
+    }
+
     /// A blob's size, and its bytes or a part of them.
     ///
     /// # Errors
@@ -235,11 +254,7 @@ impl Server {
     ) -> Result<(u64, Box<dyn BlobSource>), Refusal> {
         let log = permit(caller, Access::Read, log)?;
         let store = self.blob_store()?;
-        let note = self.store.head(log, &blob_key(blob)).await.map_err(refuse_store)?;
-        let record = blob_of(note.as_ref()).map_err(|error| refuse_fault(BlobFault::Unreadable(error)))?;
-        let found = record.filter(|record| record.blob == blob && !record.pack);
-        let found = found.and_then(|record| Some((record.size, record.readable()?)));
-        let (size, place) = found.ok_or_else(|| Refusal::new(ErrorCode::BlobNotFound, "no such blob"))?;
+        let (size, place) = self.readable(log, blob).await?;
         let source = match place {
             Place::Own => store.open(key(log, blob), range).await,
             Place::Packed { pack, offset } => {

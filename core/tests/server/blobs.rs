@@ -195,6 +195,15 @@ fn bytes_that_are_not_the_ones_named_are_refused_and_nothing_is_kept() {
 }
 
 #[test]
+fn a_promise_of_another_size_hinders_nobody() {
+    let blobs = Blobs::new();
+    let bytes = content(1, 100);
+    assert_eq!(blobs.needs(&[(name(&bytes).0, 7)]).expect("an answer"), [Need::Send]);
+    assert_eq!(blobs.put(&bytes).expect("stored"), PutOutcome::Stored);
+    assert_eq!(blobs.usage(), Usage { bytes: 100, blobs: 1, quota: None });
+}
+
+#[test]
 fn small_blobs_sent_together_are_one_object_and_each_is_read_alone() {
     let mut blobs = Blobs::new();
     let contents: Vec<Bytes> =
