@@ -17,15 +17,28 @@ use crate::hostile_text::{
 use crate::random::Random;
 use crate::replica;
 
-/// A text of some who met and parted, as far as `parts` of what they said, and what comes next.
-fn begun(parts: usize) -> (Text, Option<(usize, Bytes)>) {
+/// A text, and who says what to it next.
+type Begun = (Text, Option<(usize, Bytes)>);
+
+thread_local! {
+    static BEGUN: Vec<Begun> = all_begun();
+}
+
+fn all_begun() -> Vec<Begun> {
     let (_, deltas) = sample();
-    let parts = parts % (deltas.len() + 1);
     let mut text = Text::new();
-    for (who, delta) in &deltas[..parts] {
-        text.apply(replica(*who), delta).expect("a good delta");
+    let mut all = Vec::new();
+    for (who, delta) in deltas {
+        all.push((text.clone(), Some((who, delta.clone()))));
+        text.apply(replica(who), &delta).expect("a good delta");
     }
-    (text, deltas.get(parts).cloned())
+    all.push((text, None));
+    all
+}
+
+/// A text of some who met and parted, as far as `parts` of what they said, and what comes next.
+fn begun(parts: usize) -> Begun {
+    BEGUN.with(|all| all[parts % all.len()].clone())
 }
 
 pub(crate) fn text_delta(data: &[u8]) {
@@ -84,7 +97,7 @@ pub(crate) fn text_oracle(data: &[u8]) {
 pub(crate) fn text_state(data: &[u8]) {
     let mut random = Random::over(data);
     let mut state = None;
-    let (_, deltas) = sample();
+    let deltas: Vec<_> = BEGUN.with(|all| all.iter().filter_map(|(_, next)| next.clone()).collect());
     for number in 0..8_u8 {
         if random.is_over() {
             break;
