@@ -324,9 +324,7 @@ pub(crate) fn snapshot_is_refused_or_sound(bytes: &Bytes) {
     let shown = loaded.to_string();
     // Reading its history may fail; the text stays.
     if let Ok(again) = loaded.save() {
-        let mut read = Text::load(&again).unwrap();
-        assert_eq!(read.to_string(), shown);
-        assert_eq!(read.save().unwrap(), again);
+        assert_eq!(Text::load(&again).unwrap().to_string(), shown);
     }
     assert_eq!(loaded.to_string(), shown);
     loaded.check().unwrap();

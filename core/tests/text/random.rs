@@ -24,11 +24,8 @@ impl Random {
         self.tape.as_ref().is_some_and(Vec::is_empty)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
-        self.read(8)
-    }
-
-    fn read(&mut self, bytes: u32) -> u64 {
+    /// The next number: of so many bytes, from a tape.
+    pub(crate) fn read(&mut self, bytes: u32) -> u64 {
         if let Some(tape) = &mut self.tape {
             return (0..bytes).fold(0, |value, _| value << 8 | u64::from(tape.pop().unwrap_or(0)));
         }

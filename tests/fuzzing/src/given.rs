@@ -13,7 +13,7 @@ use crate::random::Random;
 /// More than the longest value takes.
 static REST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = Random::new(1);
-    (0..16 << 10).flat_map(|_| random.next().to_le_bytes()).collect()
+    (0..16 << 10).flat_map(|_| random.read(8).to_le_bytes()).collect()
 });
 
 /// The value, unless the strategy cannot make one of these bytes. Each choice between strategies in it leaves half of the
