@@ -18,7 +18,8 @@
 //! ```text
 //! edit    := 1  writer(8)  said             what an op says
 //! said    := 1 delta | 2 mark | 3            see `text::delta` and `text::marks`; 3: forget what deleted characters were
-//! state   := 1  exists(1)  left out (see `taken`)  varint length, what `Text::save` wrote (nothing: an empty text)  record*
+//! state   := 1  flags(1)  left out (see `taken`)  varint length, what `Text::save` wrote (nothing: an empty text)  record*
+//! flags   := 1 if it exists, and 2 if what was saved has nothing that could be forgotten
 //! record  := writer(8)  varint length, said     length 0: all that stands here is deleted
 //! ```
 //!
@@ -35,6 +36,8 @@ const FORMAT: u8 = 1;
 const TYPED: u8 = 1;
 const MARKED: u8 = 2;
 const FORGOTTEN: u8 = 3;
+const EXISTS: u8 = 1;
+const NOTHING_MORE: u8 = 2;
 /// Deltas that are kept beside what is saved, however little that is.
 const RECENT_BYTES_MIN: usize = 4096;
 /// Deltas are joined up to this size: a reader takes one in whole.
@@ -174,6 +177,7 @@ const fn known(version: u8) -> Result<(), DecodeError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextState {
     exists: bool,
+    forgotten: bool,
     left_out: LeftOuts,
     saved: Bytes,
     records: Bytes,
@@ -187,15 +191,15 @@ impl TextState {
     pub fn read(state: Bytes) -> Result<Self, DecodeError> {
         let mut input = Reader::new(state);
         known(input.u8(WHAT)?)?;
-        let exists = match input.u8(WHAT)? {
-            0 => false,
-            1 => true,
-            _ => return Err(DecodeError::NotCanonical(WHAT)),
-        };
+        let flags = input.u8(WHAT)?;
+        if flags & !(EXISTS | NOTHING_MORE) != 0 {
+            return Err(DecodeError::NotCanonical(WHAT));
+        }
         let left_out = LeftOuts::read(&mut input)?;
         let saved = input.bytes(WHAT)?;
         let records = input.take(input.remaining(), WHAT)?;
-        let state = Self { exists, left_out, saved, records };
+        let (exists, forgotten) = (flags & EXISTS != 0, flags & NOTHING_MORE != 0);
+        let state = Self { exists, forgotten, left_out, saved, records };
         state.records().try_for_each(|record| record.map(drop))?;
         Ok(state)
     }
@@ -225,7 +229,11 @@ impl TextState {
         };
         let mut bytes = bytes;
         if !forgets {
-            bytes[1] = u8::from(!deletes);
+            bytes[1] = bytes[1] & !EXISTS | if deletes { 0 } else { EXISTS };
+        } else if bytes[1] & NOTHING_MORE != 0 && bytes.len() == saved.end {
+            // Somebody else said so just before.
+            *state = Some(bytes);
+            return Ok(());
         }
         let mut record = Writer::default();
         match edit {
@@ -241,7 +249,7 @@ impl TextState {
         bytes.extend_from_slice(&record.finish());
         let recent = bytes.len() - saved.end;
         if forgets || recent > saved.len().max(RECENT_BYTES_MIN) {
-            bytes = Self::read(bytes.into())?.fold();
+            bytes = Self::read(bytes.into())?.fold(forgets);
         }
         *state = Some(bytes);
         Ok(())
@@ -309,11 +317,12 @@ impl TextState {
         self.exists || !text.is_empty()
     }
 
-    fn fold(&self) -> Vec<u8> {
+    fn fold(&self, forgets: bool) -> Vec<u8> {
         let anew = self.merge().and_then(|(mut text, taken)| Ok((text.save()?, taken)));
         let mut out = Writer::with_capacity(self.saved.len() + self.records.len() + 16);
         out.u8(FORMAT);
-        out.u8(u8::from(self.exists));
+        let forgotten = if anew.is_ok() { forgets } else { self.forgotten };
+        out.u8(if self.exists { EXISTS } else { 0 } | if forgotten { NOTHING_MORE } else { 0 });
         let mut left_out = self.left_out.clone();
         match anew {
             Ok((saved, taken)) => {
