@@ -228,6 +228,7 @@ impl TextState {
             }
         };
         let mut bytes = bytes;
+        let (flags, len) = (bytes[1], bytes.len());
         if !forgets {
             bytes[1] = bytes[1] & !EXISTS | if deletes { 0 } else { EXISTS };
         } else if bytes[1] & NOTHING_MORE != 0 && bytes.len() == saved.end {
@@ -249,7 +250,16 @@ impl TextState {
         bytes.extend_from_slice(&record.finish());
         let recent = bytes.len() - saved.end;
         if forgets || recent > saved.len().max(RECENT_BYTES_MIN) {
-            bytes = Self::read(bytes.into())?.fold(forgets);
+            let whole = Bytes::from(bytes);
+            bytes = match Self::read(whole.clone()) {
+                Ok(read) => read.fold(forgets),
+                Err(error) => {
+                    let mut before = whole[..len].to_vec();
+                    before[1] = flags;
+                    *state = Some(before);
+                    return Err(error);
+                }
+            };
         }
         *state = Some(bytes);
         Ok(())
@@ -438,14 +448,14 @@ mod tests {
             head in vec(0..3_u8, 0..4),
             tail in vec(any::<u8>(), 0..60),
             said in vec(any::<u8>(), 1..20),
-            marked in any::<bool>(),
+            kind in 0..3_u8,
         ) {
             let bytes = [head, tail].concat();
             if let Ok(state) = TextState::read(bytes.clone().into()) {
                 let _ = state.load();
             }
             let mut state = Some(bytes.clone());
-            let said = if marked { Said::Marked(said.into()) } else { Said::Typed(said.into()) };
+            let said = [Said::Marked(said.clone().into()), Said::Typed(said.into()), Said::Forgotten][usize::from(kind)].clone();
             let edit = TextEdit { writer: ONE, said };
             if TextState::take(&mut state, false, Some(&edit), op()).is_err() {
                 prop_assert_eq!(state, Some(bytes));
