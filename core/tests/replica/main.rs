@@ -5,6 +5,7 @@
 mod conflicts;
 mod devices;
 mod everyday;
+mod forgetting;
 mod partial;
 mod partial_recovery;
 mod past;

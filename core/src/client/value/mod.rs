@@ -146,15 +146,7 @@ impl<C: Content> Value<C> {
 
     /// The value in the log, where every device that counts has all that was said of it, and nothing waits here.
     async fn stable(&self) -> Result<Option<C>, ReplicaError> {
-        let inner = &self.replica.inner;
-        let (stable, waits) = {
-            let memory = lock(&inner.memory);
-            (memory.identity.stable, memory.pending.newest_of(&self.key).is_some())
-        };
-        let head = inner.store.head(inner.places.mirror, &self.key).await?;
-        let known = head.filter(|head| head.version <= stable && !waits);
-        let state = known.as_ref().and_then(Head::live_state).map(|state| state.to_vec());
-        state.map(read).transpose()
+        stable_state(&self.replica, &self.key).await?.map(read).transpose()
     }
 
     async fn send(&self, write: Write) -> Result<Receipt, ReplicaError> {
@@ -168,6 +160,18 @@ impl<C: Content> Value<C> {
         name.copy_from_slice(&lease[..6]);
         SessionName(name)
     }
+}
+
+/// The state in the log, where every device that counts has all that was said of it, and nothing waits here.
+async fn stable_state(replica: &Replica, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
+    let inner = &replica.inner;
+    let (stable, waits) = {
+        let memory = lock(&inner.memory);
+        (memory.identity.stable, memory.pending.newest_of(key).is_some())
+    };
+    let head = inner.store.head(inner.places.mirror, key).await?;
+    let known = head.filter(|head| head.version <= stable && !waits);
+    Ok(known.as_ref().and_then(Head::live_state).map(|state| state.to_vec()))
 }
 
 fn read<C: Content>(state: Vec<u8>) -> Result<C, ReplicaError> {
