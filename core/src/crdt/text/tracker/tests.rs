@@ -72,9 +72,9 @@ impl Arriving {
         self.graph.push(parents, 1);
         self.authors.extend(author, lv, 1);
         if delete {
-            self.ops.delete(Kind::Delete, at, 1)
+            self.ops.delete(Kind::Delete, at, 1);
         } else {
-            self.ops.insert(at, "x", 1)
+            self.ops.insert(at, "x", 1);
         }
         let history = History { graph: &self.graph, ops: &self.ops, authors: &self.authors };
         replay_all(history, &mut self.tracker, lv..lv + 1, |_| {}).expect("positions are within");
