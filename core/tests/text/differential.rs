@@ -145,6 +145,22 @@ impl World {
             assert_eq!(replica.text.to_string(), expected, "loaded");
         }
     }
+
+    /// Everybody takes in the rest and shows the same.
+    fn finish(&mut self) {
+        for who in 0..self.replicas.len() {
+            while self.replicas[who].has.len() < self.sent.len() {
+                self.deliver(who);
+            }
+            self.check(who);
+        }
+        let hash = self.replicas[0].text.state_hash();
+        let saved = self.replicas[0].text.save().unwrap();
+        for replica in &mut self.replicas {
+            assert_eq!(replica.text.state_hash(), hash);
+            assert_eq!(replica.text.save().unwrap(), saved);
+        }
+    }
 }
 
 /// So many replicas take so many steps, as these numbers have it, and everybody has everything at the end.
@@ -164,18 +180,7 @@ pub(crate) fn run(random: Random, replicas: usize, steps: usize) {
             world.check(who);
         }
     }
-    for who in 0..replicas {
-        while world.replicas[who].has.len() < world.sent.len() {
-            world.deliver(who);
-        }
-        world.check(who);
-    }
-    let hash = world.replicas[0].text.state_hash();
-    let saved = world.replicas[0].text.save().unwrap();
-    for replica in &mut world.replicas {
-        assert_eq!(replica.text.state_hash(), hash);
-        assert_eq!(replica.text.save().unwrap(), saved);
-    }
+    world.finish();
 }
 
 fn seeded(seed: u64, replicas: usize, steps: usize) {
@@ -194,5 +199,44 @@ fn random_replicas_show_what_the_oracle_says() {
 fn many_replicas_at_one_place_show_what_the_oracle_says() {
     for seed in 1_000..1_010 {
         seeded(seed, 8, 60);
+    }
+}
+
+/// Writers who hardly or never read anything are heard one event at a time by somebody who types as well.
+fn listen(seed: u64, writers: usize, reads: usize, types: bool) {
+    println!("seed {seed}");
+    let mut world = World::new(Random::new(seed), writers + 1);
+    for step in 0..30 {
+        for writer in 1..=writers {
+            if reads > 0 && world.random.below(reads) == 0 {
+                world.deliver(writer);
+            }
+            world.edit(writer);
+            while world.replicas[0].has.len() < world.sent.len() {
+                world.deliver(0);
+            }
+            if types && world.random.below(2) == 0 {
+                world.edit(0);
+            }
+        }
+        if step % 8 == 7 {
+            let at = world.random.below(writers + 1);
+            world.check(at);
+        }
+    }
+    world.finish();
+}
+
+#[test]
+fn writers_who_hardly_read_show_what_the_oracle_says() {
+    for seed in 0..12 {
+        for (writers, reads, types) in [(1, 0, true), (2, 0, false), (2, 0, true), (3, 9, true), (2, 3, false)] {
+            listen(seed, writers, reads, types);
+        }
+    }
+    for seed in 20..22 {
+        for (writers, reads, types) in [(4, 0, false), (5, 20, true), (5, 0, true)] {
+            listen(seed, writers, reads, types);
+        }
     }
 }
