@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use syncline::EntityId;
 use syncline::client::{Map, Replica};
 use syncline::time::Timestamp;
+use syncline_desk::Fault;
 
-use crate::fault::Fault;
 use crate::page::{Page, anchor_text};
 
 /// A place is said at most once in so many milliseconds.

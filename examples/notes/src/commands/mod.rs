@@ -7,10 +7,9 @@
 mod around;
 mod look;
 mod text;
+use syncline_desk::{Fault, Said};
 
-use crate::fault::Fault;
 use crate::line::Line;
-use crate::out::Said;
 use crate::shell::Shell;
 
 /// Does it.

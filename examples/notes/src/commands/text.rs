@@ -4,9 +4,8 @@
 
 use serde_json::json;
 use syncline::crdt::text::Written;
+use syncline_desk::{Fault, Said};
 
-use crate::fault::Fault;
-use crate::out::Said;
 use crate::page::{Page, read_version, version_text};
 use crate::shell::Shell;
 

@@ -1,31 +1,50 @@
-//! Why a command stops: one sentence for people, with the stable code and the advice where a server gave them.
+//! Why something stops: one sentence for people, with the stable code and the advice where a server gave them.
+//!
+//! What must hold: the sentence names the innermost cause, because outer words tend to say "request failed".
 
+use std::error::Error;
 use std::fmt;
+use std::path::Path;
 
 use syncline::Cursor;
 use syncline::call::{Advice, Refusal};
-use syncline::client::CallError;
+use syncline::client::{CallError, ReplicaError};
+use syncline::store::{StoreError, StoreErrorKind};
 
-/// Why a command stops. Nothing in it is for programs; they have the exit code.
+/// Why something stops. Nothing in it is for programs; they have the exit code.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub struct Fault {
     sentence: String,
     quiet: bool,
 }
 
 impl Fault {
     /// A fault with its sentence.
-    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+    pub fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), quiet: false }
     }
 
     /// A file that cannot be used.
-    pub(crate) fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+    #[must_use]
+    pub fn file(what: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::new(format!("{what} {}: {error}", path.display()))
     }
 
+    /// A device's store does not open.
+    #[must_use]
+    pub fn store(device: &Path, error: &StoreError) -> Self {
+        let device = device.display();
+        Self::new(match error.kind() {
+            StoreErrorKind::Locked => {
+                format!("the device {device} is open in another terminal; type the command there, or leave it first")
+            }
+            _ => format!("the device {device} does not open: {}", in_words(error)),
+        })
+    }
+
     /// Whether whoever read the output has stopped reading, which is no news to anybody.
-    pub(crate) const fn is_quiet(&self) -> bool {
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
         self.quiet
     }
 }
@@ -52,9 +71,20 @@ impl From<CallError> for Fault {
     }
 }
 
-/// What a call met, with the innermost cause: transports tend to say "request failed" and keep the reason inside.
-pub(crate) fn in_words(error: &CallError) -> String {
-    let mut cause: &dyn std::error::Error = error;
+impl From<ReplicaError> for Fault {
+    fn from(error: ReplicaError) -> Self {
+        match error {
+            ReplicaError::NoSuchWrite(number) => Self::new(format!("there is no number {number} in this list")),
+            ReplicaError::Call(error) => error.into(),
+            other => Self::new(in_words(&other)),
+        }
+    }
+}
+
+/// What happened, with the innermost cause.
+#[must_use]
+pub fn in_words(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
@@ -76,13 +106,14 @@ const fn what_to_do(advice: Advice) -> &'static str {
         Advice::Fix => "the command must be changed",
         Advice::SignIn => "use a token that allows this",
         Advice::Resync => "look at the log again before writing",
-        Advice::Operator => "look at the server's own log",
+        Advice::Operator => "the server's operator has to look",
         _ => "see the documentation of this code",
     }
 }
 
-/// A position as the command line takes it: `SEQ:ANCHOR`, or `SEQ` where there is no anchor.
-pub(crate) fn cursor_text(cursor: Cursor) -> String {
+/// A position as a command line takes it: `SEQ:ANCHOR`, or `SEQ` where there is no anchor.
+#[must_use]
+pub fn cursor_text(cursor: Cursor) -> String {
     match cursor.anchor {
         Some(anchor) => format!("{}:{anchor}", cursor.seq),
         None => cursor.seq.to_string(),
