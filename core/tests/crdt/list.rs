@@ -80,7 +80,7 @@ fn a_list_costs_what_is_in_it_whatever_was() {
     apply(&mut list, many);
     let state = list.encode().len();
     println!("10,000 small elements: {payload} bytes as one op, {state} as a state");
-    assert!(payload < 10_000 * 14 && state < 10_000 * 44, "{payload}, {state}");
+    assert!(payload < 10_000 * 14 && state < 10_000 * 10, "{payload}, {state}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn inserted(many: usize, authors: usize, next: impl Fn(usize, usize, usize) -> u
     }
     let (moves, bytes, state) = (moved as f64 / many as f64, bytes / many, list.encode().len() / many);
     println!("{longest} bytes at most; of an insert {moves:.2} moves, {bytes} bytes; {state} bytes an element");
-    assert!(longest <= 256 && moves < 8.0 && bytes < 512 && state < 80);
+    assert!(longest <= 384 && moves < 16.0 && bytes < 1024 && state < 80);
     list
 }
 

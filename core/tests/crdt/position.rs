@@ -34,7 +34,7 @@ proptest! {
         }
         prop_assert!(ascends(&places));
         for place in places {
-            prop_assert_eq!(Position::from_bytes(place.as_bytes().clone()), Ok(place));
+            prop_assert_eq!(Position::from_bytes(place.as_bytes()), Ok(place));
         }
     }
 
@@ -72,7 +72,7 @@ proptest! {
 
     #[test]
     fn bytes_are_one_spelling_of_a_place_or_none(bytes in vec(any::<u8>(), 0..40), at in any::<u16>(), bit in 0..8_u8) {
-        if let Ok(place) = Position::from_bytes(bytes.clone().into()) {
+        if let Ok(place) = Position::from_bytes(&bytes) {
             let after = Position::between(Some(&place), None, session(0));
             let before = Position::between(None, Some(&place), session(0));
             prop_assert!(after.is_ok_and(|after| after > place));
@@ -85,7 +85,7 @@ proptest! {
         let mut other = place.as_bytes().to_vec();
         let index = usize::from(at) % other.len();
         other[index] ^= 1 << bit;
-        if let Ok(other) = Position::from_bytes(other.into()) {
+        if let Ok(other) = Position::from_bytes(&other) {
             prop_assert_ne!(other, place);
         }
     }
@@ -216,7 +216,7 @@ proptest! {
         for pair in all.windows(2) {
             let middle = between(Some(&pair[0]), Some(&pair[1]), 1);
             prop_assert!(pair[0] < middle && middle < pair[1]);
-            prop_assert_eq!(Position::from_bytes(middle.as_bytes().clone()), Ok(middle));
+            prop_assert_eq!(Position::from_bytes(middle.as_bytes()), Ok(middle));
         }
     }
 }

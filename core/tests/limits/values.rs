@@ -18,7 +18,7 @@ fn position(len: usize) -> Bytes {
 #[test]
 fn a_position_has_a_longest() {
     let refused = DecodeError::NotCanonical("a position");
-    check(limits::POSITION_BYTES_MAX, &refused, |len| Position::from_bytes(position(len)).map(drop));
+    check(limits::POSITION_BYTES_MAX, &refused, |len| Position::from_bytes(&position(len)).map(drop));
 }
 
 #[test]
@@ -26,8 +26,8 @@ fn between_two_of_the_longest_there_is_no_room_and_nobody_panics() {
     // A level of somebody else's takes nine bytes.
     let refused = PlaceFull { given: limits::POSITION_BYTES_MAX + 1 };
     check(limits::POSITION_BYTES_MAX, &refused, |full| {
-        let left = Position::from_bytes(position(full - 9)).unwrap();
-        let right = Position::from_bytes([left.as_bytes(), &[0x85][..]].concat().into()).unwrap();
+        let left = Position::from_bytes(&position(full - 9)).unwrap();
+        let right = Position::from_bytes(&[left.as_bytes(), &[0x85][..]].concat()).unwrap();
         let between = Position::between(Some(&left), Some(&right), SessionName([9; 6]))?;
         assert!(between > left && between < right);
         assert_eq!(between.as_bytes().len(), full);

@@ -19,4 +19,5 @@ mod sealed_state;
 mod sealed_untrusted;
 mod texts;
 mod values;
+mod values_work;
 mod world;

@@ -17,7 +17,7 @@ use crate::crdt::item::ItemId;
 use crate::crdt::position::{Position, SessionName};
 
 /// How much longer than what stands far away a place may be before others are moved.
-const SPARE_BYTES: usize = 96;
+const SPARE_BYTES: usize = 64;
 /// Elements that are moved on each side, at most: those that use up three quarters of the spare, half, a quarter, any.
 const SIDES: [usize; 4] = [32, 128, 512, 2048];
 

@@ -153,7 +153,7 @@ impl Input<'_> {
                 return Some(Level { number: 0, session, count: self.int()? });
             }
             0x40..BELOW => i64::from(head) - i64::from(BELOW),
-            OTHER..0xc0 => i64::from(head) - i64::from(OTHER),
+            0xa1..0xc0 => i64::from(head) - i64::from(OTHER),
             _ => self.long(head, NUMBER_SMALL.into())?,
         };
         let session = match self.byte()? {

@@ -33,6 +33,8 @@
 mod bytes;
 mod path;
 
+use std::sync::Arc;
+
 use ::bytes::Bytes;
 use path::Path;
 
@@ -48,7 +50,7 @@ pub struct SessionName(pub [u8; 6]);
 
 /// A place among siblings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(Bytes);
+pub struct Position(Arc<[u8]>);
 
 /// There is no room for one more within [`limits::POSITION_BYTES_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +88,7 @@ impl Position {
 
     /// Its bytes.
     #[must_use]
-    pub const fn as_bytes(&self) -> &Bytes {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -94,12 +96,12 @@ impl Position {
     ///
     /// # Errors
     /// When they are none, or too many.
-    pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.is_empty() || bytes.len() > limits::POSITION_BYTES_MAX {
             return Err(BAD);
         }
-        Path::read(&bytes).ok_or(BAD)?;
-        Ok(Self(bytes))
+        Path::read(bytes).ok_or(BAD)?;
+        Ok(Self(bytes.into()))
     }
 
     fn path(position: Option<&Self>) -> Path {
@@ -109,13 +111,13 @@ impl Position {
 
 /// How two positions share their bytes: how many of the first the second begins with.
 pub(super) fn shared(one: &Position, two: &Position) -> usize {
-    one.0.iter().zip(&two.0).take_while(|(one, two)| one == two).count()
+    one.0.iter().zip(&*two.0).take_while(|(one, two)| one == two).count()
 }
 
 /// Puts a position together from the one before it.
 pub(super) fn joined(before: Option<&Position>, shared: usize, rest: &Bytes) -> Result<Position, DecodeError> {
     let head = match (before, shared) {
-        (None, 0) => return Position::from_bytes(rest.clone()),
+        (None, 0) => return Position::from_bytes(rest),
         (Some(Position(before)), shared) => before.get(..shared).ok_or(BAD)?,
         (None, _) => return Err(BAD),
     };
@@ -124,5 +126,5 @@ pub(super) fn joined(before: Option<&Position>, shared: usize, rest: &Bytes) -> 
     if more.is_some() && more == rest.first() {
         return Err(BAD);
     }
-    Position::from_bytes([head, rest].concat().into())
+    Position::from_bytes(&[head, rest].concat())
 }
