@@ -149,7 +149,7 @@ fn inserted(many: usize, authors: usize, next: impl Fn(usize, usize, usize) -> u
     }
     let (moves, bytes, state) = (moved as f64 / many as f64, bytes / many, list.encode().len() / many);
     println!("{longest} bytes at most; of an insert {moves:.2} moves, {bytes} bytes; {state} bytes an element");
-    assert!(longest <= 384 && moves < 16.0 && bytes < 1024 && state < 80);
+    assert!(longest <= 384 && moves < 8.0 && bytes < 512 && state < 80);
     list
 }
 
