@@ -185,7 +185,7 @@ fn between_the_two_newest_each_time_a_place_grows_where_the_sides_have_no_rule()
         random ^= random << 17;
         let middle = between(Some(&left), Some(&right), 0);
         assert!(middle.as_bytes().len() <= 11 + count, "{count}: {}", middle.as_bytes().len());
-        if random % 2 == 0 { left = middle } else { right = middle }
+        if random.is_multiple_of(2) { left = middle } else { right = middle }
     }
 }
 
