@@ -20,4 +20,5 @@ mod sealed_state;
 mod sealed_untrusted;
 mod texts;
 mod values;
+mod values_work;
 mod world;
