@@ -11,7 +11,7 @@ use super::name::NamePolicy;
 use super::node::Node;
 use super::op::{Commit, Outcome, Refusal, TreeOp, TreeVerdict};
 use super::view::TreeView;
-use super::working::{Asked, Stuck, Working};
+use super::working::{Asked, Shield, Stuck, Working};
 use crate::id::{EntityId, ReplicaId};
 use crate::limits::PATH_CHARS_WARNED;
 use crate::seq::Seq;
@@ -61,6 +61,7 @@ impl Room {
 /// and not one per question. Nothing was decided then.
 pub fn commit<V: TreeView>(view: &V, terms: &Terms<'_>, commit: &Commit) -> Result<Committed, Vec<Stuck<V::Error>>> {
     let mut tree = Working::new(view, terms);
+    tree.shield_all(commit);
     let mut verdicts = Vec::with_capacity(commit.ops().len());
     for (number, op) in commit.ops().iter().enumerate() {
         (tree.op, tree.path_chars) = (number, 0);
@@ -75,6 +76,20 @@ pub fn commit<V: TreeView>(view: &V, terms: &Terms<'_>, commit: &Commit) -> Resu
 }
 
 impl<V: TreeView> Working<'_, V> {
+    /// What a commit makes or writes its author has, so no delete in it means that: not even when it arrives twice.
+    fn shield_all(&mut self, commit: &Commit) {
+        for op in commit.ops() {
+            match op {
+                TreeOp::Create { node, .. } => self.shield(*node, Shield::Node),
+                TreeOp::Put { node, copy, .. } => {
+                    self.shield(*node, Shield::Node);
+                    self.shield(*copy, Shield::Node);
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn decide(&mut self, op: &TreeOp) -> Asked<TreeVerdict, V> {
         if op.claims() >= self.terms.seq {
             return Ok(TreeVerdict::Rejected(Refusal::Ahead));
@@ -89,6 +104,7 @@ impl<V: TreeView> Working<'_, V> {
     }
 
     fn finish(&mut self, verdicts: Vec<(&TreeOp, TreeVerdict, bool)>) -> Asked<Committed, V> {
+        self.keep_what_came_later()?;
         let mut changes = self.folders();
         changes.extend(self.merged.iter().map(|(new, of)| Change::Alias { new: *new, of: *of }));
         changes.extend(self.nodes()?);
@@ -103,6 +119,27 @@ impl<V: TreeView> Working<'_, V> {
             nodes_added: self.nodes_added,
             bytes_added: self.bytes_added,
         })
+    }
+
+    /// What was moved into a folder after that had been deleted is named among what lives on there, so that who applies an
+    /// entry twice ends where they were.
+    fn keep_what_came_later(&mut self) -> Asked<(), V> {
+        if self.felled.is_empty() {
+            return Ok(());
+        }
+        let moved = self.shields.iter().filter(|(_, shield)| **shield == Shield::Whole).map(|(id, _)| *id);
+        for id in moved.collect::<Vec<_>>() {
+            let before = self.above_before(id)?;
+            for folder in self.above(id)? {
+                if before.contains(&folder) {
+                    continue;
+                }
+                for felled in self.felled.get_mut(&folder).into_iter().flatten() {
+                    felled.whole.insert(id);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Lives and deaths of whole folders, in the order in which they were decided.

@@ -8,7 +8,7 @@
 use super::node::{Content, Kind, Node, Reason, Revision};
 use super::op::{Refusal, TreeOp, TreeVerdict};
 use super::view::TreeView;
-use super::working::{Asked, Shield, Working};
+use super::working::{Asked, Working};
 use crate::id::EntityId;
 use crate::seq::Seq;
 
@@ -22,10 +22,7 @@ impl<V: TreeView> Working<'_, V> {
         content: Option<Content>,
     ) -> Asked<TreeVerdict, V> {
         match self.find(id)? {
-            Some(there) if there == id => {
-                self.shield(id, Shield::Node);
-                return Ok(TreeVerdict::Noop);
-            }
+            Some(there) if there == id => return Ok(TreeVerdict::Noop),
             Some(of) => return Ok(TreeVerdict::Alias { of }),
             None => {}
         }
@@ -69,7 +66,6 @@ impl<V: TreeView> Working<'_, V> {
             return Ok(TreeVerdict::Rejected(Refusal::KindMismatch));
         };
         let Some(id) = self.find(*node)? else { return Ok(TreeVerdict::Rejected(Refusal::Gone)) };
-        self.shield(id, Shield::Node);
         let now = self.slot(id)?.now.clone();
         let Some(old) = now.content else { return Ok(TreeVerdict::Rejected(Refusal::KindMismatch)) };
         let same = old.is_same(content);

@@ -66,9 +66,7 @@ impl<V: TreeView> Working<'_, V> {
         let shields = self.shields.iter().map(|(id, shield)| (*id, *shield));
         let all: Vec<_> = shields.chain(unseen.iter().map(|id| (*id, Shield::Whole))).collect();
         for (node, shield) in all {
-            if node == id {
-                continue;
-            }
+            let Some(node) = self.find(node)?.filter(|node| *node != id) else { continue };
             let slot = self.slot(node)?;
             let whole = shield == Shield::Whole && slot.before.is_some();
             let above = self.above(node)?;

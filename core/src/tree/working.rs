@@ -301,7 +301,6 @@ impl<'a, V: TreeView> Working<'a, V> {
         self.nothing.remove(&id);
         self.slots.insert(id, Slot { before: None, now: node, origin: Origin::New, said: Some(at), touched: true });
         self.nodes_added += 1;
-        self.shield(id, Shield::Node);
         self.place(id, parent);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::tree::{Kind, Node, Reason, To, TreeOp, TreeVerdict};
-use syncline::{Digest, EntityId, ReplicaId, Seq};
+use syncline::{Digest, EntityId, ReplicaId};
 
 use crate::server::{ROOT, Server, content, id, replica, seq};
 
@@ -219,6 +219,11 @@ impl Device {
         for node in self.base.values_mut() {
             node.parent = node.parent.map(survivor);
         }
+        let known = |entry: &Entry| entry.parent == ROOT || self.local.contains_key(&entry.parent);
+        if !self.local.values().all(known) {
+            // It went to a folder that this device has not read of yet.
+            self.pull(server);
+        }
         verdicts
     }
 
@@ -292,13 +297,5 @@ impl Device {
 
     pub(crate) fn values(&self) -> BTreeSet<Digest> {
         self.local.values().filter_map(|entry| entry.value).collect()
-    }
-
-    pub(crate) fn agreed(&self) -> BTreeSet<Digest> {
-        self.base.values().filter_map(|node| Some(node.content?.blob)).collect()
-    }
-
-    pub(crate) fn seen(&self) -> Seq {
-        seq(self.seen)
     }
 }
