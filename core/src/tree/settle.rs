@@ -110,6 +110,8 @@ impl<V: TreeView> Working<'_, V> {
                 }
             }
             if let Some(stuck) = stuck {
+                // The next one that wants this name asks about the next numbers in the same round.
+                self.numbered.insert(first, number.saturating_add(at_once));
                 return Err(stuck);
             }
             if let Some((number, name)) = free {
