@@ -151,9 +151,11 @@ impl<V: TreeView> Working<'_, V> {
         }
         for (root, felled) in &self.felled {
             // What was new or dead has nothing below it that was alive before.
-            let lived = self.slots.get(root).and_then(|slot| slot.before.as_ref()).is_some_and(|node| {
-                node.dead.is_none() || !self.raised.is_empty()
-            });
+            let lived = self
+                .slots
+                .get(root)
+                .and_then(|slot| slot.before.as_ref())
+                .is_some_and(|node| node.dead.is_none() || !self.raised.is_empty());
             for felled in felled.iter().filter(|_| lived) {
                 let kept = felled.kept.iter().filter(old).copied().collect();
                 let whole = felled.whole.iter().filter(old).copied().collect();

@@ -124,7 +124,8 @@ impl MemoryTree {
         for change in changes {
             next.apply_one(change)?;
         }
-        next.index()?;
+        next.check()?;
+        next.index();
         *self = next;
         Ok(())
     }
@@ -156,8 +157,10 @@ impl MemoryTree {
     }
 
     fn tombstone(&mut self, root: EntityId, group: Seq, kept: &[EntityId], whole: &[EntityId]) {
-        let mut open = vec![root];
-        while let Some(id) = open.pop() {
+        // Changes from elsewhere may name a circle, which is found out at the end.
+        let (mut open, mut met) = (vec![root], BTreeSet::new());
+        let (kept, whole): (BTreeSet<_>, BTreeSet<_>) = (kept.iter().collect(), whole.iter().collect());
+        while let Some(id) = open.pop().filter(|id| met.insert(*id)) {
             let Some(node) = self.nodes.get_mut(&id) else { continue };
             if node.dead.is_some() || whole.contains(&id) {
                 continue;
@@ -195,15 +198,10 @@ impl MemoryTree {
         Ok(())
     }
 
-    fn index(&mut self) -> Result<(), Damage> {
-        self.names.clear();
-        for (id, node) in self.nodes.iter().filter(|(_, node)| node.dead.is_none()) {
-            let Some(parent) = node.parent else { continue };
-            if self.names.insert((parent, node.name.key()), *id).is_some() {
-                return Err(Damage::Name(*id));
-            }
-        }
-        Ok(())
+    fn index(&mut self) {
+        let live = self.nodes.iter().filter(|(_, node)| node.dead.is_none());
+        let names = live.filter_map(|(id, node)| Some(((node.parent?, node.name.key()), *id)));
+        self.names = names.collect();
     }
 
     /// Looks at everything that must hold.
@@ -219,9 +217,7 @@ impl MemoryTree {
             if node.kind.has_content() != node.content.is_some() {
                 return Err(Damage::Kind(*id));
             }
-            let Some(parent) = node.parent else {
-                if *id == self.root { continue } else { return Err(Damage::Root) }
-            };
+            let Some(parent) = node.parent else { if *id == self.root { continue } else { return Err(Damage::Root) } };
             let Some(folder) = self.nodes.get(&parent).filter(|folder| folder.is_folder()) else {
                 return Err(Damage::Parent(*id));
             };
@@ -257,9 +253,9 @@ impl TreeView for MemoryTree {
 
     fn dead_child(&self, parent: EntityId, group: Seq, key: &NameKey) -> Result<Option<EntityId>, Infallible> {
         let children = self.children.get(&parent).into_iter().flatten();
-        Ok(children.copied().find(|id| {
-            self.nodes.get(id).is_some_and(|node| node.dead == Some(group) && node.name.key() == *key)
-        }))
+        Ok(children
+            .copied()
+            .find(|id| self.nodes.get(id).is_some_and(|node| node.dead == Some(group) && node.name.key() == *key)))
     }
 
     fn changed_below(

@@ -16,9 +16,10 @@
 //! answers are, [`Loaded`] is for stores that answer many questions at once.
 //!
 //! Next: `name` and `copy` for names, `op` for what is asked, `commit` for how it is decided, `change` for what comes of it,
-//! `past` for what is kept of it.
+//! `past` for what is kept of it, `bytes` for how it travels.
 
 mod alter;
+mod bytes;
 
 mod change;
 mod commit;

@@ -86,7 +86,7 @@ impl Name {
         let name = composed(typed);
         match fault(&name, policy) {
             None => Ok(Self(name)),
-            Some(fault) => Err(NameError { fault, suggested: suggest(name) }),
+            Some(fault) => Err(NameError { fault, suggested: suggest(&name) }),
         }
     }
 
@@ -210,7 +210,7 @@ fn mended(name: &str) -> String {
     name
 }
 
-fn suggest(name: String) -> Name {
+fn suggest(name: &str) -> Name {
     let trimmed = name.trim_start_matches(' ').trim_end_matches([' ', '.']);
     let mut name = mended(if trimmed.is_empty() { "unnamed" } else { trimmed });
     if name.len() > NAME_BYTES_MAX {

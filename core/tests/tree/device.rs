@@ -170,8 +170,10 @@ impl Device {
                 if entry.value.is_none() { &mut folders } else { &mut files }.push(create(id, &entry));
                 continue;
             };
-            let parent = (base.parent != Some(entry.parent)).then(|| To { value: entry.parent, base: base.parent_stamp.seq });
-            let name = (base.name.as_str() != entry.name).then(|| To { value: entry.name, base: base.name_stamp.seq });
+            let parent =
+                (base.parent != Some(entry.parent)).then_some(To { value: entry.parent, base: base.parent_stamp.seq });
+            let name =
+                (base.name.as_str() != entry.name).then_some(To { value: entry.name, base: base.name_stamp.seq });
             if parent.is_some() || name.is_some() {
                 moves.push(TreeOp::Move { node: *id, parent, name, seen });
             }

@@ -181,7 +181,9 @@ fn two_devices(run: u64, order: [usize; 2]) -> BTreeSet<Digest> {
     let kept = |device: &Device, id: &EntityId, value: &Digest| {
         device.local.get(id).is_some_and(|entry| entry.value == Some(*value))
     };
-    must.extend(initial.iter().filter(|(id, value)| devices.iter().all(|d| kept(d, id, value))).map(|(_, value)| *value));
+    must.extend(
+        initial.iter().filter(|(id, value)| devices.iter().all(|d| kept(d, id, value))).map(|(_, value)| *value),
+    );
     let mut gone = BTreeSet::new();
     for (one, other) in [(0, 1), (1, 0)] {
         let deleted = initial.keys().filter(|id| !devices[one].local.contains_key(id));

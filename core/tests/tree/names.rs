@@ -12,7 +12,22 @@ type Row = (&'static str, Option<NameFault>, Option<NameFault>, &'static str);
 
 fn table() -> Vec<Row> {
     use NameFault::{Beginning, Character, Device, Dots, Empty, Ending, Ours};
-    let good = ["a", "A b", ".env", "...a", "con1", "CONSOLE.txt", "a.con", "COM", "COM10", "LPTx", "é", "日本語", "~$a", "a;b'&%"];
+    let good = [
+        "a",
+        "A b",
+        ".env",
+        "...a",
+        "con1",
+        "CONSOLE.txt",
+        "a.con",
+        "COM",
+        "COM10",
+        "LPTx",
+        "é",
+        "日本語",
+        "~$a",
+        "a;b'&%",
+    ];
     let mut rows: Vec<Row> = good.map(|name| (name, None, None, "")).to_vec();
     rows.extend([
         ("", Some(Empty), Some(Empty), "unnamed"),

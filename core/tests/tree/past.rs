@@ -1,7 +1,7 @@
 //! What is kept of the past: the trash, and revisions as they grow old.
 
 use syncline::limits::REVISIONS_KEPT_MAX;
-use syncline::tree::{Kept, NameKey, Retention, thin};
+use syncline::tree::{Change, Damage, Kept, Kind, NameKey, Node, Retention, thin};
 use syncline::{Seq, Timestamp};
 
 use crate::fuzz::Dice;
@@ -18,7 +18,8 @@ fn now() -> Timestamp {
 
 /// Revisions of these ages, numbered from 1.
 fn aged(ages: &[u64]) -> Vec<Kept> {
-    let kept = |(at, age): (usize, &u64)| Kept { seq: seq(at as u64 + 1), accepted_at: now().minus_ms(*age), held: false };
+    let kept =
+        |(at, age): (usize, &u64)| Kept { seq: seq(at as u64 + 1), accepted_at: now().minus_ms(*age), held: false };
     ages.iter().enumerate().map(kept).collect()
 }
 
@@ -52,10 +53,10 @@ fn the_newest_revision_and_held_ones_stay_whatever_their_age() {
 
 #[test]
 fn there_are_never_more_revisions_than_the_limit_and_the_oldest_go_first() {
-    let many = |count: u64| aged(&(0..count).rev().map(|minutes| minutes * 31 * SECOND).collect::<Vec<_>>());
+    let many = |count: usize| aged(&(0..count as u64).rev().map(|nth| nth * 31 * SECOND).collect::<Vec<_>>());
     for (count, left) in [(99, 99), (100, 100), (101, 100)] {
         let gone = thin(&many(count), Retention::default(), now());
-        assert_eq!(count as usize - gone.len(), left);
+        assert_eq!(count - gone.len(), left);
         assert!(gone.len() < 2 && gone.iter().all(|gone| *gone == Seq::FIRST));
     }
     let asked = |max_versions| thin(&many(90), Retention { version_days: 90, max_versions }, now()).len();
@@ -120,4 +121,41 @@ fn children_are_read_by_name_in_pages_and_paths_by_folded_names() {
     assert_eq!(server.tree.at(&[key("a"), key("STRASSE")]), Some(id(10)));
     assert_eq!(server.tree.at(&[key("a"), key("nothing")]), None);
     assert_eq!(server.tree.at(&[]), Some(ROOT));
+}
+
+/// Why: changes come over the network. How: each breaks one thing that must hold; the tree refuses it and stays as it was.
+#[test]
+fn changes_that_would_damage_a_tree_are_refused_and_leave_it_as_it_was() {
+    let mut server = Server::new();
+    let ops = vec![folder(1, ROOT, "d"), folder(2, id(1), "s"), file(3, id(2), "x", 1), file(4, ROOT, "y", 2)];
+    server.commit(replica(1), "A", ops);
+    let node = |number: u32, change: &dyn Fn(&mut Node)| {
+        let mut node = server.tree.get(id(number)).unwrap().clone();
+        change(&mut node);
+        Change::Node { id: id(number), node: Box::new(node) }
+    };
+    let circle = || node(1, &|node| node.parent = Some(id(2)));
+    let kept = vec![id(1), id(2)];
+    let rows = [
+        (vec![node(3, &|node| node.parent = Some(id(77)))], Damage::Parent(id(3))),
+        (vec![node(3, &|node| node.parent = Some(id(4)))], Damage::Parent(id(3))),
+        (vec![node(3, &|node| node.parent = None)], Damage::Root),
+        (vec![node(2, &|node| node.dead = Some(seq(2)))], Damage::Dead(id(3))),
+        (
+            vec![node(2, &|node| node.dead = Some(seq(2))), node(3, &|node| node.dead = Some(seq(3)))],
+            Damage::Group(id(3)),
+        ),
+        (vec![circle()], Damage::Circle(id(1))),
+        (vec![circle(), Change::Tombstone { root: id(1), group: seq(3), kept, whole: vec![] }], Damage::Circle(id(1))),
+        (vec![node(4, &|node| node.name = server.tree.get(id(1)).unwrap().name.clone())], Damage::Name(id(4))),
+        (vec![node(4, &|node| node.kind = Kind::Symlink)], Damage::Kind(id(4))),
+        (vec![node(4, &|node| node.content = None)], Damage::Kind(id(4))),
+        (vec![Change::Purge { root: id(1) }], Damage::Alive(id(1))),
+        (vec![Change::Tombstone { root: ROOT, group: seq(3), kept: vec![], whole: vec![] }], Damage::Root),
+    ];
+    for (changes, damage) in rows {
+        let mut tree = server.tree.clone();
+        assert_eq!(tree.apply(&changes), Err(damage), "{changes:?}");
+        assert_eq!(tree, server.tree);
+    }
 }

@@ -40,7 +40,13 @@ impl TreeView for Counting<'_> {
         self.count(self.tree.dead_child(parent, group, key))
     }
 
-    fn changed_below(&self, root: EntityId, after: Seq, by: ReplicaId, limit: usize) -> Result<Vec<EntityId>, Infallible> {
+    fn changed_below(
+        &self,
+        root: EntityId,
+        after: Seq,
+        by: ReplicaId,
+        limit: usize,
+    ) -> Result<Vec<EntityId>, Infallible> {
         self.count(self.tree.changed_below(root, after, by, limit))
     }
 
@@ -54,7 +60,8 @@ fn tree(files: u32) -> Server {
     let mut server = Server::new();
     server.through_reads = false;
     let folders = vec![folder(1, ROOT, "d"), folder(2, id(1), "s"), folder(3, ROOT, "k")];
-    let files = (0..files).flat_map(|n| [file(100 + 2 * n, id(1), &format!("f{n}"), 1), file(101 + 2 * n, id(2), &format!("f{n}"), 1)]);
+    let files = (0..files)
+        .flat_map(|n| [file(100 + 2 * n, id(1), &format!("f{n}"), 1), file(101 + 2 * n, id(2), &format!("f{n}"), 1)]);
     let ops: Vec<TreeOp> = folders.into_iter().chain(files).collect();
     server.commit(replica(1), "A", ops);
     server.commit(replica(2), "B", vec![put(100, 7, 2, 2)]);

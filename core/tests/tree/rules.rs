@@ -3,7 +3,7 @@
 use syncline::tree::{
     Change, Committed, Content, Dropped, Kind, NameFault, Reason, Refusal, Room, To, TreeOp, TreeVerdict, purge,
 };
-use syncline::{EntityId, LogId, Seq};
+use syncline::{EntityId, LogId};
 
 use crate::server::{ROOT, Server, content, id, replica, seq};
 
@@ -113,7 +113,14 @@ fn a_restored_revision_is_a_put_of_the_old_content_that_says_so() {
     let revision = committed.revisions[0];
     assert_eq!((revision.reason, revision.base, revision.seq), (Reason::Restore, Some(seq(3)), seq(4)));
     // Racing an edit, it becomes a copy like any other content (E44).
-    let op = TreeOp::Put { node: id(11), content: content_of(5), base: seq(3), seen: seq(3), copy: id(98), reason: Reason::Restore };
+    let op = TreeOp::Put {
+        node: id(11),
+        content: content_of(5),
+        base: seq(3),
+        seen: seq(3),
+        copy: id(98),
+        reason: Reason::Restore,
+    };
     let committed = commit(&mut server, ME, vec![op]);
     assert_eq!(committed.outcomes[0].verdict, TreeVerdict::Copied { copy: id(98) });
     assert_eq!(committed.revisions[0].reason, Reason::Conflict);
@@ -127,7 +134,8 @@ fn content_of(value: u64) -> Content {
 fn what_is_wrong_is_refused_and_the_rest_of_the_commit_takes_effect() {
     let mut server = server();
     let link = TreeOp::Create { node: id(30), parent: ROOT, name: "l".into(), kind: Kind::Symlink, content: None };
-    let heavy = TreeOp::Create { node: id(31), parent: ROOT, name: "h".into(), kind: Kind::Folder, content: Some(content(1)) };
+    let heavy =
+        TreeOp::Create { node: id(31), parent: ROOT, name: "h".into(), kind: Kind::Folder, content: Some(content(1)) };
     let rows = [
         (file(20, id(77), "f", 1), Refusal::Gone),
         (file(20, id(11), "f", 1), Refusal::ParentNotFolder),
@@ -156,7 +164,9 @@ fn what_is_wrong_is_refused_and_the_rest_of_the_commit_takes_effect() {
     }
     for op in [file(20, ROOT, "a:b", 1), rename(11, "a:b", 2, 2), folder(20, ROOT, "a:b")] {
         let committed = server.decide(replica(ME), "A", vec![op]);
-        let TreeVerdict::Rejected(Refusal::Name(error)) = &committed.outcomes[0].verdict else { panic!("{committed:?}") };
+        let TreeVerdict::Rejected(Refusal::Name(error)) = &committed.outcomes[0].verdict else {
+            panic!("{committed:?}")
+        };
         assert_eq!((error.fault, error.suggested.as_str()), (NameFault::Character(':'), "a_b"));
         assert_eq!(committed.changes, []);
     }
@@ -184,7 +194,11 @@ fn a_full_tree_takes_deletes_and_what_makes_nothing_larger() {
     let full = TreeVerdict::Rejected(Refusal::QuotaExceeded);
     assert_eq!(verdict(&mut server, ME, file(20, ROOT, "f", 51)), TreeVerdict::Rejected(Refusal::TooLarge));
     assert_eq!(verdict(&mut server, ME, put(11, 51, 2, 2)), TreeVerdict::Rejected(Refusal::TooLarge));
-    let two = commit(&mut server, ME, vec![folder(20, ROOT, "f"), folder(21, ROOT, "g"), put(11, 31, 2, 2), put(12, 30, 2, 2)]);
+    let two = commit(
+        &mut server,
+        ME,
+        vec![folder(20, ROOT, "f"), folder(21, ROOT, "g"), put(11, 31, 2, 2), put(12, 30, 2, 2)],
+    );
     let verdicts: Vec<_> = two.outcomes.into_iter().map(|outcome| outcome.verdict).collect();
     assert_eq!(verdicts, [TreeVerdict::Done, full.clone(), TreeVerdict::Done, full.clone()]);
     assert_eq!((two.nodes_added, two.bytes_added), (1, 31));
@@ -199,8 +213,13 @@ fn a_full_tree_takes_deletes_and_what_makes_nothing_larger() {
 fn a_copy_of_the_same_bytes_that_may_be_run_is_another_content() {
     let mut server = server();
     let runs = Content { executable: true, ..content(1) };
-    let op = |content| TreeOp::Put { node: id(11), content, base: seq(2), seen: seq(2), copy: id(99), reason: Reason::Put };
-    assert_eq!(verdict(&mut server, ME, op(Content { bytes: 9, ..content(1) })), TreeVerdict::Noop, "times and packing aside");
+    let op =
+        |content| TreeOp::Put { node: id(11), content, base: seq(2), seen: seq(2), copy: id(99), reason: Reason::Put };
+    assert_eq!(
+        verdict(&mut server, ME, op(Content { bytes: 9, ..content(1) })),
+        TreeVerdict::Noop,
+        "times and packing aside"
+    );
     assert_eq!(verdict(&mut server, ME, op(runs)), TreeVerdict::Done);
     assert_eq!(server.tree.get(id(11)).unwrap().content, Some(runs));
 }
@@ -254,5 +273,4 @@ fn purging_forgets_the_dead_only() {
     assert_eq!(server.tree.nodes().count(), 2);
     assert_eq!(verdict(&mut server, OTHER, put(11, 9, 2, 2)), TreeVerdict::Rejected(Refusal::Gone));
     assert_eq!(verdict(&mut server, OTHER, file(60, id(1), "f", 9)), TreeVerdict::Rejected(Refusal::Gone));
-    assert_eq!(Seq::ZERO.next(), Some(Seq::FIRST));
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::tree::{
-    Change, Commit, Committed, Content, Label, Loaded, MemoryTree, NamePolicy, Room, Stamp, Stuck, Terms, TreeOp, commit,
+    Change, Commit, Committed, Content, Label, Loaded, MemoryTree, NamePolicy, Room, Stamp, Stuck, Terms, TreeOp,
+    commit,
 };
 use syncline::{Digest, EntityId, ReplicaId, Seq, Timestamp};
 
@@ -72,6 +73,7 @@ impl Server {
             policy: self.policy,
             room: self.room,
         };
+        assert_eq!(Commit::from_bytes(commit_of.to_bytes()).as_ref(), Ok(&commit_of));
         let committed = commit(&self.tree, &terms, &commit_of).unwrap();
         if self.through_reads {
             assert_eq!(self.in_rounds(&terms, &commit_of), committed, "a store's rounds lead elsewhere");
@@ -107,7 +109,9 @@ impl Server {
         self.tree.apply(changes).unwrap_or_else(|damage| panic!("{damage}: {changes:#?}"));
         self.tree.check().unwrap_or_else(|damage| panic!("{damage}: {changes:#?}\nbefore: {before:#?}"));
         assert_eq!(self.tree.get(ROOT), before.get(ROOT), "the root moved");
-        self.reader.apply(changes).unwrap();
+        let read = Change::from_bytes(Change::to_bytes(changes)).unwrap();
+        assert_eq!(read, changes, "the log has other changes");
+        self.reader.apply(&read).unwrap();
         assert_eq!(self.reader, self.tree, "a reader of the log has another tree");
         self.reader.apply(changes).unwrap();
         assert_eq!(self.reader, self.tree, "an entry that is applied twice does more than once");
