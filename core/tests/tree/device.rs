@@ -300,4 +300,8 @@ impl Device {
     pub(crate) fn values(&self) -> BTreeSet<Digest> {
         self.local.values().filter_map(|entry| entry.value).collect()
     }
+
+    pub(crate) fn is_news(&self, node: &Node) -> bool {
+        node.is_news(seq(self.seen), self.me)
+    }
 }

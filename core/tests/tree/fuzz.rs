@@ -2,8 +2,8 @@
 //!
 //! Why: the table holds what somebody thought of. How: every run is made from its number, which a failure names; as many runs
 //! as `SYNCLINE_TREE_RUNS` says, from `SYNCLINE_TREE_SEED` on; `SYNCLINE_TREE_TOLD` has the commits told. Beyond what the server checks at every commit: nothing new is
-//! lost, what survives is the same in both orders, nothing that was deleted for good comes back, a commit removes only what
-//! its device had and removed itself, and a commit that arrives twice does nothing the second time.
+//! lost, what survives is the same in both orders, nothing that was deleted for good comes back, a commit removes all that
+//! its device removed and nobody changed, and only what it removed itself, and a commit that arrives twice does nothing the second time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,6 +108,8 @@ fn start(dice: &mut Dice, values: &mut Values) -> Server {
 /// Commits, and says what a commit may not do. Every eighth arrives twice.
 fn commit(device: &mut Device, server: &mut Server, dice: &mut Dice, run: u64) {
     let (before, base, local) = (live(server), device.base.clone(), device.local.clone());
+    let removed: Vec<EntityId> =
+        before.keys().copied().filter(|id| !local.contains_key(id) && known(server, device, *id)).collect();
     let twice = (dice.below(8) == 0).then(|| device.clone().ops());
     let told = std::env::var_os("SYNCLINE_TREE_TOLD").map(|_| device.clone().ops());
     let verdicts = device.commit(server);
@@ -123,11 +125,28 @@ fn commit(device: &mut Device, server: &mut Server, dice: &mut Dice, run: u64) {
         let has = local.get(id).is_some_and(|entry| entry.value == Some(*value));
         assert!(had && !has, "run {run}: a commit removed what its device did not remove: {id}");
     }
+    for id in removed {
+        assert!(
+            !after.contains_key(&id),
+            "run {run}: nobody else changed {id}, which the device removed, and it lives"
+        );
+    }
     if let Some(ops) = twice.filter(|ops| !ops.is_empty()) {
         let tree = server.tree.clone();
         server.commit(device.me, device.label, ops);
         assert_eq!(server.tree, tree, "run {run}: a commit that arrived twice did more than once");
     }
+}
+
+/// Whether a device had seen all that there is to a node and to the folders above it.
+fn known(server: &Server, device: &Device, id: EntityId) -> bool {
+    let mut at = id;
+    while at != ROOT {
+        let node = server.tree.get(at).filter(|node| device.base.contains_key(&at) && !device.is_news(node));
+        let Some(node) = node else { return false };
+        at = node.parent.unwrap();
+    }
+    true
 }
 
 fn live(server: &Server) -> BTreeMap<EntityId, Digest> {
