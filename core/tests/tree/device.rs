@@ -302,6 +302,7 @@ impl Device {
     }
 
     pub(crate) fn is_news(&self, node: &Node) -> bool {
-        node.is_news(seq(self.seen), self.me)
+        let stamps = [node.content_stamp, node.parent_stamp, node.name_stamp];
+        stamps.iter().any(|stamp| stamp.seq > seq(self.seen) && stamp.by != self.me)
     }
 }

@@ -188,6 +188,46 @@ fn who_saw_a_node_die_does_not_bring_it_back() {
 }
 
 #[test]
+fn coming_back_is_no_change_so_who_did_not_know_still_moves_and_deletes() {
+    let mut server = server();
+    let stamps = |server: &Server| {
+        let node = server.tree.get(id(1)).unwrap();
+        (node.parent_stamp, node.name_stamp)
+    };
+    let before = stamps(&server);
+    commit(&mut server, ME, vec![delete(1, 2)]);
+    assert_eq!(verdict(&mut server, OTHER, put(11, 9, 2, 2)), TreeVerdict::Revived);
+    assert_eq!(stamps(&server), before);
+    assert_eq!(verdict(&mut server, OTHER, rename(1, "e", 2, 2)), TreeVerdict::Done);
+    assert_eq!(shown(&server), "e/x=9; k/");
+    let last = server.last;
+    commit(&mut server, ME, vec![delete(1, last)]);
+    commit(&mut server, OTHER, vec![restore(1, None, None)]);
+    assert_eq!(verdict(&mut server, ME, delete(1, last)), TreeVerdict::Done, "what came back is what was seen before");
+}
+
+#[test]
+fn what_one_made_oneself_is_no_news_before_one_reads_it() {
+    let mut server = server();
+    commit(&mut server, ME, vec![file(20, id(1), "new", 5), rename(11, "z", 2, 2), put(12, 6, 2, 2)]);
+    assert_eq!(verdict(&mut server, ME, delete(20, 2)), TreeVerdict::Done);
+    assert_eq!(verdict(&mut server, ME, delete(1, 2)), TreeVerdict::Done);
+    assert_eq!(shown(&server), "k/");
+}
+
+#[test]
+fn a_change_of_ones_own_does_not_hide_one_of_somebody_elses() {
+    let mut server = server();
+    commit(&mut server, OTHER, vec![rename(11, "z", 2, 2), rename(1, "e", 2, 2)]);
+    // Below a folder, and of the deleted node itself.
+    let ops = vec![put(11, 7, 2, 2), delete(11, 2), go(1, id(3), 2, 2), delete(1, 2)];
+    let committed = commit(&mut server, ME, ops);
+    let verdicts: Vec<_> = committed.outcomes.into_iter().map(|outcome| outcome.verdict).collect();
+    assert_eq!(verdicts, [TreeVerdict::Done, TreeVerdict::Superseded, TreeVerdict::Done, TreeVerdict::Superseded]);
+    assert_eq!(shown(&server), "k/e/s/y=2; k/e/z=7");
+}
+
+#[test]
 fn a_full_tree_takes_deletes_and_what_makes_nothing_larger() {
     let mut server = server();
     server.room = Room { file_bytes_max: 50, bytes_free: 60, nodes_free: 1 };
