@@ -12,8 +12,8 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 use syncline::oplog::{Op, Sealing};
 use syncline::{Anchor, BucketId, Cursor, LogId, LogKey, Seq, Timestamp};
+use syncline_desk::Fault;
 
-use crate::fault::Fault;
 use crate::lines::{LineJson, Lines};
 
 /// The version of the file's form.

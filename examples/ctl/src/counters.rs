@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use syncline::client::{spend, unspent};
 use syncline::oplog::{FullStateKind, Op};
 use syncline::{LogId, OpId, Seq, VectorClock};
+use syncline_desk::Fault;
 
-use crate::fault::Fault;
 use crate::ids;
 
 /// Fillers in one import; more is a log that was made up, or one that ought to be copied with its store.

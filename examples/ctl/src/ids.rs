@@ -6,8 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline::{Digest, Env, LogId, ReplicaId, RequestId, Timestamp};
-
-use crate::fault::Fault;
+use syncline_desk::Fault;
 
 /// The time and fresh randomness, for one command.
 ///

@@ -12,8 +12,7 @@ use syncline::call::PageOp;
 use syncline::oplog::{Op, Payload};
 use syncline::wire::json::OpJson;
 use syncline::{Digest, Seq, Timestamp};
-
-use crate::fault::Fault;
+use syncline_desk::Fault;
 
 /// The longest line read: the largest op in base64, with room for its other fields.
 const LINE_BYTES_MAX: u64 = 48 << 20;

@@ -10,7 +10,6 @@ mod cli;
 mod commands;
 mod connect;
 mod counters;
-mod fault;
 mod ids;
 mod lines;
 mod progress;
@@ -23,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use commands::Outcome;
-use fault::Fault;
+use syncline_desk::Fault;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -14,8 +14,7 @@ use syncline::client::{CallError, Transport};
 use syncline::oplog::LogBounds;
 use syncline::store::PageLimit;
 use syncline::{BucketId, Cursor, LogId, LogKey, Seq};
-
-use crate::fault::{Fault, cursor_text, in_words};
+use syncline_desk::{Fault, cursor_text, in_words};
 
 /// How often a call is tried, and how long the first wait is; each further one is twice as long.
 #[derive(Debug, Clone, Copy)]

@@ -14,10 +14,10 @@ use syncline::oplog::{
 use syncline::server::Server;
 use syncline::store::{Interest, MemoryFanout, MemoryStore, SignalSource};
 use syncline::{BucketId, EntityId, Hlc, LogId, LogKey, OpId, ReplicaId, Timestamp, VectorClock};
+use syncline_desk::Fault;
 
 use crate::cli::{Cli, Command};
 use crate::commands::{self, Outcome};
-use crate::fault::Fault;
 use crate::ids;
 use crate::session::{Patience, Session};
 

@@ -6,23 +6,29 @@
 //! Next: `shell`, the device that stays open.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use syncline::client::{Phase, Replica, ReplicaOptions};
 use syncline::time::{EnvSource, Timestamp};
+use syncline_desk::{Fault, Out, Said, Settings, Way};
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
-use syncline_transport_http::client::{Background, ClientOptions, HttpClient, SystemEnv};
+use syncline_transport_http::client::{Background, HttpClient, SystemEnv};
 
 use crate::book::{self, Book};
 use crate::cli::{At, Cli, Command};
-use crate::fault::Fault;
-use crate::home::{Home, Settings, Way};
-use crate::out::{Out, Said};
 use crate::shell;
 
-/// A server that does not answer within this is away, as far as somebody at a prompt is concerned.
-const CONNECT: Duration = Duration::from_secs(3);
+/// A folder with notes.
+type Home = syncline_desk::Home<Own>;
+
+/// What only this program wants to know of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    /// What the others see it called.
+    name: String,
+}
 
 /// Runs a command line.
 ///
@@ -34,19 +40,19 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Fault> {
         Command::Init { server, name, book, bucket } => {
             let folder = at.device.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = name.or(folder).unwrap_or_else(|| "device".to_owned());
-            let settings = Settings { name, book, bucket, server: Way::typed(server)? };
-            begin(&at, &Home::init(&at.device, settings)?).await
+            let settings = Settings { log: book, bucket, app: Own { name }, server: server.way()? };
+            let home = Home::begin(&at.device, settings)?;
+            home.keep()?;
+            begin(&at, &home).await
         }
         Command::Attach { server } => {
-            let way = Way::typed(server)?;
-            let way = way.ok_or_else(|| Fault::new("which server? give --server, or set SYNCLINE_SERVER"))?;
             let mut home = Home::open(&at.device)?;
-            home.attach(Some(way))?;
+            home.attach(Some(server.needed()?))?;
             begin(&at, &home).await
         }
         Command::Detach => {
             Home::open(&at.device)?.attach(None)?;
-            out(&at).say(&Said::new(json!({ "reply": "detach" }), "Everything stays on this device."))
+            Out::of(at.json).say(&Said::new(json!({ "reply": "detach" }), "Everything stays on this device."))
         }
         Command::Shell => shell::run(App::open(&at).await?).await,
     }
@@ -55,8 +61,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Fault> {
 /// Says what the device is, and brings what is on its server.
 async fn begin(at: &At, home: &Home) -> Result<(), Fault> {
     let app = App::open(at).await?;
-    let Settings { name, book, .. } = &home.settings;
-    let server = home.settings.server.as_ref().map(|way| way.url.as_str());
+    let Settings { log: book, app: Own { name }, server, .. } = home.settings();
+    let server = server.as_ref().map(|way| way.url.as_str());
     let text = match server {
         None => format!("{} is {name}, a device without a server.", home.folder().display()),
         Some(url) => format!("{} is {name} and keeps {book:?} in step with {url}.", home.folder().display()),
@@ -67,16 +73,9 @@ async fn begin(at: &At, home: &Home) -> Result<(), Fault> {
     }
     let said = match app.sync().await {
         Ok(()) => app.status(),
-        Err(fault) => {
-            let why = fault.to_string();
-            Said::new(json!({ "event": "not_synced", "why": why }), format!("Not in step yet: {why}."))
-        }
+        Err(fault) => Said::not_synced(&fault),
     };
     app.out.say(&said)
-}
-
-const fn out(at: &At) -> Out {
-    if at.json { Out::Json } else { Out::Text }
 }
 
 /// An open device.
@@ -103,12 +102,10 @@ impl App {
         let mut options = ReplicaOptions::default();
         options.schema = book::schema()?;
         let replica = Replica::open(store, home.log(), env.clone(), options).await?;
-        let way = home.settings.server.as_ref().map(|way| {
-            let mut options = ClientOptions::new(&way.url, &way.token);
-            options.connect_timeout = CONNECT;
-            HttpClient::new(options).map(Arc::new).map_err(|error| Fault::new(error.to_string()))
-        });
-        Ok(Self { book: Book(replica), name: home.settings.name, out: out(at), env, way: way.transpose()? })
+        let settings = home.settings();
+        let way = settings.server.as_ref().map(Way::client).transpose()?;
+        let name = settings.app.name.clone();
+        Ok(Self { book: Book(replica), name, out: Out::of(at.json), env, way })
     }
 
     /// What time it is.

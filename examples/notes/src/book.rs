@@ -20,8 +20,7 @@ use syncline::client::{Replica, SharedText, Value};
 use syncline::crdt::{Counter, Document, ItemId, List, Register, Set, Tree};
 use syncline::oplog::{Collection, Rules, Schema};
 use syncline::{EntityId, ReplicaId};
-
-use crate::fault::Fault;
+use syncline_desk::Fault;
 
 /// The one list of favourites, and the one outline.
 const ONE: &str = "all";

@@ -7,8 +7,7 @@ use std::fmt::Write as _;
 
 use syncline::client::{ReplicaError, SharedText};
 use syncline::crdt::text::{Anchor, Side, TextError, Version};
-
-use crate::fault::Fault;
+use syncline_desk::Fault;
 
 /// An open note.
 #[derive(Debug)]

@@ -2,24 +2,18 @@
 //! answers. One task does all of it in turn, so an answer is never torn apart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
 use syncline::client::Event;
+use syncline_desk::{Fault, Out, Said};
 use syncline_transport_http::client::Background;
-use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::commands;
-use crate::fault::Fault;
 use crate::line::{HELP, Line};
-use crate::out::{Out, Said};
 use crate::page::Page;
-use crate::presence::Presence;
-
-/// Lines that were typed ahead; whoever types more waits.
-const TYPED_AHEAD: usize = 64;
+use crate::presence::{self, Presence};
 
 /// An open device with what is open on it.
 #[derive(Debug)]
@@ -44,7 +38,7 @@ pub(crate) struct Shell {
 /// When nobody reads the answers.
 pub(crate) async fn run(app: App) -> Result<(), Fault> {
     let mut events = app.book.0.events();
-    let mut lines = typed();
+    let mut lines = syncline_desk::typed();
     let mut shell = Shell {
         pages: BTreeMap::new(),
         open: None,
@@ -82,23 +76,9 @@ pub(crate) async fn run(app: App) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Stdin blocks, so a thread reads it; it ends with the process.
-fn typed() -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel(TYPED_AHEAD);
-    std::thread::spawn(move || {
-        let each = |line: std::io::Result<String>| line.ok().and_then(|line| sender.blocking_send(line).ok());
-        std::io::stdin().lock().lines().map_while(each).for_each(drop);
-    });
-    lines
-}
-
 impl Shell {
     fn prompt(&self) {
-        if self.app.out == Out::Text && std::io::stdin().is_terminal() {
-            print!("{}> ", self.open.as_deref().unwrap_or_default());
-            // A prompt that cannot be shown shows in the next answer.
-            let _ = std::io::stdout().flush();
-        }
+        self.app.out.prompt(self.open.as_deref().unwrap_or_default());
     }
 
     /// Whether to go on.
@@ -137,7 +117,7 @@ impl Shell {
     }
 
     fn complain(&self, why: &str) -> Result<bool, Fault> {
-        self.app.out.say(&Said::new(json!({ "reply": "error", "why": why }), why))?;
+        self.app.out.say(&Said::error(why))?;
         Ok(true)
     }
 
@@ -187,6 +167,21 @@ impl Shell {
         Ok(news)
     }
 
+    /// Takes note of who else is here, where that may have changed.
+    async fn look_around(&mut self, event: &Event) -> Result<(), Fault> {
+        let news = match event {
+            Event::Changed(keys) => keys.iter().any(|key| key.collection.as_str() == presence::COLLECTION),
+            event => matches!(event, Event::Reset),
+        };
+        if news {
+            let (replica, now) = (&self.app.book.0, self.app.now());
+            let found = presence::lately(replica, now).await?;
+            let others = found.iter().filter(|(id, ..)| *id != presence::own(replica));
+            self.presence.heard(others.map(|(_, ago_ms, _)| *ago_ms).min(), now);
+        }
+        Ok(())
+    }
+
     async fn event(&mut self, event: Event) -> Result<(), Fault> {
         let json = match &event {
             Event::Changed(keys) => {
@@ -198,6 +193,7 @@ impl Shell {
             Event::Conflict(no) => json!({ "event": "conflict", "write": no.get() }),
             _ => return Ok(()),
         };
+        self.look_around(&event).await?;
         let text = match event {
             Event::Changed(_) | Event::Reset if self.seen().await? => format!("~ {}", self.shown),
             Event::Parked(..) => "! the server refused an edit; it is kept here".to_owned(),

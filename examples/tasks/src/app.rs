@@ -1,26 +1,38 @@
 //! A device at work: its replica on its own file, and the way to its server if it has one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use syncline::client::{Halt, Phase, Replica, ReplicaOptions, Status};
 use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
+use syncline_desk::{Fault, Out, Said, Way};
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
-use syncline_transport_http::client::{Background, ClientOptions, HttpClient};
+use syncline_transport_http::client::{Background, HttpClient};
 
 use crate::cli::At;
-use crate::fault::Fault;
-use crate::home::Home;
 use crate::keys;
 use crate::note;
-use crate::out::{Out, Said};
 use crate::words::span;
 use crate::world::World;
 
-/// A server that does not answer within this is away, as far as somebody at a prompt is concerned.
-const CONNECT: Duration = Duration::from_secs(3);
+/// A folder with tasks.
+pub(crate) type Home = syncline_desk::Home<Own>;
+
+/// What only this program wants to know of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Own {
+    /// Whether the list is sealed from end to end; then the key is beside the settings.
+    pub(crate) sealed: bool,
+}
+
+/// Where the key of a device is, if its list is sealed.
+pub(crate) fn key(home: &Home) -> PathBuf {
+    home.folder().join("key")
+}
 
 /// An open device.
 #[derive(Debug)]
@@ -44,19 +56,14 @@ impl App {
         let store = Arc::new(store.map_err(|error| Fault::store(home.folder(), &error))?);
         let mut options = ReplicaOptions::default();
         options.schema = note::schema()?;
-        if home.settings.sealed {
-            options.sealer = Some(Arc::new(keys::keyring(&home.key())?));
+        if home.settings().app.sealed {
+            options.sealer = Some(Arc::new(keys::keyring(&key(&home))?));
             options.sealing = Some(Sealing::Required);
         }
         let replica = Replica::open(store, home.log(), Arc::clone(&env), options).await?;
-        let server = home.settings.server.as_ref().filter(|_| !at.offline);
-        let way = server.map(|way| {
-            let mut options = ClientOptions::new(&way.url, &way.token);
-            options.connect_timeout = CONNECT;
-            HttpClient::new(options).map(Arc::new).map_err(|error| Fault::new(error.to_string()))
-        });
-        let out = if at.json { Out::Json } else { Out::Text };
-        Ok(Self { replica, env, out, way: way.transpose()? })
+        let server = home.settings().server.as_ref().filter(|_| !at.offline);
+        let way = server.map(Way::client).transpose()?;
+        Ok(Self { replica, env, out: Out::of(at.json), way })
     }
 
     /// Whether there is a server to sync with.
@@ -156,10 +163,4 @@ fn advice(phase: Option<Phase>) -> Option<String> {
         Halt::Operator(code) => format!("The server's operator has to look ({}).", code.name()),
         halt => format!("Syncing stopped: {halt:?}."),
     })
-}
-
-/// A sync that did not work, for somebody who asked for something else.
-pub(crate) fn not_now(fault: &Fault) -> Said {
-    let why = fault.to_string();
-    Said::new(json!({ "event": "not_synced", "why": why }), format!("Not on the server yet: {why}."))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use syncline::BucketId;
+use syncline_desk::Server;
 
 use crate::number::Number;
 
@@ -78,20 +79,6 @@ pub(crate) enum Command {
     },
     #[command(flatten)]
     Verb(Verb),
-}
-
-/// A server and a right to use it.
-#[derive(Debug, Args)]
-pub(crate) struct Server {
-    /// Its address.
-    #[arg(long, env = "SYNCLINE_SERVER", value_name = "URL")]
-    pub(crate) server: Option<String>,
-    /// The bearer token; other users of this machine can see arguments, so prefer the variable or a file.
-    #[arg(long, env = "SYNCLINE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) token: Option<String>,
-    /// A file that holds the token instead.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// The key of a list that the server stores and cannot read.

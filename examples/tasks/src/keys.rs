@@ -12,9 +12,9 @@ use std::path::Path;
 use syncline::Env;
 use syncline::client::SharedKeyring;
 use syncline::seal::{KeyRecipe, LogSecret};
+use syncline_desk::Fault;
 
 use crate::cli;
-use crate::fault::Fault;
 
 /// The only key epoch that this program knows: a list is sealed with one key.
 const EPOCH: u32 = 1;

@@ -10,12 +10,9 @@
 mod app;
 mod cli;
 mod commands;
-mod fault;
-mod home;
 mod keys;
 mod note;
 mod number;
-mod out;
 mod shell;
 mod task;
 mod words;

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use syncline::EntityId;
 use syncline::client::{Map, Receipt, Replica};
 use syncline::oplog::{Collection, ConflictPolicy, Fields, Rules, Schema};
-
-use crate::fault::Fault;
+use syncline_desk::Fault;
 
 /// The collection of notes.
 pub(crate) const NOTES: &str = "task-notes";

@@ -2,25 +2,19 @@
 //! between the answers. One task does all of it in turn, so an answer is never torn apart.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Parser as _;
 use serde_json::{Value, json};
 use syncline::EntityId;
 use syncline::client::{Event, Fate, Receipt, Tier};
+use syncline_desk::{Fault, Said};
 use syncline_transport_http::client::Background;
-use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::cli::{Line, ShellCommand, Verb};
 use crate::commands::{self, changed, reason};
-use crate::fault::Fault;
 use crate::number::Number;
-use crate::out::{Out, Said};
 use crate::words;
-
-/// Lines that were typed ahead; whoever types more waits.
-const TYPED_AHEAD: usize = 64;
 
 /// Runs until stdin ends or somebody leaves.
 ///
@@ -28,7 +22,7 @@ const TYPED_AHEAD: usize = 64;
 /// When nobody reads the answers.
 pub(crate) async fn run(app: App) -> Result<(), Fault> {
     let mut events = app.replica.events();
-    let mut lines = typed();
+    let mut lines = syncline_desk::typed();
     let mut shell = Shell { background: app.background(), shown: BTreeMap::new(), app };
     shell.app.out.say(&shell.app.status().await?)?;
     loop {
@@ -53,16 +47,6 @@ pub(crate) async fn run(app: App) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Stdin blocks, so a thread reads it; it ends with the process.
-fn typed() -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel(TYPED_AHEAD);
-    std::thread::spawn(move || {
-        let each = |line: std::io::Result<String>| line.ok().and_then(|line| sender.blocking_send(line).ok());
-        std::io::stdin().lock().lines().map_while(each).for_each(drop);
-    });
-    lines
-}
-
 struct Shell {
     app: App,
     background: Option<Background>,
@@ -72,11 +56,7 @@ struct Shell {
 
 impl Shell {
     fn prompt(&self) {
-        if self.app.out == Out::Text && std::io::stdin().is_terminal() {
-            print!("> ");
-            // A prompt that cannot be shown shows in the next answer.
-            let _ = std::io::stdout().flush();
-        }
+        self.app.out.prompt("");
     }
 
     /// Whether to go on.
@@ -115,7 +95,7 @@ impl Shell {
     }
 
     fn complain(&self, why: &str) -> Result<bool, Fault> {
-        self.app.out.say(&Said::new(json!({ "reply": "error", "why": why }), why))?;
+        self.app.out.say(&Said::error(why))?;
         Ok(true)
     }
 

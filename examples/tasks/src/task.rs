@@ -7,8 +7,8 @@ use syncline::client::{Map, Receipt, Replica, Write};
 use syncline::limits;
 use syncline::oplog::{Collection, EntityKey, OpKind, Payload, Precondition};
 use syncline::{EntityId, Env};
+use syncline_desk::Fault;
 
-use crate::fault::Fault;
 use crate::note::{self, NOTES};
 
 /// The collection of tasks.

@@ -7,11 +7,10 @@ use std::io::Write;
 
 use reqwest::{Client, Method, Response};
 use serde_json::{Map, Value, json};
+use syncline_desk::{Fault, token};
 
 use super::{Outcome, write_line};
 use crate::cli::{AccountCommand, Way};
-use crate::connect;
-use crate::fault::Fault;
 
 /// Accounts asked for at once.
 const PAGE: usize = 100;
@@ -23,7 +22,7 @@ const PAGE: usize = 100;
 pub(crate) async fn run(way: &Way, command: AccountCommand, out: &mut dyn Write) -> Result<Outcome, Fault> {
     let server = way.server.trim_end_matches('/');
     let base = format!("{server}/v1/admin/super-productivity/accounts");
-    let routes = Routes { client: Client::new(), base, token: connect::token(way)? };
+    let routes = Routes { client: Client::new(), base, token: token(way.token.as_deref(), way.token_file.as_deref())? };
     match command {
         AccountCommand::Create { email, password_file, quota } => {
             let mut asked = Map::from_iter([("email".to_owned(), json!(email))]);

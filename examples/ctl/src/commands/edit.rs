@@ -5,11 +5,11 @@ use std::io::Write;
 use syncline::call::Push;
 use syncline::oplog::{Draft, EntityKey, LogBounds, OpKind, Payload, Precondition, Subject};
 use syncline::{Cursor, EntityId, Hlc, LogId, OpId, ReplicaId, Seq, Timestamp};
+use syncline_desk::Fault;
 
 use super::push::{push_one, request, verdict_lines};
 use super::{Outcome, write_line};
 use crate::cli::{EditArgs, EditKind};
-use crate::fault::Fault;
 use crate::ids;
 use crate::session::{Session, page_limit};
 

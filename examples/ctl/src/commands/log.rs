@@ -6,10 +6,10 @@ use syncline::call::{Call, Reply};
 use syncline::oplog::Sealing;
 use syncline::wire::json::{DevicesJson, LogJson};
 use syncline::{Cursor, LogId, limits};
+use syncline_desk::{Fault, cursor_text};
 
 use super::{Outcome, write_line};
 use crate::cli::{DeleteArgs, LogCommand};
-use crate::fault::{Fault, cursor_text};
 use crate::ids;
 use crate::session::{Session, unexpected};
 

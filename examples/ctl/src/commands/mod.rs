@@ -14,9 +14,9 @@ use std::io::{BufRead, Write};
 
 use serde::Serialize;
 use syncline::oplog::OpKind;
+use syncline_desk::Fault;
 
 use crate::cli::Command;
-use crate::fault::Fault;
 use crate::session::Session;
 
 /// Whether everything asked for was done.

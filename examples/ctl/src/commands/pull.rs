@@ -8,10 +8,10 @@ use syncline::client::CallError;
 use syncline::oplog::{Payload, Subject};
 use syncline::store::{PageLimit, Signal, SignalSource};
 use syncline::{Cursor, LogId};
+use syncline_desk::{Fault, cursor_text, in_words};
 
 use super::{Outcome, kind_name, write_line};
 use crate::cli::PullArgs;
-use crate::fault::{Fault, cursor_text, in_words};
 use crate::lines::LineJson;
 use crate::session::Session;
 

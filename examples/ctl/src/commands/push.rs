@@ -10,10 +10,10 @@ use syncline::call::{Call, Push, Pushed, Reply};
 use syncline::oplog::{Op, Verdict};
 use syncline::wire::json::PushedJson;
 use syncline::{LogId, RequestId, limits};
+use syncline_desk::Fault;
 
 use super::{Outcome, write_line};
 use crate::cli::PushArgs;
-use crate::fault::Fault;
 use crate::ids;
 use crate::lines::{Lines, read_op};
 use crate::session::{Session, unexpected};

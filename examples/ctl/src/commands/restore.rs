@@ -6,9 +6,9 @@ use std::path::Path;
 use syncline::call::{Call, Reply};
 use syncline::wire::json::{RestorePointsJson, RestoredJson, SnapshotJson};
 use syncline::{LogId, RequestId, Seq};
+use syncline_desk::Fault;
 
 use super::{Outcome, write_line};
-use crate::fault::Fault;
 use crate::ids;
 use crate::session::{Session, unexpected};
 

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use syncline::call::{Call, Reply};
 use syncline::client::CallError;
+use syncline_desk::Fault;
 
 use super::Outcome;
 use crate::cli::{TokenArgs, TokenCommand};
-use crate::fault::Fault;
 use crate::ids;
 use crate::session::{Session, unexpected};
 

@@ -11,9 +11,9 @@ use syncline::call::{ErrorCode, Page};
 use syncline::client::CallError;
 use syncline::oplog::LogBounds;
 use syncline::{Anchor, Cursor, LogId, OpId, ReplicaId, Seq, VectorClock, limits};
+use syncline_desk::Fault;
 
 use super::{Outcome, kind_name, write_line};
-use crate::fault::Fault;
 use crate::progress::Progress;
 use crate::session::{PageFault, Session, ops_between, page_limit};
 

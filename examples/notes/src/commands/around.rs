@@ -3,10 +3,9 @@
 //! What must hold: each line is one edit of one value, so that nobody else's is overwritten by it.
 
 use serde_json::{Value, json};
+use syncline_desk::{Fault, Said};
 
 use crate::book::Book;
-use crate::fault::Fault;
-use crate::out::Said;
 
 fn done(reply: &str, note: &str, key: &str, value: Value) -> Said {
     let text = format!("{note}: {key} {value}");

@@ -1,10 +1,9 @@
 //! Looking at everything but the open text.
 
 use serde_json::{Value, json};
+use syncline_desk::{Fault, Said};
 
 use crate::book::Book;
-use crate::fault::Fault;
-use crate::out::Said;
 use crate::page::read_anchor;
 use crate::presence;
 use crate::shell::Shell;

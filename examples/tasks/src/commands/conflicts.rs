@@ -4,13 +4,12 @@
 use serde_json::{Value, json};
 use syncline::client::{Choose, Conflict, Outcome, ParkReason, WriteNo};
 use syncline::oplog::{Op, OpKind, Payload};
+use syncline_desk::{Fault, Said};
 
 use super::Did;
 use crate::app::App;
-use crate::fault::Fault;
 use crate::note::{self, NOTES};
 use crate::number::Number;
-use crate::out::Said;
 use crate::task::{self, short};
 
 /// Conflicts, open ones and those that ended.

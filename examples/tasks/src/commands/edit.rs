@@ -3,12 +3,11 @@
 use serde_json::json;
 use syncline::EntityId;
 use syncline::client::Receipt;
+use syncline_desk::{Fault, Said};
 
 use super::Did;
 use crate::app::App;
-use crate::fault::Fault;
 use crate::note;
-use crate::out::Said;
 use crate::task::{self, Edit, short};
 
 /// A new task.

@@ -6,12 +6,11 @@ use serde_json::json;
 use syncline::client::{Change, Replica, ReplicaError};
 use syncline::oplog::{Draft, Gap};
 use syncline::{Cursor, Seq};
+use syncline_desk::{Fault, Out, Said};
 
 use super::conflicts::{in_words, meant};
 use super::look;
-use crate::app::{App, not_now};
-use crate::fault::Fault;
-use crate::out::{Out, Said};
+use crate::app::App;
 use crate::task::short;
 
 /// Every change, in order; and then what comes.
@@ -59,7 +58,7 @@ pub(super) async fn watch(app: &App) -> Result<(), Fault> {
     let mut events = app.replica.events();
     let background = app.background();
     if background.is_none() {
-        app.out.say(&not_now(&Fault::new("this device has no server, or was told to stay offline")))?;
+        app.out.say(&Said::not_synced(&Fault::new("this device has no server, or was told to stay offline")))?;
     }
     let (mut shown, screen) = (None, app.out == Out::Text && std::io::stdout().is_terminal());
     loop {

@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 use syncline::EntityId;
 use syncline::client::{Outcome, Replica};
 use syncline::oplog::EntityKey;
+use syncline_desk::{Fault, Said};
 
 use crate::app::App;
-use crate::fault::Fault;
 use crate::note::NOTES;
-use crate::out::Said;
 use crate::task::{self, TASKS, Task};
 
 /// The list.

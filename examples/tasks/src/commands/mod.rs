@@ -11,13 +11,11 @@ pub(crate) use look::{changed, list};
 use serde_json::json;
 use syncline::client::Receipt;
 use syncline::time::EnvSource as _;
+use syncline_desk::{Fault, Out, Said, Server, Settings};
 
-use crate::app::{App, not_now};
-use crate::cli::{At, Cli, Command, Server, Verb};
-use crate::fault::Fault;
-use crate::home::{Home, Settings, Way};
+use crate::app::{self, App, Home, Own};
+use crate::cli::{At, Cli, Command, Verb};
 use crate::keys;
-use crate::out::{Out, Said};
 use crate::shell;
 use crate::world::World;
 
@@ -44,12 +42,17 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Fault> {
     let at = cli.at;
     match cli.command {
         Command::Init { server, key, list, bucket } => {
-            let settings = Settings { list, bucket, sealed: false, server: Way::typed(server)? };
             let world = World::new(at.clock_offset_ms).map_err(|error| Fault::new(error.to_string()))?;
             let key = keys::typed(key, world.env())?;
-            let home = Home::init(&at.device, settings, key.as_ref().map(|key| &key.secret))?;
+            let own = Own { sealed: key.is_some() };
+            let home = Home::begin(&at.device, Settings { log: list, bucket, app: own, server: server.way()? })?;
+            // The key first: a device that says it is sealed has one.
+            if let Some(key) = &key {
+                keys::keep(&key.secret, &app::key(&home))?;
+            }
+            home.keep()?;
             if let Some(told) = key.and_then(|key| key.told) {
-                out(&at).say(&Said::new(json!({ "event": "key", "told": told }), told.clone()))?;
+                Out::of(at.json).say(&Said::new(json!({ "event": "key", "told": told }), told.clone()))?;
             }
             // A token or an address that cannot be is said now, and the first sync brings what is there.
             begin(&at, &home).await
@@ -57,7 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Fault> {
         Command::Attach { server } => attach(&at, server).await,
         Command::Detach => {
             Home::open(&at.device)?.attach(None)?;
-            out(&at).say(&Said::new(json!({ "reply": "detach" }), "Everything stays on this device."))
+            Out::of(at.json).say(&Said::new(json!({ "reply": "detach" }), "Everything stays on this device."))
         }
         Command::Shell => shell::run(App::open(&at).await?).await,
         Command::Watch => feed::watch(&App::open(&at).await?).await,
@@ -117,20 +120,21 @@ impl Verb {
 }
 
 async fn attach(at: &At, server: Server) -> Result<(), Fault> {
-    let way = Way::typed(server)?.ok_or_else(|| Fault::new("which server? give --server, or set SYNCLINE_SERVER"))?;
     let mut home = Home::open(&at.device)?;
-    home.attach(Some(way))?;
+    home.attach(Some(server.needed()?))?;
     begin(at, &home).await
 }
 
 async fn begin(at: &At, home: &Home) -> Result<(), Fault> {
     let app = App::open(at).await?;
-    let server = home.settings.server.as_ref().map(|way| way.url.as_str());
+    let server = home.settings().server.as_ref().map(|way| way.url.as_str());
     let text = match server {
         None => format!("{} is a device without a server.", home.folder().display()),
-        Some(url) => format!("{} keeps the list {:?} in step with {url}.", home.folder().display(), home.settings.list),
+        Some(url) => {
+            format!("{} keeps the list {:?} in step with {url}.", home.folder().display(), home.settings().log)
+        }
     };
-    app.out.say(&Said::new(json!({ "reply": "device", "list": home.settings.list, "server": server }), text))?;
+    app.out.say(&Said::new(json!({ "reply": "device", "list": home.settings().log, "server": server }), text))?;
     if app.has_server() { sync_after(&app).await } else { Ok(()) }
 }
 
@@ -144,10 +148,6 @@ async fn sync_after(app: &App) -> Result<(), Fault> {
             }
             app.out.say(&said)
         }
-        Err(fault) => app.out.say(&not_now(&fault)),
+        Err(fault) => app.out.say(&Said::not_synced(&fault)),
     }
-}
-
-const fn out(at: &At) -> Out {
-    if at.json { Out::Json } else { Out::Text }
 }

@@ -3,11 +3,11 @@
 use syncline::limits;
 use syncline::oplog::{Op, Payload};
 use syncline::seal::EnvelopeHead;
+use syncline_desk::Fault;
 
 use crate::archive::Entry;
 use crate::commands::push::BATCH_BYTES;
 use crate::counters::Counters;
-use crate::fault::Fault;
 
 /// One push. `spends[i]` says that op `i` is not of the log and only spends a counter.
 #[derive(Debug, Default)]

@@ -6,11 +6,11 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use syncline::{Cursor, LogId, ReplicaId, Seq};
+use syncline_desk::{Fault, cursor_text};
 
 use crate::archive::{FORM, Header, Trailer};
 use crate::cli::ExportArgs;
 use crate::commands::{Outcome, write_line};
-use crate::fault::{Fault, cursor_text};
 use crate::lines::LineJson;
 use crate::progress::Progress;
 use crate::session::{Session, ops_between, page_limit};

@@ -12,6 +12,7 @@ use syncline::call::{Call, ErrorCode, Push, Reply};
 use syncline::client::CallError;
 use syncline::oplog::{LogBounds, Sealing};
 use syncline::{Anchor, Cursor, Digest, LogId, ReplicaId, Seq};
+use syncline_desk::Fault;
 
 use super::batch::{Batch, Batcher};
 use crate::archive::{Header, Reader};
@@ -19,7 +20,6 @@ use crate::cli::ImportArgs;
 use crate::commands::push::{push_one, request, verdict_lines};
 use crate::commands::{Outcome, write_line};
 use crate::counters::Counters;
-use crate::fault::Fault;
 use crate::progress::Progress;
 use crate::session::{Session, page_limit, unexpected};
 
