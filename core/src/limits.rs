@@ -69,6 +69,23 @@ pub const FILE_CUT_BYTES_MIN: u64 = 128 << 10;
 pub const FILE_BYTES_MAX: u64 = 128 << 30;
 /// Pieces of a file.
 pub const MANIFEST_PIECES_MAX: usize = 1 << 19;
+/// Bytes of a file's name in NFC: what file systems hold.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes of a device's label in the names of conflict copies.
+pub const LABEL_BYTES_MAX: usize = 24;
+/// Levels of a tree below its root, dead nodes' included. Bounds every walk to the root.
+pub const TREE_DEPTH_MAX: usize = 256;
+/// Bytes of a path, slashes included: `PATH_MAX` of Linux.
+pub const PATH_BYTES_MAX: usize = 4_096;
+/// Characters of a path beyond which its user is warned: other cloud drives stop here.
+pub const PATH_CHARS_WARNED: usize = 400;
+/// Ops of one commit to a tree.
+pub const TREE_OPS_MAX: usize = 1_000;
+/// Nodes in a deleted folder that its deleter had not seen change; beyond it the whole folder stays. Bounds what a commit
+/// reads and says.
+pub const TREE_UNSEEN_MAX: usize = 10_000;
+/// Revisions of a file that thinning leaves at most, those aside that are held.
+pub const REVISIONS_KEPT_MAX: usize = 100;
 
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 

@@ -33,12 +33,13 @@ pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys}
 pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
-pub use write::{Forget, LogWrites, Receipt, WriteSet};
+pub use write::{Forget, LogWrites, Receipt, TreeWrites, WriteSet};
 
 use crate::id::{LogKey, OpId, RequestId};
 use crate::limits;
 use crate::oplog::EntityKey;
 use crate::seq::Seq;
+use crate::tree::TreeRead;
 
 /// The logs a transaction locks, each with what to read along with its bounds. Sorted by key, no repeats.
 #[derive(Debug, Clone)]
@@ -98,6 +99,8 @@ pub struct Reads {
     pub receipts: Vec<RequestId>,
     /// The log's running hash at these seqs.
     pub anchors: Vec<Seq>,
+    /// Questions about the log's tree of files.
+    pub tree: Vec<TreeRead>,
 }
 
 impl Reads {
@@ -108,12 +111,18 @@ impl Reads {
         self.slots.extend(more.slots);
         self.receipts.extend(more.receipts);
         self.anchors.extend(more.anchors);
+        self.tree.extend(more.tree);
     }
 
     /// How many keys.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.ops.len() + self.heads.len() + self.slots.len() + self.receipts.len() + self.anchors.len()
+        self.ops.len()
+            + self.heads.len()
+            + self.slots.len()
+            + self.receipts.len()
+            + self.anchors.len()
+            + self.tree.len()
     }
 
     /// Whether there is nothing to read.

@@ -16,6 +16,8 @@ mod op;
 #[cfg(feature = "encryption")]
 mod seal;
 mod transaction;
+#[cfg(feature = "files")]
+mod tree;
 mod values;
 
 use std::fmt::Debug;
@@ -106,6 +108,7 @@ fn every_limit_is_tried_here_or_named_as_kept_elsewhere() {
         include_str!("op.rs"),
         include_str!("seal.rs"),
         include_str!("transaction.rs"),
+        include_str!("tree.rs"),
         include_str!("values.rs"),
     ]
     .concat();
