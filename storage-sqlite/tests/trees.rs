@@ -12,14 +12,14 @@ use support::*;
 use syncline::Digest;
 use syncline::decide::{Choice, LogWrites, Reads, Scope, TreeWrites, View};
 use syncline::id::{EntityId, ReplicaId};
-use syncline::limits::TREE_OPS_MAX;
+use syncline::limits::{TREE_OPS_MAX, TREE_UNSEEN_MAX};
 use syncline::oplog::{LogBounds, LoggedOp};
 use syncline::seq::{Origin, Seq};
 use syncline::store::{NodePage, NodeQuery, Store, StoreError, StoreErrorKind, StoreExt};
 use syncline::time::Timestamp;
 use syncline::tree::{
     Change, Commit, Committed, Content, Kind, Label, Name, NamePolicy, Node, Room, Stamp, Stuck, Terms, TreeOp,
-    TreeVerdict, commit,
+    TreeRead, TreeVerdict, TreeView as _, commit,
 };
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 
@@ -126,8 +126,8 @@ fn counted<T>(store: &SqliteStore, call: impl FnOnce() -> T) -> u64 {
     store.statements() - before
 }
 
-fn list(store: &SqliteStore, asked: NodeQuery) -> Result<NodePage, StoreError> {
-    block_on(store.nodes(log(1), &asked, 10))
+fn list(store: &SqliteStore, asked: &NodeQuery) -> Result<NodePage, StoreError> {
+    block_on(store.nodes(log(1), asked, 10))
 }
 
 /// `n1/` with this many folders `n2/`… and files in turn, a hundred to a folder.
@@ -178,21 +178,57 @@ fn a_folder_dies_comes_back_and_goes_without_its_nodes_being_loaded() {
         let dies = counted(&store, || verdicts.extend(decide(&store, delete).outcomes));
         let restore = vec![TreeOp::Restore { node: node(1), parent: None, name: None }];
         let lives = counted(&store, || verdicts.extend(decide(&store, restore).outcomes));
-        let trash = list(&store, NodeQuery::Trash { after: None }).unwrap();
+        let trash = list(&store, &NodeQuery::Trash { after: None }).unwrap();
         assert_eq!(trash.nodes, [], "nothing below it is a root of the trash");
         let delete = vec![TreeOp::Delete { node: node(1), seen: seq(2) }];
         verdicts.extend(decide(&store, delete).outcomes);
         assert!(verdicts.iter().all(|outcome| outcome.verdict == TreeVerdict::Done), "{verdicts:?}");
-        let trash = list(&store, NodeQuery::Trash { after: None }).unwrap();
+        let trash = list(&store, &NodeQuery::Trash { after: None }).unwrap();
         assert_eq!(trash.nodes.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [node(1)]);
         let goes = counted(&store, || change(&store, vec![Change::Purge { root: node(1) }]).unwrap());
-        let left = list(&store, NodeQuery::All { after: None }).unwrap();
+        let left = list(&store, &NodeQuery::All { after: None }).unwrap();
         assert_eq!(left.nodes.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [root()]);
         [dies, lives, goes]
     };
     let (small, large) = (costs(10), costs(100_000));
     assert_eq!(small, large, "dies, comes back, goes");
     assert!(large.iter().all(|statements| *statements <= 40), "{large:?}");
+}
+
+#[test]
+fn what_changed_below_is_found_from_whichever_end_is_nearer() {
+    let (_folder, store) = fresh();
+    fill(&store, 3_000);
+    let below = |parent: u64, at: u64| (0..3).map(move |n| folder(100_000 + parent * 10 + n, node(parent), at));
+    let apart = [folder(2, root(), 3), folder(3, root(), 3), folder(4, node(1_000), 3)];
+    change(&store, apart.into_iter().chain(below(2, 2)).chain(below(3, 4)).chain(below(4, 5)).collect()).unwrap();
+    let ask = |root: u64, after: u64, limit: usize| {
+        let read = TreeRead::ChangedBelow { root: node(root), after: seq(after), by: replica(2), limit };
+        let mut found = Vec::new();
+        let statements = counted(&store, || {
+            let reads = Reads { tree: vec![read.clone()], ..Reads::default() };
+            let rule = |view: &View| Choice::Done(view.log(log(1)).tree.clone(), None);
+            let loaded = block_on(store.decide(Scope::log(log(1), reads), rule)).unwrap();
+            found = loaded.changed_below(node(root), seq(after), replica(2), limit).unwrap();
+        });
+        (found.len(), statements)
+    };
+    let far = TREE_UNSEEN_MAX + 1;
+    for (root, after, limit, found) in [
+        (2, 1, far, 3),
+        (3, 3, far, 3),
+        (1, 1, far, 3_004),
+        (1, 1, 2, 2),
+        (1, 2, far, 4),
+        (1, 4, far, 3),
+        (0, 1, far, 3_012),
+        (4, 5, far, 0),
+    ] {
+        let (len, statements) = ask(root, after, limit);
+        assert_eq!(len, found, "below {root} after {after}, {limit} of them");
+        let paths = u64::try_from(found).unwrap() * 2 + 4;
+        assert!(statements <= paths + 13, "below {root} after {after}: {statements} statements for {found}");
+    }
 }
 
 #[test]
@@ -214,7 +250,7 @@ fn rows_of_a_tree_that_do_not_read_are_corrupt() {
         let error = if damage.contains("revision") {
             block_on(store.revisions(log(1), node(1), Seq::ZERO, 9)).map(drop)
         } else {
-            list(&store, NodeQuery::All { after: None }).map(drop)
+            list(&store, &NodeQuery::All { after: None }).map(drop)
         };
         assert_eq!(error.unwrap_err().kind(), StoreErrorKind::Corrupt, "{damage}");
     }
@@ -224,10 +260,10 @@ fn rows_of_a_tree_that_do_not_read_are_corrupt() {
 fn a_tree_is_there_after_the_file_was_closed() {
     let (folder, store) = fresh();
     decide(&store, vec![create(1, root(), Kind::Folder), create(2, node(1), Kind::File)]);
-    let before = list(&store, NodeQuery::All { after: None }).unwrap();
+    let before = list(&store, &NodeQuery::All { after: None }).unwrap();
     drop(store);
     let store = SqliteStore::open(SqliteOptions::new(folder.path().join("a.db"))).unwrap();
-    assert_eq!(list(&store, NodeQuery::All { after: None }).unwrap(), before);
+    assert_eq!(list(&store, &NodeQuery::All { after: None }).unwrap(), before);
     assert_eq!(before.nodes.len(), 3);
     assert_eq!(block_on(store.revisions(log(1), node(2), Seq::ZERO, 9)).unwrap().len(), 1);
 }
