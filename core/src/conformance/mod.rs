@@ -11,6 +11,7 @@
 
 pub mod author;
 pub mod blobs;
+pub mod bodies;
 pub mod fanouts;
 pub mod forget;
 pub mod heads;
@@ -27,13 +28,14 @@ pub mod rewind;
 mod rewrite;
 pub mod snapshots;
 pub mod support;
+pub mod uploads;
 pub mod verdicts;
 pub mod writes;
 
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::store::Store;
+use crate::store::{BlobStore, Store};
 
 /// A store to test, and whatever must live as long as it does (a temporary folder, say).
 #[derive(Debug)]
@@ -54,6 +56,23 @@ impl Fixture {
     /// A store and what it stands on.
     #[must_use]
     pub fn with(store: impl Store, keep: impl Any + Send) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(keep) }
+    }
+}
+
+/// A blob store to test, and whatever must live as long as it does.
+#[derive(Debug)]
+pub struct BlobFixture {
+    /// The store.
+    pub store: Arc<dyn BlobStore>,
+    /// Dropped after the store.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl BlobFixture {
+    /// A store and what it stands on.
+    #[must_use]
+    pub fn with(store: impl BlobStore, keep: impl Any + Send) -> Self {
         Self { store: Arc::new(store), keep: Box::new(keep) }
     }
 }
@@ -210,17 +229,56 @@ macro_rules! store_conformance_family {
     };
 }
 
-/// One `#[test]` per case that a [`BlobStore`](crate::store::BlobStore) must pass; `fresh` makes an empty one behind an `Arc`.
+/// One `#[test]` per case that a [`BlobStore`] must pass; `fresh` makes an empty one in a [`BlobFixture`].
 #[macro_export]
 macro_rules! blob_conformance {
     (run: $run:expr, fresh: $fresh:expr) => {
-        $crate::simple_conformance! { ($run) ($fresh) blobs dyn $crate::store::BlobStore:
+        $crate::blob_conformance_family! { ($run) ($fresh) blobs:
             a_blob_is_stored_once_and_read_back
             bytes_that_are_not_the_ones_announced_are_not_stored
+            bytes_are_verified_also_where_the_blob_is_there
+            the_empty_blob_is_a_blob
             a_range_is_half_open_and_clamped
             buckets_do_not_share_blobs
             blobs_are_listed_in_id_order_and_deleted
+            fault_b09_sixteen_writers_of_one_blob_store_it_once
+            a_long_blob_passes_in_pieces
+            a_source_that_breaks_half_way_leaves_nothing
+            a_put_that_is_given_up_leaves_nothing_visible
         }
+        $crate::blob_conformance_family! { ($run) ($fresh) uploads:
+            an_upload_goes_on_where_it_stopped
+            a_wrong_offset_changes_nothing_and_says_the_true_one
+            an_upload_that_does_not_fit_its_name_is_discarded
+            an_upload_that_is_too_short_goes_on
+            an_upload_does_not_grow_past_its_bound
+            nobody_gets_a_blob_by_finishing_nothing
+            an_append_that_breaks_goes_on_where_it_is
+            uploads_are_listed_and_dropped
+            racing_appends_take_each_byte_once
+            racing_finishes_make_one_blob
+            a_long_upload_passes_in_pieces
+        }
+    };
+}
+
+/// Expands one family of [`blob_conformance!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! blob_conformance_family {
+    (($run:expr) ($fresh:expr) $family:ident:) => {};
+    (($run:expr) ($fresh:expr) $family:ident: $case:ident $($rest:ident)*) => {
+        #[test]
+        fn $case() {
+            let fresh = $fresh;
+            $run(async move {
+                let fixture: $crate::conformance::BlobFixture = fresh().await;
+                let store = std::sync::Arc::clone(&fixture.store);
+                $crate::conformance::$family::$case(store).await;
+                drop(fixture);
+            });
+        }
+        $crate::blob_conformance_family! { ($run) ($fresh) $family: $($rest)* }
     };
 }
 
@@ -228,7 +286,7 @@ macro_rules! blob_conformance {
 #[macro_export]
 macro_rules! fanout_conformance {
     (run: $run:expr, fresh: $fresh:expr) => {
-        $crate::simple_conformance! { ($run) ($fresh) fanouts dyn $crate::store::Fanout:
+        $crate::fanout_conformance_case! { ($run) ($fresh)
             a_wake_reaches_everyone_interested
             a_wake_of_another_log_is_not_heard
             waiting_wakes_end_with_the_newest
@@ -238,20 +296,20 @@ macro_rules! fanout_conformance {
     };
 }
 
-/// Expands [`blob_conformance!`] and [`fanout_conformance!`].
+/// Expands [`fanout_conformance!`].
 #[doc(hidden)]
 #[macro_export]
-macro_rules! simple_conformance {
-    (($run:expr) ($fresh:expr) $family:ident $port:ty:) => {};
-    (($run:expr) ($fresh:expr) $family:ident $port:ty: $case:ident $($rest:ident)*) => {
+macro_rules! fanout_conformance_case {
+    (($run:expr) ($fresh:expr)) => {};
+    (($run:expr) ($fresh:expr) $case:ident $($rest:ident)*) => {
         #[test]
         fn $case() {
             let fresh = $fresh;
             $run(async move {
-                let subject: std::sync::Arc<$port> = fresh().await;
-                $crate::conformance::$family::$case(subject).await;
+                let subject: std::sync::Arc<dyn $crate::store::Fanout> = fresh().await;
+                $crate::conformance::fanouts::$case(subject).await;
             });
         }
-        $crate::simple_conformance! { ($run) ($fresh) $family $port: $($rest)* }
+        $crate::fanout_conformance_case! { ($run) ($fresh) $($rest)* }
     };
 }

@@ -20,16 +20,22 @@
 mod blob;
 mod error;
 mod fanout;
+mod gather;
 mod memory;
 mod memory_blobs;
 mod page;
+mod upload;
+mod verify;
 
 pub use blob::{BlobError, BlobId, BlobKey, BlobSource, BlobStat, BlobStore, ByteRange, PutOutcome};
 pub use error::{StoreError, StoreErrorKind};
 pub use fanout::{Fanout, FanoutError, Interest, MemoryFanout, Signal, SignalSource};
+pub use gather::Gather;
 pub use memory::MemoryStore;
 pub use memory_blobs::{BytesSource, MemoryBlobs};
 pub use page::{HeadPage, LogPage, LogSummary, PageLimit};
+pub use upload::{Append, UploadKey, UploadMark, UploadStat};
+pub use verify::{Announced, Verified};
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,0 +1,36 @@
+//! What the service said, as what to do about it.
+
+use object_store::Error;
+use syncline::store::BlobError;
+
+/// An error of the service, once its retries are used up.
+pub(crate) fn from_s3(error: Error) -> BlobError {
+    match error {
+        Error::NotFound { .. } if !said(&error, &["NoSuchBucket"]) => BlobError::NotFound,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => BlobError::Denied(Box::new(error)),
+        // There is no code for it in S3; these are MinIO's, Ceph's and HTTP's.
+        _ if said(&error, &["XMinioStorageFull", "QuotaExceeded", "507 Insufficient Storage"]) => {
+            BlobError::Full(Box::new(error))
+        }
+        _ => BlobError::Unavailable(Box::new(error)),
+    }
+}
+
+fn said(error: &Error, words: &[&str]) -> bool {
+    let text = error.to_string();
+    words.iter().any(|word| text.contains(word))
+}
+
+/// `None` where there is nothing.
+pub(crate) fn present<T>(result: Result<T, Error>) -> Result<Option<T>, BlobError> {
+    match result.map_err(from_s3) {
+        Ok(value) => Ok(Some(value)),
+        Err(BlobError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a conditional put found something there.
+pub(crate) const fn taken(error: &Error) -> bool {
+    matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. })
+}
