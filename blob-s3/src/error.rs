@@ -1,6 +1,7 @@
 //! What the service said, as what to do about it.
 
 use object_store::Error;
+use object_store::client::{HttpError, HttpErrorKind};
 use syncline::store::BlobError;
 
 /// An error of the service, once its retries are used up.
@@ -33,4 +34,16 @@ pub(crate) fn present<T>(result: Result<T, Error>) -> Result<Option<T>, BlobErro
 /// Whether a conditional put found something there.
 pub(crate) const fn taken(error: &Error) -> bool {
     matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. })
+}
+
+/// Whether the answer to a request was lost, so that nobody knows whether it was carried out.
+pub(crate) fn interrupted(error: &Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<HttpError>() {
+            return matches!(error.kind(), HttpErrorKind::Interrupted | HttpErrorKind::Timeout);
+        }
+        source = error.source();
+    }
+    false
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use object_store::RetryConfig;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
 use syncline::store::BlobError;
 
 use crate::error::from_s3;
@@ -26,6 +26,7 @@ pub struct S3Options {
     retries: usize,
     retry_for: Duration,
     timeout: Duration,
+    checksums: bool,
 }
 
 impl S3Options {
@@ -43,6 +44,7 @@ impl S3Options {
             retries: 10,
             retry_for: Duration::from_secs(60),
             timeout: Duration::from_secs(30),
+            checksums: true,
         }
     }
 
@@ -105,6 +107,15 @@ impl S3Options {
         self
     }
 
+    /// Whether bytes are sent with their SHA-256, so that the service refuses what was damaged on the way to it; yes unless
+    /// said otherwise. Not every service holds a body against the hash in its signature. To be switched off for one that
+    /// refuses such requests: damage is then found by whoever reads.
+    #[must_use]
+    pub fn checksums(mut self, send: bool) -> Self {
+        self.checksums = send;
+        self
+    }
+
     pub(crate) fn client(&self) -> Result<AmazonS3, BlobError> {
         let plain = self.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         // Credentials from the environment are read only where they are wanted.
@@ -119,6 +130,9 @@ impl S3Options {
                 retry_timeout: self.retry_for,
                 ..RetryConfig::default()
             });
+        if self.checksums {
+            builder = builder.with_checksum_algorithm(Checksum::SHA256);
+        }
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint);
         }

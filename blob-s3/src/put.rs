@@ -11,11 +11,13 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::Inner;
-use crate::error::{from_s3, present, taken};
+use crate::error::{from_s3, interrupted, present, taken};
 
 /// Parts a multipart upload may have.
 const PARTS_MAX: u64 = 10_000;
 const MIB: u64 = 1 << 20;
+/// How often a conditional put is repeated whose answer was lost.
+const CREATES_MAX: u32 = 3;
 
 /// Parts on their way. Dropped before it is completed, it is aborted.
 struct Parts {
@@ -96,18 +98,31 @@ impl Inner {
         announced.finish()?;
         let path = self.layout.blob(key);
         let payload = PutPayload::from_bytes(bytes);
-        match self.s3.put_opts(&path, payload.clone(), PutMode::Create.into()).await {
-            Ok(_) => Ok(PutOutcome::Stored),
-            Err(error) if taken(&error) => {
-                if self.size(&path).await? == Some(size) {
-                    return Ok(PutOutcome::Present);
-                }
-                // Damaged; the right bytes are here.
-                self.s3.put(&path, payload).await.map_err(from_s3)?;
-                Ok(PutOutcome::Stored)
-            }
-            Err(error) => Err(of_put(error)),
+        if self.create(&path, payload.clone()).await? {
+            return Ok(PutOutcome::Stored);
         }
+        if self.size(&path).await? == Some(size) {
+            return Ok(PutOutcome::Present);
+        }
+        // Damaged; the right bytes are here.
+        self.s3.put(&path, payload).await.map_err(of_put)?;
+        Ok(PutOutcome::Stored)
+    }
+
+    /// Makes an object, unless one is there. Where an answer was lost and the put repeated, that one may be ours: who
+    /// has to know compares what is there.
+    pub(crate) async fn create(&self, path: &Path, payload: PutPayload) -> Result<bool, BlobError> {
+        for _ in 0..CREATES_MAX {
+            match self.s3.put_opts(path, payload.clone(), PutMode::Create.into()).await {
+                Ok(_) => return Ok(true),
+                Err(error) if taken(&error) => return Ok(false),
+                // The S3 client does not repeat these by itself: it cannot know that we look what is there.
+                Err(error) if interrupted(&error) => {}
+                Err(error) => return Err(of_put(error)),
+            }
+        }
+        let last = self.s3.put_opts(path, payload, PutMode::Create.into()).await;
+        last.map(|_| true).or_else(|error| if taken(&error) { Ok(false) } else { Err(of_put(error)) })
     }
 
     async fn put_large(&self, key: BlobKey, size: u64, body: &mut dyn BlobSource) -> Result<PutOutcome, BlobError> {

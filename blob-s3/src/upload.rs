@@ -10,14 +10,13 @@ use std::collections::VecDeque;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use object_store::{GetRange, ObjectStore as _, PutMode, PutPayload};
+use object_store::{GetRange, ObjectStore as _, PutPayload};
 use syncline::id::{BucketId, UploadId};
 use syncline::store::{Append, BlobError, BlobKey, BlobSource, Gather, PutOutcome, UploadKey, UploadMark, UploadStat};
 
 use crate::Inner;
-use crate::error::{from_s3, present, taken};
+use crate::error::{from_s3, present};
 use crate::layout::piece_of;
-use crate::put::of_put;
 use crate::read::Answer;
 
 const MARK_BYTES: u64 = UploadMark::BYTES as u64;
@@ -86,36 +85,31 @@ impl Inner {
         let mut body = Gather::new(body);
         let mut taken = false;
         while let Some(piece) = body.next(self.part_bytes).await? {
-            tip = self.take(upload, append, tip, &piece).await?;
+            tip = self.take(upload, append, tip, piece).await?;
             taken = true;
         }
         // Without any bytes: its begin, or a sign of life.
         if !taken && (!begun || tip.mark.touched != append.now) {
-            tip = self.take(upload, append, tip, &[]).await?;
+            tip = self.take(upload, append, tip, Bytes::new()).await?;
         }
         Ok(tip.mark.size)
     }
 
-    async fn take(&self, upload: UploadKey, append: Append, mut tip: Tip, piece: &[u8]) -> Result<Tip, BlobError> {
+    async fn take(&self, upload: UploadKey, append: Append, mut tip: Tip, piece: Bytes) -> Result<Tip, BlobError> {
         let size = tip.mark.size.saturating_add(piece.len() as u64);
         if size > append.size_max {
             return Err(BlobError::TooLarge { size, max: append.size_max });
         }
-        tip.mark.take(piece, append.now);
+        tip.mark.take(&piece, append.now);
         let mark = tip.mark.to_bytes();
-        let payload: PutPayload = [Bytes::from(mark.clone()), Bytes::copy_from_slice(piece)].into_iter().collect();
+        let payload: PutPayload = [Bytes::from(mark.clone()), piece].into_iter().collect();
         let path = self.layout.piece(upload, tip.pieces);
-        match self.s3.put_opts(&path, payload, PutMode::Create.into()).await {
-            Ok(_) => {}
-            // Perhaps by ourselves: the answer was lost and the put repeated. The same mark is of the same bytes.
-            Err(error) if taken(&error) => match self.mark(upload, tip.pieces).await? {
-                Some(found) if found.to_bytes() == mark => {}
-                _ => {
-                    let at = self.tip(upload).await?.map_or(0, |tip| tip.mark.size);
-                    return Err(BlobError::WrongOffset { at });
-                }
-            },
-            Err(error) => return Err(of_put(error)),
+        // What is there may be ours: see `create`. The same mark is of the same bytes.
+        let ours = self.create(&path, payload).await?
+            || self.mark(upload, tip.pieces).await?.is_some_and(|found| found.to_bytes() == mark);
+        if !ours {
+            let at = self.tip(upload).await?.map_or(0, |tip| tip.mark.size);
+            return Err(BlobError::WrongOffset { at });
         }
         tip.pieces += 1;
         Ok(tip)

@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Faulty, faulty, fresh, on_tokio, options};
-use syncline::conformance::bodies::{append, content, key, put, read, upload};
+use support::{fresh, on_tokio, options};
+use syncline::conformance::bodies::{append, bucket, content, key, put, read, upload};
 use syncline::store::{BlobError, BlobStore as _, ByteRange};
 use syncline_blob_s3::{S3Blobs, S3Options};
 use syncline_tests::rig::faulty_s3::{Fault, FaultyS3};
@@ -21,9 +21,18 @@ fn wrong_keys_and_buckets_are_told_apart_from_absent_blobs() {
         assert!(matches!(denied, Err(BlobError::Denied(_))), "{denied:?}");
         assert!(!format!("{:?}", options("http://x", "").keys(KEY, SECRET)).contains(SECRET), "secrets are not shown");
 
-        let absent = S3Options::new("no-such-bucket").endpoint(shared_url()).keys(KEY, SECRET);
-        let absent = S3Blobs::connect(&absent).await;
+        let box_ = FaultyS3::before(&shared_url()).await.unwrap();
+        let options_of_it = options(&box_.url, &fresh_prefix());
+        box_.fail(Fault::NoBucket, 1, |_, _| true);
+        let absent = S3Blobs::connect(&options_of_it).await;
         assert!(matches!(absent, Err(BlobError::Unavailable(_))), "{absent:?}");
+        // Removed while we use it.
+        let store = S3Blobs::connect(&options_of_it).await.unwrap();
+        box_.fail(Fault::NoBucket, 4, |_, _| true);
+        assert!(matches!(put(&store, key(1, b"hello"), 5, b"hello").await, Err(BlobError::Unavailable(_))));
+        assert!(matches!(read(&store, key(1, b"hello"), ByteRange::default()).await, Err(BlobError::Unavailable(_))));
+        assert!(matches!(store.list(bucket(1), None, 9).await, Err(BlobError::Unavailable(_))));
+        assert!(matches!(append(&store, upload(1), 0, 1, b"hello").await, Err(BlobError::Unavailable(_))));
 
         let nobody = options("http://127.0.0.1:1", "x").retries(1, Duration::from_secs(1));
         let nobody = S3Blobs::connect(&nobody).await;
@@ -59,13 +68,14 @@ fn an_address_for_a_reader_reads_this_blob_and_no_other() {
 #[test]
 fn an_upload_goes_on_at_another_server() {
     on_tokio(async {
-        let Faulty { store, direct, .. } = faulty().await;
+        let options = options(&shared_url(), &fresh_prefix());
+        let (store, other) = (S3Blobs::connect(&options).await.unwrap(), S3Blobs::connect(&options).await.unwrap());
         let bytes = content(1, 12 << 20);
         let cut = (6 << 20) + 1;
         append(&store, upload(1), 0, 1, &bytes[..cut]).await.unwrap();
         drop(store);
-        assert_eq!(append(&direct, upload(1), cut as u64, 2, &bytes[cut..]).await.unwrap(), bytes.len() as u64);
-        direct.finish(upload(1).upload, key(1, &bytes), bytes.len() as u64).await.unwrap();
-        assert!(read(&direct, key(1, &bytes), ByteRange::default()).await.unwrap() == bytes);
+        assert_eq!(append(&other, upload(1), cut as u64, 2, &bytes[cut..]).await.unwrap(), bytes.len() as u64);
+        other.finish(upload(1).upload, key(1, &bytes), bytes.len() as u64).await.unwrap();
+        assert!(read(&other, key(1, &bytes), ByteRange::default()).await.unwrap() == bytes);
     });
 }

@@ -33,6 +33,8 @@ pub enum Fault {
     CutRequest,
     /// 200, and an error in the body; the server never sees it.
     ErrorIn200,
+    /// 404, for there is no such bucket; the server never sees it.
+    NoBucket,
     /// 200 and an ETag; the server never sees it.
     Pretend,
     /// The answer that the same request was given first.
@@ -205,6 +207,7 @@ async fn serve(client: &mut TcpStream, server: &str, plan: &Shared) -> io::Resul
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::SlowDown) => return client.write_all(document("503 Slow Down", "SlowDown").as_bytes()).await,
         Some(Fault::ErrorIn200) => return client.write_all(document("200 OK", "AccessDenied").as_bytes()).await,
+        Some(Fault::NoBucket) => return client.write_all(document("404 Not Found", "NoSuchBucket").as_bytes()).await,
         Some(Fault::Pretend) => {
             return client
                 .write_all(b"HTTP/1.1 200 OK\r\nETag: \"0\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

@@ -102,7 +102,10 @@ impl Seaweed {
         for _ in 0..tries {
             // A bucket is a folder of its filer.
             let made = client.post(format!("{}/buckets/{BUCKET}/", self.filer)).send().await;
-            let made = made.is_ok_and(|answer| answer.status().is_success());
+            let made = made.is_ok_and(|answer| {
+                // Made now, or when it was asked before.
+                answer.status().is_success() || answer.status() == reqwest::StatusCode::CONFLICT
+            });
             if made {
                 // Who does not sign is turned away, once it knows the bucket.
                 let asked = client.get(format!("{}/{BUCKET}", self.url)).send().await;
