@@ -9,16 +9,16 @@
 mod common;
 
 use bytes::Bytes;
-use syncline::LogId;
 use syncline::call::Push;
 use syncline::codec::{DecodeError, Writer};
 use syncline::conformance::author::Author;
 use syncline::conformance::support::log;
 use syncline::limits;
-use syncline::oplog::{JsonFault, OpKind, Payload, Precondition, check_json};
+use syncline::oplog::{JsonFault, OpKind, Payload, Precondition, Snapshot, check_json};
 use syncline::wire::WireError;
-use syncline::wire::binary::{decode_page, decode_push, decode_pushed, decode_snapshot, encode_push};
-use syncline::wire::json::PushJson;
+use syncline::wire::binary::{decode_page, decode_push, decode_pushed, decode_snapshot, encode_push, encode_snapshot};
+use syncline::wire::json::{PushJson, SnapshotJson};
+use syncline::{Anchor, LogId, Origin, Seq, VectorClock};
 
 const KEPT: bool = true;
 const REFUSED: bool = false;
@@ -321,4 +321,24 @@ fn fault_w10_an_accepted_payload_keeps_its_text_to_the_byte() {
         let push = read(&push_with("payload", &format!("{{\"json\":{text}}}"))).expect("kept");
         assert_eq!(push.ops[0].payload(), &Payload::Json(text.to_owned().into()));
     }
+}
+
+/// Found by a fuzzer: the binary form took a state that the JSON form could not say.
+#[test]
+fn a_snapshot_that_says_it_is_json_is_json_in_both_forms() {
+    let snapshot = |text: &'static str| Snapshot {
+        seq: Seq::FIRST,
+        anchor: Anchor::genesis(log(1), Origin([4; 16])),
+        clock: VectorClock::new(),
+        schema_version: 1,
+        payload: Payload::Json(text.into()),
+    };
+    for text in ["\u{1}\0", "", "{\"a\":1,\"a\":1}", "1e999", " 1"] {
+        assert!(decode_snapshot(encode_snapshot(&snapshot(text))).is_err(), "{text:?}");
+    }
+    let good = snapshot("{\"a\": 1}");
+    assert_eq!(decode_snapshot(encode_snapshot(&good)).expect("reads"), good);
+    assert_eq!(SnapshotJson::of(&good).and_then(SnapshotJson::read), Ok(good));
+    let repeated = SnapshotJson::of(&snapshot("{\"a\":1,\"a\":1}"));
+    assert!(repeated.and_then(SnapshotJson::read).is_err());
 }

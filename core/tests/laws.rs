@@ -26,13 +26,13 @@ use syncline::store::{MemoryStore, PageLimit, Store};
 use syncline::wire::binary;
 use syncline::{Anchor, Causality, Env, Hlc, OpId, Origin, ReplicaId, Seq, Timestamp, VectorClock};
 
-fn joined(left: &VectorClock, right: &VectorClock) -> VectorClock {
+pub(crate) fn joined(left: &VectorClock, right: &VectorClock) -> VectorClock {
     let mut clock = left.clone();
     clock.join(right).expect("few replicas");
     clock
 }
 
-const fn mirrored(causality: Causality) -> Causality {
+pub(crate) const fn mirrored(causality: Causality) -> Causality {
     match causality {
         Causality::Before => Causality::After,
         Causality::After => Causality::Before,
@@ -130,7 +130,7 @@ proptest! {
     }
 }
 
-fn head() -> impl Strategy<Value = Head> {
+pub(crate) fn head() -> impl Strategy<Value = Head> {
     let state = prop_oneof![
         Just(HeadState::Live(None)),
         vec(any::<u8>(), 0..20).prop_map(|state| HeadState::Live(Some(state.into()))),
@@ -143,7 +143,7 @@ fn head() -> impl Strategy<Value = Head> {
     })
 }
 
-fn verdict() -> impl Strategy<Value = Verdict> {
+pub(crate) fn verdict() -> impl Strategy<Value = Verdict> {
     let conflict = prop::sample::select(ConflictReason::ALL.map(|(reason, ..)| reason).to_vec());
     let reject = prop::sample::select(RejectReason::ALL.map(|(reason, ..)| reason).to_vec());
     prop_oneof![
@@ -155,7 +155,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     ]
 }
 
-fn bounds() -> impl Strategy<Value = LogBounds> {
+pub(crate) fn bounds() -> impl Strategy<Value = LogBounds> {
     let mark = (any_seq(), clock(), clock()).prop_map(|(seq, clock, seen)| FullStateMark {
         seq,
         op: OpId::from_bytes([2; 16]),
@@ -185,26 +185,29 @@ fn bounds() -> impl Strategy<Value = LogBounds> {
     )
 }
 
-fn snapshot() -> impl Strategy<Value = Snapshot> {
+pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     (any_seq(), anchor(), clock(), any::<u32>(), draft()).prop_map(|(seq, anchor, clock, schema_version, draft)| {
         Snapshot { seq, anchor, clock, schema_version, payload: draft.payload }
     })
 }
 
-fn written(encode: impl Fn(&mut Writer)) -> Bytes {
+pub(crate) fn written(encode: impl Fn(&mut Writer)) -> Bytes {
     let mut out = Writer::default();
     encode(&mut out);
     out.finish()
 }
 
-fn read_whole<T>(bytes: Bytes, decode: impl Fn(&mut Reader) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+pub(crate) fn read_whole<T>(
+    bytes: Bytes,
+    decode: impl Fn(&mut Reader) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
     let mut input = Reader::new(bytes);
     let value = decode(&mut input)?;
     input.finish().map(|()| value)
 }
 
 /// Round trip of a value, and of whatever still decodes after one byte of it was changed, cut off or put in.
-fn check<T: PartialEq + Debug, E: Debug>(
+pub(crate) fn check<T: PartialEq + Debug, E: Debug>(
     value: &T,
     (at, byte): (usize, u8),
     encode: impl Fn(&T) -> Bytes,
@@ -270,7 +273,7 @@ proptest! {
 }
 
 /// Ops on few entities of every policy, as a log would hold them.
-fn history() -> impl Strategy<Value = Vec<LoggedOp>> {
+pub(crate) fn history() -> impl Strategy<Value = Vec<LoggedOp>> {
     let kinds = vec![OpKind::Create, OpKind::Update, OpKind::Update, OpKind::Delete];
     let step = (0..4_usize, vec(0..4_u8, 1..3), prop::sample::select(kinds), "[a-c]", 0..100_u32);
     vec(step, 1..30).prop_map(|steps| {

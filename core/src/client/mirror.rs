@@ -47,6 +47,9 @@ pub enum Unreadable {
     Unfit,
     /// Readable in a log that requires sealing, or sealed in one that forbids it: no honest server took it.
     Sealing,
+    /// It, or an earlier op of the same entity, can never apply: everybody leaves it out. Found when the entity's state was
+    /// put together anew; its handle says more ([`SharedText::left_out`](super::SharedText::left_out)).
+    LeftOut,
 }
 
 impl Unreadable {
@@ -56,6 +59,7 @@ impl Unreadable {
             Self::Tampered => 1,
             Self::Unfit => 2,
             Self::Sealing => 3,
+            Self::LeftOut => 4,
         }
     }
 
@@ -64,6 +68,7 @@ impl Unreadable {
             1 => Self::Tampered,
             2 => Self::Unfit,
             3 => Self::Sealing,
+            4 => Self::LeftOut,
             _ => Self::Unknown,
         }
     }
@@ -337,7 +342,7 @@ impl<'a> MirrorWrite<'a> {
         };
         let reducer = &self.means.schema.rules(&key.collection).reducer;
         let change = Change::opened(op, at.accepted_at, payload);
-        let mut heads = Vec::new();
+        let (mut heads, mut found) = (Vec::new(), false);
         for key in op.subject().keys().filter(|key| self.means.part.is_none_or(|part| part.holds(key))) {
             if self.head(&key).is_some_and(Head::is_evicted) {
                 // What it says is not known here; that it is another version is.
@@ -346,7 +351,10 @@ impl<'a> MirrorWrite<'a> {
                 continue;
             }
             let mut state = self.head(&key).and_then(Head::live_state).map(|state| state.to_vec());
+            let left_out = |state: &Option<Vec<u8>>| state.as_deref().map_or(0, |state| reducer.left_out(state));
+            let before = left_out(&state);
             reducer.reduce(&mut state, &change).map_err(|_| Unreadable::Unfit)?;
+            found |= left_out(&state) > before;
             let state = match state {
                 Some(state) => HeadState::Live(Some(state.into())),
                 None => HeadState::Tombstone(at.accepted_at),
@@ -358,6 +366,9 @@ impl<'a> MirrorWrite<'a> {
             changed.extend(heads.iter().map(|(key, _)| key.clone()));
         }
         self.heads.extend(heads);
+        if found {
+            self.unread.push((at.seq, Unreadable::LeftOut));
+        }
         Ok(())
     }
 

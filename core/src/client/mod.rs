@@ -29,6 +29,7 @@ mod memory;
 mod mirror;
 mod own;
 mod parked;
+mod parsed;
 mod part;
 mod past;
 mod prepare;

@@ -11,6 +11,7 @@ use super::error::ReplicaError;
 use super::gate::{Bell, Gate, Pass, lock};
 use super::memory::{Memory, Receipts};
 use super::mirror::Means;
+use super::parsed::{Parsed, Upto};
 use super::retain::Retain;
 use super::sealer::Sealer;
 use super::shown::{Seen, Shown};
@@ -91,6 +92,7 @@ pub(super) struct Inner {
     /// Odd while what is read may be half old, half new. In its upper half it counts plain writes, which only add.
     pub(super) version: AtomicU64,
     pub(super) shown: Mutex<Shown>,
+    pub(super) parsed: Mutex<Parsed>,
     /// Rings when something was written here.
     pub(super) edited: Bell,
     /// Rings when what is read may have changed.
@@ -133,6 +135,7 @@ impl Replica {
             doubtful: AtomicBool::new(false),
             version: AtomicU64::new(0),
             shown: Mutex::default(),
+            parsed: Mutex::default(),
             edited: Bell::default(),
             changed: Bell::default(),
             ahead: Mutex::default(),
@@ -196,6 +199,11 @@ impl Inner {
 
     /// The state of an entity as this device sees it: the log's, with what was written here and is not in it yet.
     pub(super) async fn visible(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
+        Ok(self.seen(key).await?.0)
+    }
+
+    /// The same, and up to which write it is, where that says enough to go on from.
+    pub(super) async fn seen(&self, key: &EntityKey) -> Result<(Option<Vec<u8>>, Option<Upto>), ReplicaError> {
         for _ in 0..READS_WITHOUT_GATE {
             let version = self.version.load(Ordering::Acquire);
             if version.is_multiple_of(2) {
@@ -203,13 +211,14 @@ impl Inner {
                 // A plain write that came meanwhile is one that came after.
                 let now = self.version.load(Ordering::Acquire);
                 if now % PLAIN_WRITE == version % PLAIN_WRITE {
-                    return Ok(seen.keep(key, version, &mut lock(&self.shown)));
+                    let upto = seen.applied.map(|applied| Upto { history: version % PLAIN_WRITE, applied });
+                    return Ok((seen.keep(key, version, &mut lock(&self.shown)), upto));
                 }
             }
         }
         let _pass = self.gate.enter().await;
         let version = self.version.load(Ordering::Acquire);
-        Ok(self.look(key, version).await?.state)
+        Ok((self.look(key, version).await?.state, None))
     }
 
     async fn look(&self, key: &EntityKey, version: u64) -> Result<Seen, ReplicaError> {
@@ -253,7 +262,7 @@ impl Inner {
 
     /// The queued writes with these numbers, which ascend, as far as they are there. Writes on one entity often stand
     /// together, so what stands between two of them is read along, within reason.
-    async fn entries_among(&self, numbers: &[WriteNo]) -> Result<Vec<Entry>, ReplicaError> {
+    pub(super) async fn entries_among(&self, numbers: &[WriteNo]) -> Result<Vec<Entry>, ReplicaError> {
         let mut found = Vec::with_capacity(numbers.len());
         let mut left = numbers;
         while let Some(first) = left.first() {

@@ -10,7 +10,7 @@
 //!
 //! A context: a count, then per author in order: 16 bytes, the reading's milliseconds and counter and the number among
 //! equals as varints. A birth in a state: 0 for none, else 1 + the author's place in the context as a varint, and the same
-//! three varints. A birth in an edit: 0 for none, else 1, the author's 16 bytes, and those.
+//! three varints (a list's are said by what differs). A birth in an edit: 0 for none, else 1, the author's 16 bytes, and those.
 
 use std::collections::BTreeMap;
 
@@ -126,6 +126,15 @@ impl Context {
 pub(super) struct Roster(Vec<ReplicaId>);
 
 impl Roster {
+    pub(super) fn encode_author(&self, author: ReplicaId, out: &mut Writer) {
+        out.len(self.0.binary_search(&author).unwrap_or(self.0.len()));
+    }
+
+    pub(super) fn decode_author(&self, input: &mut Reader) -> Result<ReplicaId, DecodeError> {
+        let author = usize::try_from(input.u64(WHAT)?).ok().and_then(|place| self.0.get(place));
+        author.copied().ok_or(BAD)
+    }
+
     /// Writes when something was written by an author that was here: its place, and the rest of the stamp.
     pub(super) fn encode_when(&self, (stamp, nth): (Stamp, u32), out: &mut Writer) {
         out.len(self.0.binary_search(&stamp.replica).unwrap_or(self.0.len()));
@@ -156,6 +165,15 @@ impl Birth {
     /// The stamp of the op.
     pub(super) const fn stamp(self) -> Stamp {
         Stamp { hlc: self.reading.hlc, replica: self.author }
+    }
+
+    /// Its author, the reading, and which of the ops with that.
+    pub(super) const fn parts(self) -> (ReplicaId, Hlc, u32) {
+        (self.author, self.reading.hlc, self.reading.nth)
+    }
+
+    pub(super) const fn of(author: ReplicaId, hlc: Hlc, nth: u32) -> Self {
+        Self { author, reading: Reading { hlc, nth } }
     }
 
     /// Writes it where there is no context.

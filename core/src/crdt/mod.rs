@@ -34,6 +34,7 @@ mod newest;
 pub mod position;
 mod register;
 mod set;
+pub mod taken;
 pub mod text;
 mod tree;
 pub mod writing;

@@ -189,7 +189,9 @@ impl Content for Set {
         let birth = self.context.note(moment).birth;
         match edit {
             SetEdit::Add(named) => {
-                for (text, adds) in named {
+                for (text, mut adds) in named {
+                    // Nobody has seen the op they are writing: who names it would have it here and taken away.
+                    adds.retain(|named| named.id != moment.op);
                     if self.early.is_empty() || self.early.remove(&(text.clone(), moment.op)).is_none() {
                         self.remove(&text, &adds);
                         insert(self.elements.entry(text).or_default(), moment.op, birth);

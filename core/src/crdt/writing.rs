@@ -7,21 +7,27 @@
 //! the same under whatever name its op is sent, and two devices that were one never number their events alike.
 //!
 //! What must hold: the same changes in the same order make the same bytes; a delta that builds on what is not there waits for
-//! it (a server that was put back may get it later); one that cannot apply says nothing, for everybody.
+//! it (a server that was put back may get it later); one that can never apply says nothing, for everybody, and that it does
+//! is in the state ([`LeftOuts`]).
+//!
+//! A text's history never shrinks: an edit may come that has seen as little of it as ever. What deleted characters were is
+//! not needed for that, and goes when somebody says so ([`Said::Forgotten`]), at that place in the log, for everybody alike.
 //!
 //! # Bytes
 //!
 //! ```text
 //! edit    := 1  writer(8)  said             what an op says
-//! said    := 1 delta | 2 mark               see `text::delta` and `text::marks`
-//! state   := 1  exists(1)  varint length, what `Text::save` wrote (nothing: an empty text)  record*
+//! said    := 1 delta | 2 mark | 3            see `text::delta` and `text::marks`; 3: forget what deleted characters were
+//! state   := 1  flags(1)  left out (see `taken`)  varint length, what `Text::save` wrote (nothing: an empty text)  record*
+//! flags   := 1 if it exists, and 2 if what was saved has nothing that could be forgotten
 //! record  := writer(8)  varint length, said     length 0: all that stands here is deleted
 //! ```
 //!
-//! Where next: [`text`](super::text); `oplog::Texts`, the reducer.
+//! Where next: [`text`](super::text); [`taken`](super::taken), what becomes of records; `oplog::Texts`, the reducer.
 
 use bytes::Bytes;
 
+use super::taken::{LEFT_OUT_BYTES_MAX, LeftOut, LeftOuts, Taken, WhyLeftOut, take_in};
 use super::text::{Text, TextError, join};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::{OpId, ReplicaId};
@@ -29,14 +35,17 @@ use crate::id::{OpId, ReplicaId};
 const FORMAT: u8 = 1;
 const TYPED: u8 = 1;
 const MARKED: u8 = 2;
+const FORGOTTEN: u8 = 3;
+const EXISTS: u8 = 1;
+const NOTHING_MORE: u8 = 2;
 /// Deltas that are kept beside what is saved, however little that is.
 const RECENT_BYTES_MIN: usize = 4096;
 /// Deltas are joined up to this size: a reader takes one in whole.
 const JOINED_BYTES_MAX: usize = 64 << 10;
+/// What stands before what is saved takes no more, its length included.
+const HEAD_BYTES_MAX: usize = 2 + LEFT_OUT_BYTES_MAX + 10;
 /// What a record takes besides its delta, at most.
 const RECORD_BYTES: usize = 13;
-/// How often records that wait for each other are gone through.
-const PASSES_MAX: usize = 64;
 const WHAT: &str = "a text";
 
 /// Who types: one device, from one opening of its replica to the next.
@@ -51,6 +60,14 @@ impl WriterId {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.0);
         ReplicaId::from_bytes(id)
+    }
+
+    /// The writer of an author's name, the inverse of [`WriterId::author`].
+    #[must_use]
+    pub fn of(author: ReplicaId) -> Self {
+        let mut id = [0; 8];
+        id.copy_from_slice(&author.as_bytes()[..8]);
+        Self(id)
     }
 }
 
@@ -74,6 +91,8 @@ pub enum Said {
     Marked(Bytes),
     /// That all of it that stands here goes.
     Cleared,
+    /// That what was deleted before here in the log is forgotten ([`Text::forget_deleted`]).
+    Forgotten,
 }
 
 impl Said {
@@ -81,6 +100,7 @@ impl Said {
         let (kind, bytes) = match self {
             Self::Typed(delta) => (TYPED, delta),
             Self::Marked(mark) => (MARKED, mark),
+            Self::Forgotten => return Bytes::from_static(&[FORGOTTEN]),
             Self::Cleared => return Bytes::new(),
         };
         let mut out = Writer::with_capacity(1 + bytes.len());
@@ -97,6 +117,7 @@ impl Said {
         let kind = input.u8(WHAT)?;
         let rest = input.take(input.remaining(), WHAT)?;
         match kind {
+            FORGOTTEN if rest.is_empty() => Ok(Self::Forgotten),
             _ if rest.is_empty() => Err(DecodeError::Truncated(WHAT)),
             TYPED => Ok(Self::Typed(rest)),
             MARKED => Ok(Self::Marked(rest)),
@@ -156,6 +177,8 @@ const fn known(version: u8) -> Result<(), DecodeError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextState {
     exists: bool,
+    forgotten: bool,
+    left_out: LeftOuts,
     saved: Bytes,
     records: Bytes,
 }
@@ -168,14 +191,15 @@ impl TextState {
     pub fn read(state: Bytes) -> Result<Self, DecodeError> {
         let mut input = Reader::new(state);
         known(input.u8(WHAT)?)?;
-        let exists = match input.u8(WHAT)? {
-            0 => false,
-            1 => true,
-            _ => return Err(DecodeError::NotCanonical(WHAT)),
-        };
+        let flags = input.u8(WHAT)?;
+        if flags & !(EXISTS | NOTHING_MORE) != 0 {
+            return Err(DecodeError::NotCanonical(WHAT));
+        }
+        let left_out = LeftOuts::read(&mut input)?;
         let saved = input.bytes(WHAT)?;
         let records = input.take(input.remaining(), WHAT)?;
-        let state = Self { exists, saved, records };
+        let (exists, forgotten) = (flags & EXISTS != 0, flags & NOTHING_MORE != 0);
+        let state = Self { exists, forgotten, left_out, saved, records };
         state.records().try_for_each(|record| record.map(drop))?;
         Ok(state)
     }
@@ -190,8 +214,10 @@ impl TextState {
         edit: Option<&TextEdit>,
         op: OpId,
     ) -> Result<(), DecodeError> {
+        let forgets = edit.is_some_and(|edit| edit.said == Said::Forgotten);
         let bytes = match state.take() {
-            None => vec![FORMAT, 0, 0],
+            None if forgets => return Ok(()),
+            None => vec![FORMAT, 0, 0, 0],
             Some(bytes) => bytes,
         };
         let saved = match lengths(&bytes) {
@@ -202,7 +228,14 @@ impl TextState {
             }
         };
         let mut bytes = bytes;
-        bytes[1] = u8::from(!deletes);
+        let (flags, len) = (bytes[1], bytes.len());
+        if !forgets {
+            bytes[1] = bytes[1] & !EXISTS | if deletes { 0 } else { EXISTS };
+        } else if bytes[1] & NOTHING_MORE != 0 && bytes.len() == saved.end {
+            // Somebody else said so just before.
+            *state = Some(bytes);
+            return Ok(());
+        }
         let mut record = Writer::default();
         match edit {
             Some(edit) => {
@@ -216,8 +249,17 @@ impl TextState {
         }
         bytes.extend_from_slice(&record.finish());
         let recent = bytes.len() - saved.end;
-        if recent > saved.len().max(RECENT_BYTES_MIN) {
-            bytes = Self::read(bytes.into())?.fold();
+        if forgets || recent > saved.len().max(RECENT_BYTES_MIN) {
+            let whole = Bytes::from(bytes);
+            bytes = match Self::read(whole.clone()) {
+                Ok(read) => read.fold(forgets),
+                Err(error) => {
+                    let mut before = whole[..len].to_vec();
+                    before[1] = flags;
+                    *state = Some(before);
+                    return Err(error);
+                }
+            };
         }
         *state = Some(bytes);
         Ok(())
@@ -239,6 +281,21 @@ impl TextState {
         })
     }
 
+    /// What was left out of all that was said, as far as that was known when it was saved last; [`TextState::merge`] tells
+    /// of what came since.
+    #[must_use]
+    pub const fn left_out(&self) -> &LeftOuts {
+        &self.left_out
+    }
+
+    /// How many records were left out, by a state's bytes alone; 0 if they are none.
+    #[must_use]
+    pub fn left_out_of(state: &[u8]) -> u64 {
+        let mut input = Reader::new(Bytes::copy_from_slice(&state[..state.len().min(HEAD_BYTES_MAX)]));
+        let mut count = || input.fixed::<2>(WHAT).and_then(|_| input.u64(WHAT));
+        count().unwrap_or_default()
+    }
+
     /// What was saved, apart from what came since.
     #[must_use]
     pub const fn saved(&self) -> &Bytes {
@@ -253,14 +310,14 @@ impl TextState {
         self.merge().map(|(text, _)| text)
     }
 
-    /// The text, and the records that wait for what they build on.
+    /// The text, and the records that did not apply.
     ///
     /// # Errors
     /// As [`TextState::load`].
-    pub fn merge(&self) -> Result<(Text, Vec<(ReplicaId, Said)>), TextError> {
+    pub fn merge(&self) -> Result<(Text, Taken), TextError> {
         let mut text = if self.saved.is_empty() { Text::new() } else { Text::load(&self.saved)? };
-        let waiting = take_in(&mut text, self.records().flatten());
-        Ok((text, waiting))
+        let taken = take_in(&mut text, self.records().flatten());
+        Ok((text, taken))
     }
 
     /// Whether there is a text to show: nobody deleted it, or somebody wrote in it again, or not everything of it was seen
@@ -270,30 +327,36 @@ impl TextState {
         self.exists || !text.is_empty()
     }
 
-    fn fold(&self) -> Vec<u8> {
-        let anew = self.merge().and_then(|(mut text, waiting)| Ok((text.save()?, waiting)));
+    fn fold(&self, forgets: bool) -> Vec<u8> {
+        let anew = self.merge().and_then(|(mut text, taken)| Ok((text.save()?, taken)));
         let mut out = Writer::with_capacity(self.saved.len() + self.records.len() + 16);
         out.u8(FORMAT);
-        out.u8(u8::from(self.exists));
+        let forgotten = if anew.is_ok() { forgets } else { self.forgotten };
+        out.u8(if self.exists { EXISTS } else { 0 } | if forgotten { NOTHING_MORE } else { 0 });
+        let mut left_out = self.left_out.clone();
         match anew {
-            Ok((saved, waiting)) => {
-                out.bytes(&saved);
+            Ok((saved, taken)) => {
                 // So that the next time is not at once: of what nobody may ever complete, the newest is kept.
                 let room = saved.len().max(RECENT_BYTES_MIN) / 2;
-                let waiting: Vec<(ReplicaId, Bytes)> =
-                    waiting.into_iter().map(|(author, said)| (author, said.to_bytes())).collect();
+                let waiting: Vec<(WriterId, Bytes)> =
+                    taken.waiting.into_iter().map(|(author, said)| (WriterId::of(author), said.to_bytes())).collect();
                 let sizes = waiting.iter().rev().scan(0, |sum, (_, said)| {
                     *sum += said.len() + RECORD_BYTES;
                     Some(*sum)
                 });
-                let kept = sizes.take_while(|sum| *sum <= room).count();
-                for (author, said) in &waiting[waiting.len() - kept..] {
-                    out.fixed(&author.as_bytes()[..8]);
+                let (gone, kept) = waiting.split_at(waiting.len() - sizes.take_while(|sum| *sum <= room).count());
+                left_out.extend(taken.left_out);
+                left_out.extend(gone.iter().map(|(writer, _)| LeftOut { writer: *writer, why: WhyLeftOut::NeverCame }));
+                left_out.write(&mut out);
+                out.bytes(&saved);
+                for (writer, said) in kept {
+                    out.fixed(&writer.0);
                     out.bytes(said);
                 }
             }
             // What was saved by this very code and is damaged now stays as it is, and so does what came since.
             Err(_) => {
+                left_out.write(&mut out);
                 out.bytes(&self.saved);
                 out.fixed(&self.records);
             }
@@ -302,57 +365,13 @@ impl TextState {
     }
 }
 
-/// Takes in what applies. What builds on events that are not here is given back: it may apply once they have come. What can
-/// never apply is left out.
-#[must_use]
-pub fn take_in(text: &mut Text, records: impl Iterator<Item = (ReplicaId, Said)>) -> Vec<(ReplicaId, Said)> {
-    let mut waiting: Vec<(ReplicaId, Said)> = Vec::new();
-    for (author, said) in records {
-        if said == Said::Cleared {
-            waiting = take_all(text, waiting);
-            let all = 0..text.len();
-            // Within the text, and no larger than it was.
-            let _ = text.delete(author, all);
-        } else {
-            waiting.push((author, said));
-        }
-    }
-    take_all(text, waiting)
-}
-
-fn take_all(text: &mut Text, mut waiting: Vec<(ReplicaId, Said)>) -> Vec<(ReplicaId, Said)> {
-    let typed = waiting.iter().map(|(author, said)| match said {
-        Said::Typed(delta) => Some((*author, delta.clone())),
-        _ => None,
-    });
-    // At once, where all of it is typing that applies.
-    if typed.collect::<Option<Vec<_>>>().is_some_and(|typed| text.apply_all(&typed).is_ok()) {
-        return Vec::new();
-    }
-    for _ in 0..PASSES_MAX {
-        let before = waiting.len();
-        waiting.retain(|(author, said)| matches!(take_one(text, *author, said), Err(TextError::Unseen { .. })));
-        if waiting.is_empty() || waiting.len() == before {
-            break;
-        }
-    }
-    waiting
-}
-
-fn take_one(text: &mut Text, author: ReplicaId, said: &Said) -> Result<(), TextError> {
-    match said {
-        Said::Typed(delta) => text.apply(author, delta),
-        Said::Marked(mark) => text.apply_mark(author, mark),
-        Said::Cleared => Ok(()),
-    }
-}
-
 /// Where what was saved stands in a state.
 fn lengths(state: &[u8]) -> Result<std::ops::Range<usize>, DecodeError> {
-    let head = Bytes::copy_from_slice(&state[..state.len().min(12)]);
+    let head = Bytes::copy_from_slice(&state[..state.len().min(HEAD_BYTES_MAX)]);
     let mut input = Reader::new(head.clone());
     known(input.u8(WHAT)?)?;
     input.u8(WHAT)?;
+    LeftOuts::read(&mut input)?;
     let len = usize::try_from(input.u64(WHAT)?).map_err(|_| DecodeError::Truncated(WHAT))?;
     let start = head.len() - input.remaining();
     match start.checked_add(len) {
@@ -429,14 +448,14 @@ mod tests {
             head in vec(0..3_u8, 0..4),
             tail in vec(any::<u8>(), 0..60),
             said in vec(any::<u8>(), 1..20),
-            marked in any::<bool>(),
+            kind in 0..3_u8,
         ) {
             let bytes = [head, tail].concat();
             if let Ok(state) = TextState::read(bytes.clone().into()) {
                 let _ = state.load();
             }
             let mut state = Some(bytes.clone());
-            let said = if marked { Said::Marked(said.into()) } else { Said::Typed(said.into()) };
+            let said = [Said::Marked(said.clone().into()), Said::Typed(said.into()), Said::Forgotten][usize::from(kind)].clone();
             let edit = TextEdit { writer: ONE, said };
             if TextState::take(&mut state, false, Some(&edit), op()).is_err() {
                 prop_assert_eq!(state, Some(bytes));

@@ -34,21 +34,12 @@ impl<C> Default for Merging<C> {
 
 impl<C: Content> Reducer for Merging<C> {
     fn reduce(&self, state: &mut Option<Vec<u8>>, change: &Change<'_>) -> Result<(), ReduceError> {
-        let payload = match change.payload {
-            Payload::Plain(bytes) => bytes,
-            Payload::Json(_) => return Err(ReduceError::Unfit(C::NAME)),
-            Payload::Sealed(_) => return Err(ReduceError::Sealed),
-        };
-        let clears = change.kind == OpKind::Delete && payload.is_empty();
-        let edit = if clears { None } else { Some(C::read_edit(payload.clone()).map_err(unfit::<C>)?) };
+        let edit = edit_of::<C>(change)?;
         let mut value = match state.as_deref() {
             Some(bytes) => C::decode(Bytes::copy_from_slice(bytes)).map_err(unfit::<C>)?,
             None => C::default(),
         };
-        match edit {
-            Some(edit) => value.apply(&change.moment(), edit),
-            None => value.clear(&change.moment()),
-        }
+        take_in(&mut value, change, edit);
         *state = (value != C::default()).then(|| value.encode());
         Ok(())
     }
@@ -74,6 +65,36 @@ impl<C: Content> Reducer for Merging<C> {
     fn holds(&self) -> Option<&'static str> {
         Some(C::NAME)
     }
+}
+
+/// What a change says; `None` for a delete that says nothing else.
+fn edit_of<C: Content>(change: &Change<'_>) -> Result<Option<C::Edit>, ReduceError> {
+    let payload = match change.payload {
+        Payload::Plain(bytes) => bytes,
+        Payload::Json(_) => return Err(ReduceError::Unfit(C::NAME)),
+        Payload::Sealed(_) => return Err(ReduceError::Sealed),
+    };
+    if change.kind == OpKind::Delete && payload.is_empty() {
+        return Ok(None);
+    }
+    C::read_edit(payload.clone()).map(Some).map_err(unfit::<C>)
+}
+
+fn take_in<C: Content>(value: &mut C, change: &Change<'_>, edit: Option<C::Edit>) {
+    match edit {
+        Some(edit) => value.apply(&change.moment(), edit),
+        None => value.clear(&change.moment()),
+    }
+}
+
+/// Applies a change to a value that is at hand: what [`Merging`] does to its bytes.
+///
+/// # Errors
+/// As [`Reducer::reduce`]; the value is then unchanged.
+pub(crate) fn apply<C: Content>(value: &mut C, change: &Change<'_>) -> Result<(), ReduceError> {
+    let edit = edit_of::<C>(change)?;
+    take_in(value, change, edit);
+    Ok(())
 }
 
 fn unfit<C: Content>(_: crate::codec::DecodeError) -> ReduceError {

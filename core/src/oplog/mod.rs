@@ -13,7 +13,7 @@ mod fields;
 mod gap;
 mod head;
 mod holders;
-mod merging;
+pub(crate) mod merging;
 mod object;
 mod op;
 mod part;

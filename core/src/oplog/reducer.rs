@@ -65,6 +65,13 @@ pub trait Reducer: Debug + Send + Sync + 'static {
         None
     }
 
+    /// How many changes a state says it left out, for they can never take effect: each time it says more, the op that made it
+    /// say so is listed as one that has no effect, or uncovered another.
+    fn left_out(&self, state: &[u8]) -> u64 {
+        let _ = state;
+        0
+    }
+
     /// The type of value that its states are, where ops are edits of one: what a typed handle checks before it writes.
     fn holds(&self) -> Option<&'static str> {
         None

@@ -7,8 +7,11 @@ use super::op::OpKind;
 use super::payload::Payload;
 use super::reducer::{ReduceError, Reducer};
 use super::schema::Rules;
-use crate::crdt::writing::{TextEdit, TextState};
+use crate::crdt::writing::{Said, TextEdit, TextState};
 use crate::oplog::arbitrate::ConflictPolicy;
+
+/// Reading and saving a byte of a state costs about as much as moving so many.
+const FORGETTING: usize = 16;
 
 /// What is said of a state or an edit that is not one of a text.
 const UNFIT: ReduceError = ReduceError::Unfit(Texts::NAME);
@@ -37,9 +40,16 @@ impl Reducer for Texts {
         TextState::take(state, deletes, edit.as_ref(), change.op).map_err(|_| UNFIT)
     }
 
-    /// It mostly adds at the end.
-    fn work(&self, _: usize, change: &Change<'_>) -> u64 {
-        change.payload.bytes().len() as u64
+    /// It mostly adds at the end. Forgetting reads, merges and saves all of it.
+    fn work(&self, state: usize, change: &Change<'_>) -> u64 {
+        let forgets =
+            |bytes: &Bytes| TextEdit::from_bytes(bytes.clone()).is_ok_and(|edit| edit.said == Said::Forgotten);
+        let moved = if forgets(change.payload.bytes()) { state.saturating_mul(FORGETTING) } else { 0 };
+        (change.payload.bytes().len().saturating_add(moved)) as u64
+    }
+
+    fn left_out(&self, state: &[u8]) -> u64 {
+        TextState::left_out_of(state)
     }
 
     fn view(&self, state: &[u8]) -> Result<Option<Bytes>, ReduceError> {

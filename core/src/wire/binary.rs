@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::WireError;
+use super::{WireError, check_state};
 use crate::call::{LeftOut, Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
@@ -166,6 +166,7 @@ pub fn decode_snapshot(body: Bytes) -> Result<Snapshot, WireError> {
         other => return Err(DecodeError::Unknown { what: "a payload form", value: other.into() }.into()),
     };
     input.finish()?;
+    check_state(&payload)?;
     Ok(Snapshot { seq, anchor, clock, schema_version, payload })
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::WireError;
+use super::{WireError, check_state};
 use crate::access::Access;
 use crate::call::{Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;

@@ -6,6 +6,10 @@
 pub mod binary;
 pub mod json;
 
+use crate::json::check_json;
+use crate::limits;
+use crate::oplog::Payload;
+
 /// The media type of the binary form.
 pub const BINARY_MEDIA_TYPE: &str = "application/vnd.syncline.v1";
 /// The media type of the JSON form.
@@ -31,6 +35,16 @@ pub enum WireError {
         /// Why.
         error: crate::oplog::DraftError,
     },
+}
+
+/// Whether a state that says it is JSON is: what one form takes, the other can say.
+fn check_state(payload: &Payload) -> Result<(), WireError> {
+    match payload {
+        Payload::Json(text) => {
+            check_json(text, limits::FULL_STATE_JSON_NODES_MAX).map_err(|fault| WireError::Json(fault.to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl From<serde_json::Error> for WireError {

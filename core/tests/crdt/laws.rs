@@ -7,13 +7,13 @@ use syncline::crdt::{Content, Counter, Document, List, Register, Set, Tree};
 use crate::world::{AUTHORS, Step, Tried, prefix, shuffled, steps, talk, talk_with, value};
 
 /// A value's bytes, which are read back as that value.
-fn bytes<C: Content>(value: &C) -> Vec<u8> {
+pub(crate) fn bytes<C: Content>(value: &C) -> Vec<u8> {
     let bytes = value.encode();
     assert_eq!(C::decode(bytes.clone().into()).as_ref(), Ok(value), "what is written is read back as it was");
     bytes
 }
 
-fn any_order_makes_the_same_bytes<C: Tried>(steps: &[Step], picks: &[u8]) -> Result<(), TestCaseError> {
+pub(crate) fn any_order_makes_the_same_bytes<C: Tried>(steps: &[Step], picks: &[u8]) -> Result<(), TestCaseError> {
     let said = talk::<C>(steps);
     let (one, other) = (value(&said), value(&shuffled(&said, picks)));
     prop_assert_eq!(bytes(&one), bytes(&other));
@@ -21,7 +21,10 @@ fn any_order_makes_the_same_bytes<C: Tried>(steps: &[Step], picks: &[u8]) -> Res
     Ok(())
 }
 
-fn merging_is_having_both<C: Tried>(steps: &[Step], cuts: &[[usize; AUTHORS]; 3]) -> Result<(), TestCaseError> {
+pub(crate) fn merging_is_having_both<C: Tried>(
+    steps: &[Step],
+    cuts: &[[usize; AUTHORS]; 3],
+) -> Result<(), TestCaseError> {
     let said = talk_with::<C>(steps, C::KNOWS_TIES);
     let [one, two, three] = cuts.map(|counts| value(&prefix(&said, counts)));
     let both = std::array::from_fn(|author| cuts[0][author].max(cuts[1][author]));
@@ -43,7 +46,7 @@ fn merging_is_a_join<C: Tried>(one: &C, two: &C, three: &C) -> Result<(), TestCa
 }
 
 /// What an author did not send yet may be folded, as long as nobody else's comes in between.
-fn what_is_left_and_the_newer_say_the_same<C: Tried>(steps: &[Step]) -> Result<(), TestCaseError> {
+pub(crate) fn what_is_left_and_the_newer_say_the_same<C: Tried>(steps: &[Step]) -> Result<(), TestCaseError> {
     let said = talk::<C>(steps);
     for pair in said.windows(2).filter(|pair| pair[0].author == pair[1].author) {
         let [older, newer] = pair else { continue };
@@ -64,7 +67,7 @@ fn what_is_left_and_the_newer_say_the_same<C: Tried>(steps: &[Step]) -> Result<(
 }
 
 /// While it waits on its device, an author's edit shows what it will say in the log.
-fn what_waits_shows_what_it_will_say<C: Tried>(steps: &[Step]) -> Result<(), TestCaseError> {
+pub(crate) fn what_waits_shows_what_it_will_say<C: Tried>(steps: &[Step]) -> Result<(), TestCaseError> {
     let said = talk::<C>(steps);
     let author = said.last().map_or(0, |last| last.author);
     let (own, others): (Vec<_>, Vec<_>) = said.iter().cloned().partition(|said| said.author == author);
@@ -80,7 +83,7 @@ fn what_waits_shows_what_it_will_say<C: Tried>(steps: &[Step]) -> Result<(), Tes
     Ok(())
 }
 
-fn cuts() -> impl Strategy<Value = [[usize; AUTHORS]; 3]> {
+pub(crate) fn cuts() -> impl Strategy<Value = [[usize; AUTHORS]; 3]> {
     proptest::array::uniform3(proptest::array::uniform3(0..12_usize))
 }
 

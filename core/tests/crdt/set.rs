@@ -1,7 +1,7 @@
 //! Sets: what they cost.
 
 use bytes::Bytes;
-use syncline::crdt::{Content, Set, SetEdit};
+use syncline::crdt::{Content, Moment, Set, SetEdit};
 
 use crate::world::{moment, text};
 
@@ -49,4 +49,24 @@ fn removes_that_come_before_what_they_take_away_are_kept_until_it_comes() {
     other.apply(&moment(2, 2, 7), remove);
     assert_eq!(early.encode(), other.encode(), "and forgotten then");
     assert!(early.encode().len() < 80);
+}
+
+/// Found by a fuzzer: it stood in the set and among what was taken away before it came, which no reader takes.
+#[test]
+fn an_add_that_takes_itself_away_leaves_a_set_that_is_read_back_in_any_order() {
+    let mut other = Set::default();
+    let add = other.adding([text(1)]);
+    other.apply(&moment(1, 1, 5), add);
+    let (add, remove) = (other.adding([text(1)]), other.removing([text(1)]).unwrap());
+    let own = Moment { op: moment(1, 1, 5).op, ..moment(0, 2, 6) };
+    let mut set = Set::default();
+    set.apply(&own, add.clone());
+    assert_eq!(Set::decode(set.encode().into()), Ok(set.clone()));
+    assert!(set.contains(b"1"));
+    set.apply(&moment(2, 3, 7), remove.clone());
+    let mut late = Set::default();
+    late.apply(&moment(2, 3, 7), remove);
+    late.apply(&own, add);
+    assert_eq!(late.encode(), set.encode());
+    assert_eq!(Set::decode(set.encode().into()), Ok(set));
 }

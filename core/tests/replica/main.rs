@@ -5,6 +5,7 @@
 mod conflicts;
 mod devices;
 mod everyday;
+mod forgetting;
 mod partial;
 mod partial_recovery;
 mod past;
@@ -19,4 +20,5 @@ mod sealed_state;
 mod sealed_untrusted;
 mod texts;
 mod values;
+mod values_work;
 mod world;

@@ -11,7 +11,7 @@ use syncline::{Cursor, Seq};
 
 use crate::world::{Device, LOG, World, run};
 
-fn text(device: &Device) -> SharedText {
+pub(crate) fn text(device: &Device) -> SharedText {
     device.replica.collection("texts").unwrap().text("poem").unwrap()
 }
 
@@ -21,7 +21,7 @@ fn add(text: &SharedText, more: &str) {
     run(text.insert(end, more)).unwrap();
 }
 
-fn get(device: &Device) -> String {
+pub(crate) fn get(device: &Device) -> String {
     run(text(device).get()).unwrap()
 }
 

@@ -40,7 +40,7 @@ fn snapshot(at: Cursor) -> Option<Box<Snapshot>> {
     Some(Box::new(Snapshot { seq, anchor, clock: VectorClock::new(), schema_version: 1, payload }))
 }
 
-fn places() -> impl Strategy<Value = Cursor> {
+pub(crate) fn places() -> impl Strategy<Value = Cursor> {
     prop::sample::select(vec!["start", "0", "3", "5", "5b", "8", "8b", "9z", "9223372036854775807"]).prop_map(cursor)
 }
 
@@ -113,11 +113,11 @@ fn happenings() -> impl Strategy<Value = Input> {
     ]
 }
 
-fn inputs() -> impl Strategy<Value = Input> {
+pub(crate) fn inputs() -> impl Strategy<Value = Input> {
     prop_oneof![3 => happenings(), 2 => failures(), 3 => replies(), 3 => local_answers()]
 }
 
-fn moment() -> impl Strategy<Value = Env> {
+pub(crate) fn moment() -> impl Strategy<Value = Env> {
     (0..200_000_u64, any::<[u8; 32]>()).prop_map(|(at, entropy)| Env { entropy, ..env(at) })
 }
 
@@ -135,8 +135,66 @@ fn answers(input: &Input, said: &Output) -> bool {
     )
 }
 
+/// Never a panic, always something to do; and the promises of the head of `session.rs`.
+pub(crate) fn promises_hold(
+    fresh: bool,
+    confirm: bool,
+    at: Cursor,
+    script: Vec<(Input, Env)>,
+) -> Result<(), TestCaseError> {
+    let mut session = Session::new(options(fresh, confirm), at);
+    let asks_first = fresh && confirm && at.seq == Seq::ZERO;
+    let (mut offline, mut confirmed, mut ended) = (false, !asks_first, !fresh);
+    for (input, env) in script {
+        let before = session.poll();
+        let answered = answers(&input, &before);
+        match &input {
+            Input::Offline => offline = true,
+            Input::Online => offline = false,
+            Input::Confirmed(yes) if answered => confirmed |= *yes,
+            _ => {}
+        }
+        let happened = !matches!(
+            input,
+            Input::Online | Input::Offline | Input::Edited | Input::Wake(_) | Input::Tick | Input::Unlocked
+        );
+        // Only the end of the pages, or no log at all, ends a first download.
+        let end = match (&input, &before) {
+            (Input::Replied(Reply::Pulled(page)), _) => answered && !page.more,
+            (Input::Kept(kept), Output::Keep(Came::Page(_))) => !kept.more && kept.gap.is_none(),
+            (Input::Failed(CallError::Refused(refusal)), Output::Call(Call::Pull { .. })) => {
+                refusal.code == ErrorCode::LogNotFound
+            }
+            _ => false,
+        };
+        session.handle(input, env);
+        let said = session.poll();
+        // A page that is still to be kept, or asked about, has ended nothing yet.
+        ended |= end && !matches!(said, Output::Keep(_) | Output::Confirm { .. });
+        prop_assert_eq!(format!("{:?}", said), format!("{:?}", session.poll()), "the same until answered");
+        if happened && !answered {
+            prop_assert_eq!(format!("{:?}", said), format!("{:?}", before), "an answer to nothing changes nothing");
+        }
+        match &said {
+            Output::Call(Call::Push(_)) => prop_assert!(ended, "uploaded before the download was over"),
+            Output::Keep(Came::Begin { .. }) => prop_assert!(confirmed || ended, "kept unasked"),
+            Output::Keep(Came::Page(page)) => {
+                prop_assert!(confirmed || ended || page.end == Seq::ZERO, "kept unasked");
+            }
+            Output::Wait(None) => {
+                prop_assert!(matches!(session.phase(), Phase::Offline | Phase::Halted(_)), "waits for ever");
+            }
+            _ => {}
+        }
+        if let Output::Call(_) = &said {
+            let under_way = format!("{said:?}") == format!("{before:?}");
+            prop_assert!(!offline || under_way, "a call was begun without a network");
+        }
+    }
+    Ok(())
+}
+
 proptest! {
-    /// Never a panic, always something to do; and the promises of the head of `session.rs`.
     #[test]
     fn no_sequence_of_inputs_breaks_a_promise(
         fresh: bool,
@@ -144,55 +202,7 @@ proptest! {
         at in places(),
         script in vec((inputs(), moment()), 0..120),
     ) {
-        let mut session = Session::new(options(fresh, confirm), at);
-        let asks_first = fresh && confirm && at.seq == Seq::ZERO;
-        let (mut offline, mut confirmed, mut ended) = (false, !asks_first, !fresh);
-        for (input, env) in script {
-            let before = session.poll();
-            let answered = answers(&input, &before);
-            match &input {
-                Input::Offline => offline = true,
-                Input::Online => offline = false,
-                Input::Confirmed(yes) if answered => confirmed |= *yes,
-                _ => {}
-            }
-            let happened = !matches!(
-                input,
-                Input::Online | Input::Offline | Input::Edited | Input::Wake(_) | Input::Tick | Input::Unlocked
-            );
-            // Only the end of the pages, or no log at all, ends a first download.
-            let end = match (&input, &before) {
-                (Input::Replied(Reply::Pulled(page)), _) => answered && !page.more,
-                (Input::Kept(kept), Output::Keep(Came::Page(_))) => !kept.more && kept.gap.is_none(),
-                (Input::Failed(CallError::Refused(refusal)), Output::Call(Call::Pull { .. })) => {
-                    refusal.code == ErrorCode::LogNotFound
-                }
-                _ => false,
-            };
-            session.handle(input, env);
-            let said = session.poll();
-            // A page that is still to be kept, or asked about, has ended nothing yet.
-            ended |= end && !matches!(said, Output::Keep(_) | Output::Confirm { .. });
-            prop_assert_eq!(format!("{:?}", said), format!("{:?}", session.poll()), "the same until answered");
-            if happened && !answered {
-                prop_assert_eq!(format!("{:?}", said), format!("{:?}", before), "an answer to nothing changes nothing");
-            }
-            match &said {
-                Output::Call(Call::Push(_)) => prop_assert!(ended, "uploaded before the download was over"),
-                Output::Keep(Came::Begin { .. }) => prop_assert!(confirmed || ended, "kept unasked"),
-                Output::Keep(Came::Page(page)) => {
-                    prop_assert!(confirmed || ended || page.end == Seq::ZERO, "kept unasked");
-                }
-                Output::Wait(None) => {
-                    prop_assert!(matches!(session.phase(), Phase::Offline | Phase::Halted(_)), "waits for ever");
-                }
-                _ => {}
-            }
-            if let Output::Call(_) = &said {
-                let under_way = format!("{said:?}") == format!("{before:?}");
-                prop_assert!(!offline || under_way, "a call was begun without a network");
-            }
-        }
+        promises_hold(fresh, confirm, at, script)?;
     }
 
     /// Whatever a server and a store answer, as long as nothing moves the conversation comes to rest.

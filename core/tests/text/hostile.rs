@@ -11,7 +11,7 @@ use crate::speaker::{Speaker, zigzag};
 use crate::traces::Patch;
 
 /// Two authors who met, parted and met again, one of them with four-byte characters.
-fn sample() -> (Text, Vec<(usize, Bytes)>) {
+pub(crate) fn sample() -> (Text, Vec<(usize, Bytes)>) {
     let (mut one, mut other) = (Text::new(), Text::new());
     let mut deltas = Vec::new();
     let mut random = Random::new(5);
@@ -223,33 +223,49 @@ fn mutated_deltas_are_refused_or_sound() {
         }
         let mut bytes = deltas[at].1.to_vec();
         mutate(&mut bytes, &mut random);
-        let before = text.state_hash();
-        match text.apply(replica(deltas[at].0), &Bytes::from(bytes)) {
-            Ok(()) => accepted += 1,
-            Err(_) => assert_eq!(text.state_hash(), before),
-        }
-        text.check().unwrap();
-        text.insert(replica(0), 0, "goes on").unwrap();
-        let saved = text.save().unwrap();
-        assert_eq!(Text::load(&saved).unwrap().save().unwrap(), saved);
+        accepted += usize::from(delta_is_refused_or_sound(text, deltas[at].0, &bytes.into()));
     }
     assert!(accepted > 100, "some mutations are harmless: {accepted}");
 }
 
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+/// Whether it was taken.
+pub(crate) fn delta_is_refused_or_sound(mut text: Text, author: usize, delta: &Bytes) -> bool {
+    let before = text.state_hash();
+    let taken = text.apply(replica(author), delta);
+    if taken.is_err() {
+        assert_eq!(text.state_hash(), before);
+    }
+    text.check().unwrap();
+    text.insert(replica(0), 0, "goes on").unwrap();
+    let saved = text.save().unwrap();
+    let mut again = Text::load(&saved).unwrap();
+    assert_eq!(again.save().unwrap(), saved);
+    assert_eq!((again.to_string(), again.state_hash()), (text.to_string(), text.state_hash()));
+    taken.is_ok()
+}
+
+/// A few changes, a number at its edges among them.
+pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..=random.below(2) {
         let at = random.below(bytes.len().max(1));
-        match random.below(4) {
+        match random.below(5) {
             0 => bytes.truncate(at),
             1 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
             2 if !bytes.is_empty() => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
+            3 if !bytes.is_empty() => {
+                let bits = [0, 7, 8, 14, 16, 30, 31, 32, 48, 53, 62, 63][random.below(12)];
+                let mut out = Writer::default();
+                out.u64((1_u64 << bits).wrapping_sub(random.below(3) as u64));
+                let end = bytes[at..].iter().position(|byte| *byte < 0x80).map_or(bytes.len(), |len| at + len + 1);
+                bytes.splice(at..end, out.finish());
+            }
             _ => bytes.insert(at.min(bytes.len()), u8::try_from(random.below(256)).unwrap()),
         }
     }
 }
 
 /// The sections of a snapshot: content as packed, and where each stands.
-fn sections(snapshot: &[u8]) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn sections(snapshot: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     let mut at = 4;
     while at < snapshot.len() {
@@ -282,31 +298,37 @@ fn mutated_snapshots_with_right_checksums_are_refused_or_sound() {
     let mut random = Random::new(13);
     for _ in 0..3_000 {
         let which = random.below(parts.len());
-        let mut bytes = saved[..4].to_vec();
-        for (at, part) in parts.iter().enumerate() {
-            if at == 3 {
-                bytes.push(1);
-            }
-            let mut content = saved[part.clone()].to_vec();
-            if at == which {
-                mutate(&mut content, &mut random);
-            }
-            let mut out = Writer::default();
-            out.len(content.len());
-            out.fixed(&Digest::of(&[&content]).as_bytes()[..8]);
-            out.fixed(&content);
-            bytes.extend_from_slice(&out.finish());
-        }
-        let Ok(mut loaded) = Text::load(&Bytes::from(bytes)) else { continue };
-        let shown = loaded.to_string();
-        // Reading its history may fail; the text stays.
-        if let Ok(again) = loaded.save() {
-            assert_eq!(Text::load(&again).unwrap().to_string(), shown);
-        }
-        assert_eq!(loaded.to_string(), shown);
-        loaded.check().unwrap();
-        loaded.insert(replica(0), 0, "goes on").unwrap();
+        let mut contents: Vec<Vec<u8>> = parts.iter().map(|part| saved[part.clone()].to_vec()).collect();
+        mutate(&mut contents[which], &mut random);
+        snapshot_is_refused_or_sound(&with_checksums(&contents));
     }
+}
+
+/// A snapshot of these sections, which may be anything.
+pub(crate) fn with_checksums(sections: &[Vec<u8>]) -> Bytes {
+    let mut out = Writer::default();
+    out.fixed(b"SLT\x01");
+    for (at, content) in sections.iter().enumerate() {
+        if at == 3 {
+            out.u8(1);
+        }
+        out.len(content.len());
+        out.fixed(&Digest::of(&[content]).as_bytes()[..8]);
+        out.fixed(content);
+    }
+    out.finish()
+}
+
+pub(crate) fn snapshot_is_refused_or_sound(bytes: &Bytes) {
+    let Ok(mut loaded) = Text::load(bytes) else { return };
+    let shown = loaded.to_string();
+    // Reading its history may fail; the text stays.
+    if let Ok(again) = loaded.save() {
+        assert_eq!(Text::load(&again).unwrap().to_string(), shown);
+    }
+    assert_eq!(loaded.to_string(), shown);
+    loaded.check().unwrap();
+    loaded.insert(replica(0), 0, "goes on").unwrap();
 }
 
 #[test]

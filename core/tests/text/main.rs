@@ -5,6 +5,7 @@
 mod concurrent;
 mod conformance;
 mod differential;
+mod forget;
 mod hostile;
 mod marks;
 mod meeting;

@@ -3,7 +3,7 @@
 //! A node hangs on the left or the right of another; siblings are in the order of (author, number); the text is the walk
 //! in order over the nodes somebody has seen, without those they saw deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::ReplicaId;
 
@@ -28,18 +28,16 @@ impl Oracle {
 
     /// Every character that whoever saw `seen` knows, in order, deleted or not.
     fn walk(&self, seen: &BTreeSet<Event>) -> Vec<Event> {
-        let kids = |of: Option<Event>, on_right: bool| {
-            let mut kids: Vec<Event> = seen
-                .iter()
-                .copied()
-                .filter(|event| match self.events[*event].2 {
-                    Did::Insert { parent, right, .. } => parent == of && right == on_right,
-                    Did::Delete { .. } => false,
-                })
-                .collect();
+        let mut sides: BTreeMap<(Option<Event>, bool), Vec<Event>> = BTreeMap::new();
+        for event in seen {
+            if let Did::Insert { parent, right, .. } = self.events[*event].2 {
+                sides.entry((parent, right)).or_default().push(*event);
+            }
+        }
+        for kids in sides.values_mut() {
             kids.sort_by_key(|event| (self.events[*event].0, self.events[*event].1));
-            kids
-        };
+        }
+        let kids = |of: Option<Event>, on_right: bool| sides.get(&(of, on_right)).cloned().unwrap_or_default();
         let mut out = Vec::new();
         // What is still to do: a subtree, or only its own character.
         let mut stack = vec![(None, false)];

@@ -18,6 +18,7 @@ delete FROM TO       delete the characters from FROM up to, not with, TO
 go AT                put the cursor before the character AT; it stays there while others type
 undo, redo           what this device did since it was opened
 blame                who wrote what
+tidy                 forget what deleted characters were, once every device has heard of it
 at VERSION           the note as it was at a version that `show` named
 list, remove NOTE    all notes; delete one
 like NOTE [BY]       count
@@ -42,6 +43,7 @@ pub(crate) enum Line {
     Undo,
     Redo,
     Blame,
+    Tidy,
     At(String),
     List,
     Remove(String),
@@ -88,6 +90,7 @@ impl Line {
             "undo" => Self::Undo,
             "redo" => Self::Redo,
             "blame" => Self::Blame,
+            "tidy" => Self::Tidy,
             "at" => Self::At(rest.word().unwrap_or_default().to_owned()),
             "list" => Self::List,
             "remove" => Self::Remove(rest.name()?),

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::commands;
 use crate::line::{HELP, Line};
 use crate::page::Page;
-use crate::presence::Presence;
+use crate::presence::{self, Presence};
 
 /// An open device with what is open on it.
 #[derive(Debug)]
@@ -167,6 +167,21 @@ impl Shell {
         Ok(news)
     }
 
+    /// Takes note of who else is here, where that may have changed.
+    async fn look_around(&mut self, event: &Event) -> Result<(), Fault> {
+        let news = match event {
+            Event::Changed(keys) => keys.iter().any(|key| key.collection.as_str() == presence::COLLECTION),
+            event => matches!(event, Event::Reset),
+        };
+        if news {
+            let (replica, now) = (&self.app.book.0, self.app.now());
+            let found = presence::lately(replica, now).await?;
+            let others = found.iter().filter(|(id, ..)| *id != presence::own(replica));
+            self.presence.heard(others.map(|(_, ago_ms, _)| *ago_ms).min(), now);
+        }
+        Ok(())
+    }
+
     async fn event(&mut self, event: Event) -> Result<(), Fault> {
         let json = match &event {
             Event::Changed(keys) => {
@@ -178,6 +193,7 @@ impl Shell {
             Event::Conflict(no) => json!({ "event": "conflict", "write": no.get() }),
             _ => return Ok(()),
         };
+        self.look_around(&event).await?;
         let text = match event {
             Event::Changed(_) | Event::Reset if self.seen().await? => format!("~ {}", self.shown),
             Event::Parked(..) => "! the server refused an edit; it is kept here".to_owned(),

@@ -123,6 +123,27 @@ fn what_one_types_and_where_its_cursor_is_shows_on_the_other_without_anybody_ask
 }
 
 #[test]
+fn what_was_deleted_from_a_note_can_be_forgotten_once_every_device_has_heard() {
+    let (folder, server) = house();
+    let mut anna = Desk::new(folder.path(), &server, "anna");
+    anna.ask("offline");
+    anna.ask("open poem");
+    anna.ask("type a secret word");
+    let whole = anna.ask("show")["version"].as_str().expect("a version").to_owned();
+    anna.ask("delete 2 9");
+    assert_eq!(anna.ask("tidy")["done"], false, "it waits here still");
+    anna.sync();
+    assert_eq!(anna.ask("tidy")["done"], true);
+    let at = format!("at {whole}");
+    assert_eq!(anna.ask(&at)["text"], "a secret word", "while it is open");
+    anna.kill();
+    anna.open();
+    let shown = anna.ask("open poem");
+    assert_eq!((&shown["text"], &shown["left_out"]), (&json!("a word"), &json!(0)));
+    assert_eq!(anna.ask(&at)["text"], "a \u{1a}\u{1a}\u{1a}\u{1a}\u{1a}\u{1a}\u{1a}word");
+}
+
+#[test]
 fn undo_takes_back_ones_own_line_after_others_typed_into_it_and_blame_says_who_wrote_what() {
     let (folder, server) = house();
     let mut anna = Desk::new(folder.path(), &server, "anna");

@@ -33,7 +33,7 @@ impl Value<Counter> {
     /// # Errors
     /// As [`Value::load`].
     pub async fn resetting(&self) -> Result<Write, ReplicaError> {
-        let seen = self.load().await?.seen();
+        let seen = self.look(Counter::seen).await?;
         Ok(self.write(OpKind::Update, &CounterEdit::Reset(seen)))
     }
 
@@ -43,7 +43,7 @@ impl Value<Counter> {
     /// As [`Value::load`] and [`Replica::write`](crate::client::Replica::write).
     pub async fn delete(&self) -> Result<Receipt, ReplicaError> {
         edit!(self, {
-            let seen = self.load().await?.seen();
+            let seen = self.look(Counter::seen).await?;
             self.write(OpKind::Delete, &CounterEdit::Delete(seen))
         })
     }
@@ -53,6 +53,6 @@ impl Value<Counter> {
     /// # Errors
     /// As [`Value::load`].
     pub async fn get(&self) -> Result<i64, ReplicaError> {
-        Ok(self.load().await?.value())
+        self.look(Counter::value).await
     }
 }

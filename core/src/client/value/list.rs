@@ -24,8 +24,8 @@ impl Value<List> {
     /// As [`Value::insert`].
     pub async fn push<T: Serialize + ?Sized>(&self, value: &T) -> Result<Receipt, ReplicaError> {
         edit!(self, {
-            let list = self.load().await?;
-            let edits = list.inserting(list.len(), [text(value)?], self.session())?;
+            let (texts, session) = ([text(value)?], self.session());
+            let edits = self.look(|list| list.inserting(list.len(), texts, session)).await??;
             self.write(OpKind::Update, &edits)
         })
     }
@@ -40,7 +40,8 @@ impl Value<List> {
         values: impl IntoIterator<Item = T>,
     ) -> Result<Write, ReplicaError> {
         let texts = values.into_iter().map(|value| text(&value)).collect::<Result<Vec<_>, _>>()?;
-        let edits = self.load().await?.inserting(index, texts, self.session())?;
+        let session = self.session();
+        let edits = self.look(|list| list.inserting(index, texts, session)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -57,7 +58,8 @@ impl Value<List> {
     /// # Errors
     /// As [`Value::set`].
     pub async fn setting<T: Serialize + ?Sized>(&self, index: usize, value: &T) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.setting(index, text(value)?)?;
+        let text = text(value)?;
+        let edits = self.look(|list| list.setting(index, text)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -74,7 +76,8 @@ impl Value<List> {
     /// # Errors
     /// As [`Value::move_to`].
     pub async fn moving(&self, from: usize, to: usize) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.moving(from, to, self.session())?;
+        let session = self.session();
+        let edits = self.look(|list| list.moving(from, to, session)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -91,7 +94,7 @@ impl Value<List> {
     /// # Errors
     /// As [`Value::remove`].
     pub async fn removing(&self, index: usize, count: usize) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.removing(index, count)?;
+        let edits = self.look(|list| list.removing(index, count)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -101,8 +104,7 @@ impl Value<List> {
     /// As [`Value::load`] and [`Replica::write`](crate::client::Replica::write).
     pub async fn delete(&self) -> Result<Option<Receipt>, ReplicaError> {
         let _pass = self.replica.inner.editing.enter().await;
-        let list = self.load().await?;
-        let edits: Vec<ListEdit> = list.removing(0, list.len())?;
+        let edits: Vec<ListEdit> = self.look(|list| list.removing(0, list.len())).await??;
         if edits.is_empty() {
             return Ok(None);
         }
@@ -114,7 +116,7 @@ impl Value<List> {
     /// # Errors
     /// As [`Value::load`], or that one is no `T`.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<Vec<T>, ReplicaError> {
-        self.load().await?.iter().map(|(_, text)| parsed(text)).collect()
+        self.look(|list| list.iter().map(|(_, text)| parsed(text)).collect()).await?
     }
 
     /// The elements in order, with their names: an element keeps its name wherever it goes.
@@ -122,6 +124,6 @@ impl Value<List> {
     /// # Errors
     /// As [`Value::get`].
     pub async fn items<T: DeserializeOwned>(&self) -> Result<Vec<(ItemId, T)>, ReplicaError> {
-        self.load().await?.iter().map(|(id, text)| Ok((id, parsed(text)?))).collect()
+        self.look(|list| list.iter().map(|(id, text)| Ok((id, parsed(text)?))).collect()).await?
     }
 }

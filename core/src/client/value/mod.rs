@@ -26,14 +26,17 @@ use serde::de::DeserializeOwned;
 use super::error::ReplicaError;
 use super::gate::lock;
 use super::handle::Entities;
+use super::parsed::Upto;
 use super::receipt::Receipt;
 use super::replica::Replica;
 use super::write::Write;
 use crate::crdt::position::SessionName;
 use crate::crdt::{Content, Counter, Document, List, Register, Set, Tree};
 use crate::id::EntityId;
-use crate::oplog::{EntityKey, Head, OpKind, Payload, Precondition, ReduceError};
+use crate::oplog::merging::apply;
+use crate::oplog::{Change, EntityKey, Head, OpKind, Payload, Precondition, ReduceError};
 use crate::store::StoreExt;
+use crate::time::Timestamp;
 
 /// One entity as a value of type `C`.
 #[derive(Debug, Clone)]
@@ -119,18 +122,48 @@ impl<C: Content> Value<C> {
     /// # Errors
     /// The store's, [`ReplicaError::NotHere`], or that the state does not read.
     pub async fn load(&self) -> Result<C, ReplicaError> {
-        match self.replica.inner.visible(&self.key).await? {
-            None => Ok(C::default()),
-            Some(state) => read(state),
+        self.look(Clone::clone).await
+    }
+
+    /// Looks at the value as this device shows it. What was looked at is kept, so that the next look costs what was
+    /// written since.
+    ///
+    /// # Errors
+    /// As [`Value::load`].
+    pub async fn look<T>(&self, look: impl FnOnce(&C) -> T) -> Result<T, ReplicaError> {
+        let (content, upto) = self.fetch().await?;
+        let seen = look(&content);
+        if let Some(upto) = upto {
+            lock(&self.replica.inner.parsed).put(&self.key, upto, content);
+        }
+        Ok(seen)
+    }
+
+    /// What can be said without knowing: on a device that does not hold the entity, of an empty value.
+    async fn look_or_blind<T>(&self, look: impl Fn(&C) -> T) -> Result<T, ReplicaError> {
+        match self.look(&look).await {
+            Err(ReplicaError::NotHere(_)) => Ok(look(&C::default())),
+            seen => seen,
         }
     }
 
-    /// What can be said without knowing: on a device that does not hold the entity, an empty value.
-    async fn load_or_blind(&self) -> Result<C, ReplicaError> {
-        match self.load().await {
-            Err(ReplicaError::NotHere(_)) => Ok(C::default()),
-            loaded => loaded,
+    /// The value as it is now, and up to which write, where it may be kept.
+    async fn fetch(&self) -> Result<(Box<C>, Option<Upto>), ReplicaError> {
+        let inner = &self.replica.inner;
+        let known = lock(&inner.parsed).take::<C>(&self.key);
+        if let Some((upto, mut content)) = known
+            && let Some((upto, entries)) = inner.since(&self.key, upto).await?
+        {
+            for entry in &entries {
+                // As in what is shown: what cannot be opened or does not apply is passed over.
+                let Ok(payload) = inner.means().open(&entry.op) else { continue };
+                let _ = apply(&mut *content, &Change::opened(&entry.op, Timestamp::MAX, &payload));
+            }
+            return Ok((content, Some(upto)));
         }
+        let (state, upto) = inner.seen(&self.key).await?;
+        let content = state.map(read).transpose()?.unwrap_or_default();
+        Ok((Box::new(content), upto))
     }
 
     fn write(&self, kind: OpKind, edit: &C::Edit) -> Write {
@@ -146,15 +179,7 @@ impl<C: Content> Value<C> {
 
     /// The value in the log, where every device that counts has all that was said of it, and nothing waits here.
     async fn stable(&self) -> Result<Option<C>, ReplicaError> {
-        let inner = &self.replica.inner;
-        let (stable, waits) = {
-            let memory = lock(&inner.memory);
-            (memory.identity.stable, memory.pending.newest_of(&self.key).is_some())
-        };
-        let head = inner.store.head(inner.places.mirror, &self.key).await?;
-        let known = head.filter(|head| head.version <= stable && !waits);
-        let state = known.as_ref().and_then(Head::live_state).map(|state| state.to_vec());
-        state.map(read).transpose()
+        stable_state(&self.replica, &self.key).await?.map(read).transpose()
     }
 
     async fn send(&self, write: Write) -> Result<Receipt, ReplicaError> {
@@ -168,6 +193,18 @@ impl<C: Content> Value<C> {
         name.copy_from_slice(&lease[..6]);
         SessionName(name)
     }
+}
+
+/// The state in the log, where every device that counts has all that was said of it, and nothing waits here.
+async fn stable_state(replica: &Replica, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
+    let inner = &replica.inner;
+    let (stable, waits) = {
+        let memory = lock(&inner.memory);
+        (memory.identity.stable, memory.pending.newest_of(key).is_some())
+    };
+    let head = inner.store.head(inner.places.mirror, key).await?;
+    let known = head.filter(|head| head.version <= stable && !waits);
+    Ok(known.as_ref().and_then(Head::live_state).map(|state| state.to_vec()))
 }
 
 fn read<C: Content>(state: Vec<u8>) -> Result<C, ReplicaError> {

@@ -38,6 +38,6 @@ impl Value<Register> {
     /// # Errors
     /// As [`Value::load`], or that it is no `T`.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<Option<T>, ReplicaError> {
-        self.load().await?.get().map(|text| parsed(text)).transpose()
+        self.look(|register| register.get().map(|text| parsed(text)).transpose()).await?
     }
 }

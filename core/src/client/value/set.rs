@@ -24,7 +24,7 @@ impl Value<Set> {
     /// As [`Value::add`].
     pub async fn adding<T: Serialize>(&self, values: impl IntoIterator<Item = T>) -> Result<Write, ReplicaError> {
         let texts = texts(values)?;
-        let edit = self.load_or_blind().await?.adding(texts);
+        let edit = self.look_or_blind(|set| set.adding(texts.clone())).await?;
         Ok(self.write(OpKind::Update, &edit))
     }
 
@@ -49,7 +49,7 @@ impl Value<Set> {
         values: impl IntoIterator<Item = T>,
     ) -> Result<Option<Write>, ReplicaError> {
         let texts = texts(values)?;
-        let edit = self.load().await?.removing(texts);
+        let edit = self.look(|set| set.removing(texts)).await?;
         Ok(edit.map(|edit| self.write(OpKind::Update, &edit)))
     }
 
@@ -59,8 +59,7 @@ impl Value<Set> {
     /// As [`Value::load`] and [`Replica::write`](crate::client::Replica::write).
     pub async fn delete(&self) -> Result<Option<Receipt>, ReplicaError> {
         let _pass = self.replica.inner.editing.enter().await;
-        let set = self.load().await?;
-        match set.removing(set.iter().cloned().collect::<Vec<_>>()) {
+        match self.look(|set| set.removing(set.iter().cloned().collect::<Vec<_>>())).await? {
             Some(edit) => self.send(self.write(OpKind::Delete, &edit)).await.map(Some),
             None => Ok(None),
         }
@@ -71,7 +70,8 @@ impl Value<Set> {
     /// # Errors
     /// As [`Value::add`].
     pub async fn contains<T: Serialize + ?Sized>(&self, value: &T) -> Result<bool, ReplicaError> {
-        Ok(self.load().await?.contains(&text(value)?))
+        let text = text(value)?;
+        self.look(|set| set.contains(&text)).await
     }
 
     /// The elements, in byte order of their JSON texts.
@@ -79,7 +79,7 @@ impl Value<Set> {
     /// # Errors
     /// As [`Value::load`], or that one is no `T`.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<Vec<T>, ReplicaError> {
-        self.load().await?.iter().map(|text| parsed(text)).collect()
+        self.look(|set| set.iter().map(|text| parsed(text)).collect()).await?
     }
 }
 

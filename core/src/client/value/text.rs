@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::stable_state;
 use crate::client::gate::{Pass, lock};
 use crate::client::handle::Entities;
 use crate::client::{Receipt, Replica, ReplicaError, Write};
+use crate::crdt::taken::{LeftOut, LeftOuts, take_in};
 use crate::crdt::text::{Anchor, Expand, Marked, Side, Text, TextError, Undo, Version, Written};
-use crate::crdt::writing::{Said, TextEdit, TextState, WriterId, take_in};
+use crate::crdt::writing::{Said, TextEdit, TextState, WriterId};
 use crate::id::{EntityId, ReplicaId};
 use crate::oplog::{EntityKey, OpKind, Payload, Precondition, ReduceError, Texts};
 
@@ -34,6 +36,8 @@ struct Live {
     undo: Option<Undo>,
     /// Records that wait for what they build on.
     waiting: Vec<(ReplicaId, Said)>,
+    /// Records of the state that can never apply.
+    left_out: Vec<LeftOut>,
 }
 
 /// Edits in the making: one op for all of them.
@@ -289,6 +293,40 @@ impl SharedText {
         Ok(lock(&self.live).text.blame()?)
     }
 
+    /// What was said of the text and has no effect, for anybody: edits that can never apply, with the reasons. What this
+    /// device lost that way, of what it typed since its replica was opened, bears its [`SharedText::writer`].
+    ///
+    /// # Errors
+    /// As [`SharedText::get`].
+    pub async fn left_out(&self) -> Result<LeftOuts, ReplicaError> {
+        self.refresh().await?;
+        let live = lock(&self.live);
+        let mut all = live.state.as_ref().map(|state| state.left_out().clone()).unwrap_or_default();
+        all.extend(live.left_out.iter().copied());
+        Ok(all)
+    }
+
+    /// Forgets everywhere what deleted characters were, when every device that counts is known to have heard of their
+    /// deletion; `None` when there is nothing to forget, or that is not known yet. They take room until then, and versions from
+    /// before show U+001A in their place afterwards. Worth a call now and then.
+    ///
+    /// Who has not heard of it, whatever the frontier says, loses nothing: edits made on any older version still apply, and
+    /// come out as they would have.
+    ///
+    /// # Errors
+    /// As [`SharedText::get`] and [`Replica::write`].
+    pub async fn forget_deleted(&self) -> Result<Option<Receipt>, ReplicaError> {
+        let _turn = self.turn().await?;
+        let Some(state) = stable_state(&self.replica, &self.key).await? else { return Ok(None) };
+        let unfit = || ReduceError::Unfit(Texts::NAME);
+        let mut text = TextState::read(state.into()).map_err(|_| unfit())?.load()?;
+        if text.forgettable()? == 0 {
+            return Ok(None);
+        }
+        let edit = TextEdit { writer: self.writer(), said: Said::Forgotten };
+        self.say(OpKind::Update, edit).await.map(Some)
+    }
+
     /// What this device is called in the text while its replica is open.
     #[must_use]
     pub fn writer(&self) -> WriterId {
@@ -385,21 +423,25 @@ impl Live {
             *self = Self::default();
             return Ok(());
         };
-        match self.state.as_ref().and_then(|known| news(known, &state)) {
-            Some(news) => {
-                let waiting = std::mem::take(&mut self.waiting);
-                self.waiting = take_in(&mut self.text, waiting.into_iter().chain(news));
-            }
-            None => {
-                let (mut text, waiting) = state.merge()?;
-                self.waiting = waiting;
-                if !catch_up(&mut self.text, &mut text) {
-                    (self.text, self.undo) = (text, None);
-                }
+        let news = self.state.as_ref().and_then(|known| news(known, &state));
+        if !news.is_some_and(|news| self.go_on(news)) {
+            let (mut text, taken) = state.merge()?;
+            (self.waiting, self.left_out) = (taken.waiting, taken.left_out);
+            if !catch_up(&mut self.text, &mut text) {
+                (self.text, self.undo) = (text, None);
             }
         }
         self.state = Some(state);
         Ok(())
+    }
+
+    /// Takes in what is new; whether all of it applies or waits. Of two that say something else under the same numbers the
+    /// first in the log counts, which may not be the first here.
+    fn go_on(&mut self, news: Vec<(ReplicaId, Said)>) -> bool {
+        let waiting = std::mem::take(&mut self.waiting);
+        let taken = take_in(&mut self.text, waiting.into_iter().chain(news));
+        self.waiting = taken.waiting;
+        taken.left_out.is_empty()
     }
 }
 

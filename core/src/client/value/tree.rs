@@ -34,7 +34,8 @@ impl Value<Tree> {
         index: usize,
         value: &T,
     ) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.inserting(parent, index, text(value)?, self.session())?;
+        let (text, session) = (text(value)?, self.session());
+        let edits = self.look(|tree| tree.inserting(parent, index, text, session)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -51,7 +52,8 @@ impl Value<Tree> {
     /// # Errors
     /// As [`Value::set`].
     pub async fn setting<T: Serialize + ?Sized>(&self, node: ItemId, value: &T) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.setting(node, text(value)?)?;
+        let text = text(value)?;
+        let edits = self.look(|tree| tree.setting(node, text)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -68,7 +70,8 @@ impl Value<Tree> {
     /// # Errors
     /// As [`Value::move_to`].
     pub async fn moving(&self, node: ItemId, parent: Option<ItemId>, index: usize) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.moving(node, parent, index, self.session())?;
+        let session = self.session();
+        let edits = self.look(|tree| tree.moving(node, parent, index, session)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -85,7 +88,7 @@ impl Value<Tree> {
     /// # Errors
     /// As [`Value::remove`].
     pub async fn removing(&self, node: ItemId) -> Result<Write, ReplicaError> {
-        let edits = self.load().await?.removing(node)?;
+        let edits = self.look(|tree| tree.removing(node)).await??;
         Ok(self.write(OpKind::Update, &edits))
     }
 
@@ -95,7 +98,8 @@ impl Value<Tree> {
     /// As [`Value::load`] and [`Replica::write`](crate::client::Replica::write).
     pub async fn delete(&self) -> Result<Option<Receipt>, ReplicaError> {
         let _pass = self.replica.inner.editing.enter().await;
-        let edits: Vec<TreeEdit> = self.load().await?.under(None).into_iter().map(TreeEdit::Remove).collect();
+        let nodes = self.look(|tree| tree.under(None)).await?;
+        let edits: Vec<TreeEdit> = nodes.into_iter().map(TreeEdit::Remove).collect();
         if edits.is_empty() {
             return Ok(None);
         }
@@ -121,7 +125,7 @@ impl Value<Tree> {
     /// # Errors
     /// As [`Value::load`].
     pub async fn nodes(&self) -> Result<Vec<Placed>, ReplicaError> {
-        Ok(self.load().await?.placed())
+        self.look(Tree::placed).await
     }
 
     /// The value of a node; `None` when it is not there.

@@ -1,5 +1,7 @@
 //! A document's bytes: see the module above for what they are.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{BAD, Document, Field, Path, Seen, WHAT};
@@ -100,7 +102,7 @@ impl Document {
         }
         input.finish()?;
         // Sorted already.
-        let document = Self { deleted, bare, forgot, fields: fields.into_iter().collect(), nested };
+        let document = Self { deleted, bare, forgot, fields: Arc::new(fields.into_iter().collect()), nested };
         let odd = deleted.zip(bare).is_some_and(|(deleted, bare)| deleted > bare);
         if odd || paths != document.needs_paths() { Err(BAD) } else { Ok(document) }
     }

@@ -1,6 +1,7 @@
 //! What a copy of a document has that another one has not seen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Document;
 use crate::crdt::moment::Stamp;
@@ -43,6 +44,12 @@ impl Document {
         let fields = self.fields.iter().filter(|(_, field)| new(&field.stamp));
         let fields: BTreeMap<_, _> = fields.map(|(path, field)| (path.clone(), field.clone())).collect();
         let nested = if self.nested > 0 { fields.keys().filter(|path| path.is_nested()).count() } else { 0 };
-        Self { deleted: self.deleted.filter(new), bare: self.bare.filter(new), forgot: self.forgot, fields, nested }
+        Self {
+            deleted: self.deleted.filter(new),
+            bare: self.bare.filter(new),
+            forgot: self.forgot,
+            fields: Arc::new(fields),
+            nested,
+        }
     }
 }

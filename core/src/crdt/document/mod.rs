@@ -46,6 +46,7 @@ mod view;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ::bytes::Bytes;
 
@@ -67,7 +68,8 @@ pub struct Document {
     deleted: Option<Stamp>,
     bare: Option<Stamp>,
     forgot: Option<Stamp>,
-    fields: BTreeMap<Path, Field>,
+    /// Shared with copies until one of them changes.
+    fields: Arc<BTreeMap<Path, Field>>,
     /// How many paths have more than one name.
     nested: usize,
 }
@@ -96,7 +98,7 @@ impl Document {
         if nested && path.above().any(|above| old(self.fields.get(&above).map(|field| field.stamp))) {
             return false;
         }
-        match self.fields.get_mut(&path) {
+        match Arc::make_mut(&mut self.fields).get_mut(&path) {
             Some(known) if known.stamp > stamp => return false,
             Some(known) if self.nested == 0 => *known = Field { stamp, value: text },
             None if self.forgot.is_some_and(|forgot| stamp <= forgot) => return false,
@@ -115,22 +117,24 @@ impl Document {
             if within.count() > old.len() {
                 text = None;
             }
-            old.iter().for_each(|path| drop(self.fields.remove(path)));
+            let fields = Arc::make_mut(&mut self.fields);
+            old.iter().for_each(|path| drop(fields.remove(path)));
             self.nested -= old.len();
         }
+        let fields = Arc::make_mut(&mut self.fields);
         for above in path.above() {
-            if let Some(field) = self.fields.get_mut(&above) {
+            if let Some(field) = fields.get_mut(&above) {
                 field.value = None;
             }
         }
         let nested = usize::from(path.is_nested());
-        if self.fields.insert(path, Field { stamp, value: text }).is_none() {
+        if fields.insert(path, Field { stamp, value: text }).is_none() {
             self.nested += nested;
         }
     }
 
     fn retain(&mut self, stays: impl Fn(&Field) -> bool) {
-        self.fields.retain(|_, field| stays(field));
+        Arc::make_mut(&mut self.fields).retain(|_, field| stays(field));
         if self.nested > 0 {
             self.nested = self.fields.keys().filter(|path| path.is_nested()).count();
         }
@@ -211,28 +215,21 @@ impl Document {
     }
 
     /// Fields that are in no others: both in order, in one go.
-    fn merge_flat(&mut self, other: &BTreeMap<Path, Field>) {
-        let mut ours = self.fields.iter_mut();
-        let known = other.iter().all(|(path, theirs)| {
-            let Some((_, ours)) = ours.by_ref().find(|(ours, _)| *ours >= path).filter(|(ours, _)| *ours == path)
-            else {
-                return false;
-            };
-            if *ours < *theirs {
-                ours.clone_from(theirs);
-            }
-            true
-        });
-        if !known {
-            self.merge_new(other);
+    fn merge_flat(&mut self, other: &Arc<BTreeMap<Path, Field>>) {
+        match compared(&self.fields, other) {
+            Compared::Ours => {}
+            Compared::Theirs => self.fields = Arc::clone(other),
+            Compared::Both => self.merge_new(other),
         }
         let newest = self.bare.and(self.fields.values().map(|field| field.stamp).max());
         self.bare = self.bare.filter(|bare| newest.is_none_or(|newest| newest < *bare));
     }
 
-    /// The same where the other has fields that are not here.
+    /// The newer one of each.
     fn merge_new(&mut self, other: &BTreeMap<Path, Field>) {
-        let (mut ours, mut theirs) = (std::mem::take(&mut self.fields).into_iter().peekable(), other.iter().peekable());
+        let ours = std::mem::take(&mut self.fields);
+        let mut ours = Arc::unwrap_or_clone(ours).into_iter().peekable();
+        let mut theirs = other.iter().peekable();
         let merged = std::iter::from_fn(|| {
             let order = match (ours.peek(), theirs.peek()) {
                 (Some((ours, _)), Some((theirs, _))) => ours.cmp(theirs),
@@ -252,7 +249,7 @@ impl Document {
                 }
             }
         });
-        self.fields = merged.collect();
+        self.fields = Arc::new(merged.collect());
     }
 
     fn merge_fields(&mut self, other: &BTreeMap<Path, Field>) {
@@ -265,6 +262,34 @@ impl Document {
             }
         }
     }
+}
+
+/// Whose fields are all that two copies have.
+enum Compared {
+    Ours,
+    Theirs,
+    Both,
+}
+
+fn compared(ours: &BTreeMap<Path, Field>, theirs: &BTreeMap<Path, Field>) -> Compared {
+    if ours.len() != theirs.len() {
+        return Compared::Both;
+    }
+    let (mut newer, mut older) = (false, false);
+    for ((path, our), (other, their)) in ours.iter().zip(theirs) {
+        if path != other {
+            return Compared::Both;
+        }
+        match our.cmp(their) {
+            Ordering::Less => older = true,
+            Ordering::Greater => newer = true,
+            Ordering::Equal => {}
+        }
+        if newer && older {
+            return Compared::Both;
+        }
+    }
+    if older { Compared::Theirs } else { Compared::Ours }
 }
 
 impl Content for Document {

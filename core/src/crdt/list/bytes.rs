@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
+use super::names::Names;
 use super::{BAD, Early, Item, List, Order, Places, Said, WHAT};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, opened};
-use crate::crdt::context::{Birth, Context, Roster};
+use crate::crdt::context::{Birth, Context};
 use crate::crdt::item::ItemId;
 use crate::crdt::moment::Stamp;
 use crate::crdt::newest::{Newest, decode_when};
@@ -15,6 +16,8 @@ use crate::crdt::position::Position;
 
 const MOVED: u8 = 1;
 const WRITTEN: u8 = 2;
+/// Elements there is room made for before they are read.
+const ROOM_MAX: usize = 1 << 14;
 
 impl List {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -22,12 +25,19 @@ impl List {
         let mut out = begin(64 + 28 * self.context.len() + 48 * self.items.len() + texts);
         let roster = self.context.encode(&mut out);
         out.len(self.items.len());
-        let mut places = Places::default();
+        let (mut places, mut names) = (Places::default(), Names::default());
         for (id, item) in self.order.iter().filter_map(|(_, id)| Some((*id, self.items.get(id)?))) {
             places.encode(&item.place.value, &mut out);
-            id.encode(&mut out);
-            roster.encode_birth(item.birth, &mut out);
-            item.encode_written(&mut out);
+            let (moved, written) = item.changed();
+            let flags = if moved { MOVED } else { 0 } | if written { WRITTEN } else { 0 };
+            names.encode(id, item.birth, flags, &roster, &mut out);
+            if moved {
+                item.place.encode_when(&mut out);
+            }
+            if written {
+                item.value.encode_when(&mut out);
+            }
+            out.bytes(&item.value.value);
         }
         out.len(self.early.len());
         for (id, early) in &self.early {
@@ -41,19 +51,20 @@ impl List {
     pub(super) fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut input = opened(bytes, WHAT)?;
         let (context, roster) = Context::decode(&mut input)?;
-        // Two lengths, an id, a birth, a byte and a length.
-        let count = input.count(22, WHAT)?;
-        let (mut items, mut order) = (HashMap::with_capacity(count), Vec::with_capacity(count));
-        let mut places = Places::default();
+        // Two lengths, a byte and a length.
+        let count = input.count(4, WHAT)?;
+        let room = count.min(ROOM_MAX);
+        let (mut items, mut order) = (HashMap::with_capacity(room), Vec::with_capacity(room));
+        let (mut places, mut names) = (Places::default(), Names::default());
         for _ in 0..count {
             let place = places.decode(&mut input)?;
-            let id = ItemId::decode(&mut input)?;
+            let (flags, id, birth) = names.decode(MOVED | WRITTEN, &context, &roster, &mut input)?;
             let key = (place.clone(), id);
             if order.last().is_some_and(|last| *last >= key) {
                 return Err(BAD);
             }
             order.push(key);
-            if items.insert(id, Item::decode(&context, &roster, place, &mut input)?).is_some() {
+            if items.insert(id, Item::decode(flags, birth, place, &mut input)?).is_some() {
                 return Err(BAD);
             }
         }
@@ -79,25 +90,13 @@ impl Item {
         birth.map(|birth| (birth.stamp(), 0))
     }
 
-    fn encode_written(&self, out: &mut Writer) {
+    /// Whether it was moved, and written, since.
+    fn changed(&self) -> (bool, bool) {
         let born = Self::born(self.birth);
-        let (moved, written) = (born != Some(self.place.when()), born != Some(self.value.when()));
-        out.u8(if moved { MOVED } else { 0 } | if written { WRITTEN } else { 0 });
-        if moved {
-            self.place.encode_when(out);
-        }
-        if written {
-            self.value.encode_when(out);
-        }
-        out.bytes(&self.value.value);
+        (born != Some(self.place.when()), born != Some(self.value.when()))
     }
 
-    fn decode(context: &Context, roster: &Roster, place: Position, input: &mut Reader) -> Result<Self, DecodeError> {
-        let birth = context.decode_birth(roster, input)?;
-        let flags = input.u8(WHAT)?;
-        if flags & !(MOVED | WRITTEN) != 0 {
-            return Err(BAD);
-        }
+    fn decode(flags: u8, birth: Option<Birth>, place: Position, input: &mut Reader) -> Result<Self, DecodeError> {
         let born = Self::born(birth);
         let mut when = |bit: u8| match (flags & bit != 0, born) {
             (false, born) => born.ok_or(BAD),
@@ -140,7 +139,7 @@ impl Said {
         };
         let (value, place) = (written(1)?, written(2)?);
         let place = place
-            .map(|Newest { stamp, nth, value }| Position::from_bytes(value).map(|value| Newest { stamp, nth, value }));
+            .map(|Newest { stamp, nth, value }| Position::from_bytes(&value).map(|value| Newest { stamp, nth, value }));
         let place = place.transpose()?;
         Ok(Self::Changed { value, place })
     }

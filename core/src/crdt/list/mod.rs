@@ -12,18 +12,23 @@
 //!
 //! # Bytes, version 1
 //!
-//! For an edit see [`ListEdit`]. The value: the byte 1, the context, a count, then per element in order: its place as in an edit; its id (16
-//! bytes of the op, which of the op's as a varint); its birth; a byte with bit 0 when it was moved and bit 1 when it was
-//! written since; [when](super::newest) its place and its value were written, where it was not the insert; the text behind
-//! its varint length. Then a count, and in order what was said of elements that have not come: id, birth as in an
+//! For an edit see [`ListEdit`]. The value: the byte 1, the context, a count, then per element in order: its place as in an edit; a byte with bit 0 when it was
+//! moved and bit 1 when it was written since; with bit 2 it is the next of the op that the element before is of, and born
+//! with it; else follow the 16 bytes of its op; with bit 3, which of the op's it is as a varint, not 0; with bit 4 it has no birth, else
+//! follow, without bit 5, the author's place in the context as a varint, with it, it is the author of the birth before; the
+//! reading's milliseconds less those of the birth before as a zigzag varint; with bit 6 the reading's counter and the number among equals
+//! as varints, not both 0. Then [when](super::newest) its place and its value were written, where it was not the insert; the
+//! text behind its varint length. What a bit can leave out is. Then a count, and in order what was said of elements that have not come: id, birth as in an
 //! edit, and 0 for a remove, or 1 with when and a text, 2 with when and a place (its bytes behind their length), 3 with all four.
 
 mod bytes;
 mod edit;
 mod merge;
+mod names;
 mod order;
 mod room;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use ::bytes::Bytes;
@@ -226,11 +231,13 @@ impl List {
             ListEdit::Insert(place, text) => {
                 let early = if self.early.is_empty() { None } else { self.early.remove(&id) };
                 let said = early.map(|early| early.said);
-                if said == Some(Said::Removed) || self.items.contains_key(&id) {
+                if said == Some(Said::Removed) {
                     return;
                 }
+                let Entry::Vacant(vacant) = self.items.entry(id) else { return };
+                self.order.insert((place.clone(), id));
                 let (place, value) = (Newest::new(stamp, place), Newest::new(stamp, text));
-                self.put(id, Item { birth, place, value });
+                vacant.insert(Item { birth, place, value });
                 if let Some(Said::Changed { value, place }) = said {
                     self.write(id, value);
                     self.place(id, place);

@@ -210,7 +210,7 @@ impl Text {
         for (_, names) in &mut their_parents {
             names.sort_unstable();
         }
-        if ours != theirs || our_parents != their_parents {
+        if !ours.agrees(&theirs) || our_parents != their_parents {
             return Err(TextError::Forked { replica: self.authors.get(author).id, seq: seq.into() });
         }
         Ok(fresh)

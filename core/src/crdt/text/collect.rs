@@ -5,6 +5,11 @@
 //!
 //! *What must hold:* the text, its hash and everything that builds on what is kept stay as they are; what builds on
 //! less is refused with [`TextError::Collected`].
+//!
+//! *Who may call it:* a program that knows all its replicas. A log does not: a device that was away for longer than its name
+//! counts among the holders, one put back from an old image or copied, a batch that was made long ago and never answered, and
+//! ops offered again to a server that was put back all bring edits that had seen less than the stable frontier, and no edit may
+//! be refused. So texts in a log never collect; they forget what was deleted ([`super::forget`]), which needs nobody's consent.
 
 use std::collections::BTreeSet;
 

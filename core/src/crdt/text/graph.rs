@@ -31,6 +31,15 @@ pub(super) struct Graph {
     critical: Vec<Range<Lv>>,
 }
 
+/// What either of two versions has seen and the other has not: stretches, last first.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    pub(super) one: Vec<Range<Lv>>,
+    pub(super) other: Vec<Range<Lv>>,
+    /// Stretches of the graph that were walked to tell.
+    pub(super) steps: usize,
+}
+
 const ONE: u64 = 1;
 const OTHER: u64 = 2;
 const BOTH: u64 = ONE | OTHER;
@@ -93,8 +102,7 @@ impl Graph {
             self.entries.push(Entry { lv, parents: int(self.parents.len()) });
             self.parents.extend_from_slice(parents);
         }
-        self.frontier.retain(|tip| !parents.contains(tip));
-        self.frontier.push(self.end - 1);
+        leave_tips(&mut self.frontier, parents, self.end - 1);
         let seen = parents.last().copied();
         while let Some(last) = self.critical.last_mut() {
             match seen {
@@ -132,6 +140,12 @@ impl Graph {
         own
     }
 
+    /// Where the stretch of an event begins, and what its first event had seen.
+    pub(super) fn stretch_of(&self, lv: Lv) -> (Lv, &[Lv]) {
+        let at = self.entry(lv);
+        (self.entries.get(at).map_or(self.base, |entry| entry.lv), self.parents_of_entry(at))
+    }
+
     /// The events from `from` up to `to` in stretches whose events have each seen the one before.
     pub(super) fn stretches(&self, from: Lv, to: Lv) -> impl Iterator<Item = Range<Lv>> {
         let first = self.entry(from);
@@ -162,32 +176,34 @@ impl Graph {
         self.parents_of_entry(self.entry(tip)).iter().find(seen).map(|parent| parent + 1..new + 1)
     }
 
-    /// What one version has seen and the other has not, each way: stretches, last first.
-    pub(super) fn diff(&self, one: &[Lv], other: &[Lv]) -> (Vec<Range<Lv>>, Vec<Range<Lv>>) {
-        let (mut only_one, mut only_other) = (Vec::new(), Vec::new());
+    /// What one version has seen and the other has not, each way.
+    pub(super) fn diff(&self, one: &[Lv], other: &[Lv]) -> Apart {
+        let mut apart = Apart::default();
         if one == other {
-            return (only_one, only_other);
+            return apart;
         }
+        let (only_one, only_other, steps) = (&mut apart.one, &mut apart.other, &mut apart.steps);
         if let ([tip], [new, same]) = (one, other)
             && tip == same
             && let Some(range) = self.newly_seen(*tip, *new)
         {
             only_other.push(range);
-            return (only_one, only_other);
+            return apart;
         }
         let mut heap = BinaryHeap::new();
         heap.extend(one.iter().map(|lv| u64::from(*lv) << 2 | ONE));
         heap.extend(other.iter().map(|lv| u64::from(*lv) << 2 | OTHER));
-        let mut apart = heap.len();
+        let mut unlike = heap.len();
         let split = |item: u64| (int(usize::try_from(item >> 2).unwrap_or(usize::MAX)), item & BOTH);
         let mut emit = |side: u64, range: Range<Lv>| {
             if range.start < range.end && side != BOTH {
-                push_before(if side == ONE { &mut only_one } else { &mut only_other }, range);
+                push_before(if side == ONE { &mut *only_one } else { &mut *only_other }, range);
             }
         };
-        while apart > 0 {
+        while unlike > 0 {
             let Some((mut lv, mut side)) = heap.pop().map(split) else { break };
-            apart -= usize::from(side != BOTH);
+            unlike -= usize::from(side != BOTH);
+            *steps += 1;
             let at = self.entry(lv);
             let start = self.entries.get(at).map_or(self.base, |entry| entry.lv);
             // Others in the same stretch are reached by walking down it.
@@ -195,7 +211,7 @@ impl Graph {
                 && next >= start
             {
                 heap.pop();
-                apart -= usize::from(next_side != BOTH);
+                unlike -= usize::from(next_side != BOTH);
                 if next_side | side != side {
                     emit(side, next + 1..lv + 1);
                     lv = next;
@@ -205,10 +221,10 @@ impl Graph {
             emit(side, start..lv + 1);
             for parent in self.parents_of_entry(at) {
                 heap.push(u64::from(*parent) << 2 | side);
-                apart += usize::from(side != BOTH);
+                unlike += usize::from(side != BOTH);
             }
         }
-        (only_one, only_other)
+        apart
     }
 
     /// Whether no event of the sorted `version` has seen another of it.
@@ -265,6 +281,20 @@ impl Graph {
             self.push(&kept, range.end - range.start);
         }
     }
+}
+
+/// What a version becomes with `tip`, which has seen `parents` and which nothing in it has seen.
+pub(super) fn leave_tips(version: &mut Vec<Lv>, parents: &[Lv], tip: Lv) {
+    if parents.len() > 8 {
+        version.retain(|old| parents.binary_search(old).is_err());
+    } else {
+        for parent in parents {
+            if let Ok(at) = version.binary_search(parent) {
+                version.remove(at);
+            }
+        }
+    }
+    version.insert(version.partition_point(|old| *old < tip), tip);
 }
 
 /// Appends a range in descending order, joined with the one before where they touch.

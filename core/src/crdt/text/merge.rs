@@ -7,7 +7,7 @@
 //!
 //! *What must hold:* nothing of a batch changes the text before all of it is known to be in bounds. Within a zone
 //! branches are replayed one after the other as far as their parents allow: switching between two costs what they
-//! differ by.
+//! differ by, or what a lane of the tracker costs if they do it often.
 
 use std::ops::Range;
 

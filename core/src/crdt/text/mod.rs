@@ -28,6 +28,7 @@ mod collect;
 mod delta;
 mod edit;
 mod error;
+mod forget;
 mod graph;
 mod join;
 mod marks;

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::atlas::{Letters, Stretch};
 use super::authors::AuthorIndex;
+use super::forget::FORGOTTEN;
 use super::ops::Kind;
 use super::tracker::UNDER;
 use super::{Lv, Text, TextError};
@@ -49,7 +50,7 @@ impl Undo {
     /// Undoes the last step; `false` if there is none. What was done since the last step is one.
     ///
     /// # Errors
-    /// [`TextError::Collected`] if the step's history is gone; [`TextError::TooLarge`].
+    /// [`TextError::Collected`] if the step's history is gone, or what it deleted was forgotten; [`TextError::TooLarge`].
     pub fn undo(&mut self, text: &mut Text) -> Result<bool, TextError> {
         self.step(text);
         let Some(step) = self.done.pop() else { return Ok(false) };
@@ -159,6 +160,9 @@ impl Plan {
                 for id in restore.range(stretch.id..end).filter(|id| !remove.contains(id)) {
                     let mut letter = String::new();
                     letters.push(text, *id, 1, &mut letter);
+                    if letter.starts_with(FORGOTTEN) {
+                        return Err(TextError::Collected);
+                    }
                     let own = places.of_id(places.root(*id).unwrap_or(*id));
                     let behind = tail.iter().rev().take_while(|place| **place > own).count();
                     acts.push(Act::Restore { at: at - super::int(behind), place: own, id: *id, letter });

@@ -117,7 +117,8 @@ impl Node {
                     Some(Parent::Node(*at.and_then(|at| ids.get(at)).ok_or(BAD)?))
                 }
             };
-            let spot = |parent| Ok::<_, DecodeError>(Spot { parent, place: Position::from_bytes(input.bytes(WHAT)?)? });
+            let spot =
+                |parent| Ok::<_, DecodeError>(Spot { parent, place: Position::from_bytes(&input.bytes(WHAT)?)? });
             let edge = Newest { stamp, nth, value: parent.map(spot).transpose()? };
             if edges.last().is_some_and(|last| order(last) >= order(&edge)) {
                 return Err(BAD);

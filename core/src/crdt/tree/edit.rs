@@ -124,6 +124,6 @@ impl Spot {
             1 => Parent::Node(ItemId::decode(input)?),
             _ => return Err(BAD),
         };
-        Ok(Self { parent, place: Position::from_bytes(input.bytes(WHAT)?)? })
+        Ok(Self { parent, place: Position::from_bytes(&input.bytes(WHAT)?)? })
     }
 }

@@ -147,13 +147,9 @@ impl SnapshotJson {
     /// When its cursor has no anchor, or its payload does not read.
     pub fn read(self) -> Result<Snapshot, WireError> {
         let anchor = self.cursor.anchor.ok_or_else(|| WireError::Json("a snapshot's cursor has an anchor".into()))?;
-        Ok(Snapshot {
-            seq: self.cursor.seq,
-            anchor,
-            clock: self.clock,
-            schema_version: self.schema_version,
-            payload: self.payload.read()?,
-        })
+        let payload = self.payload.read()?;
+        check_state(&payload)?;
+        Ok(Snapshot { seq: self.cursor.seq, anchor, clock: self.clock, schema_version: self.schema_version, payload })
     }
 }
 

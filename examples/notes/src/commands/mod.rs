@@ -28,6 +28,7 @@ pub(crate) async fn run(shell: &mut Shell, line: Line) -> Result<Said, Fault> {
         Line::Go(at) => text::go(shell, at).await,
         Line::Undo => text::undo(shell).await,
         Line::Redo => text::redo(shell).await,
+        Line::Tidy => text::tidy(shell).await,
         Line::Blame => text::blame(shell).await,
         Line::At(version) => text::at(shell, &version).await,
         Line::Remove(name) => text::remove(shell, &name).await,

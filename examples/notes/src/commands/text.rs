@@ -34,9 +34,20 @@ pub(super) async fn show(shell: &mut Shell) -> Result<Said, Fault> {
     let page = page(shell)?;
     let cursor = page.place().await?;
     let (text, version) = page.text.look(|text| (text.to_string(), version_text(&text.version()))).await?;
+    let left_out = page.text.left_out().await?;
     let (before, behind): (String, String) = (text.chars().take(cursor).collect(), text.chars().skip(cursor).collect());
-    let json = json!({ "reply": "show", "note": page.name, "text": text, "cursor": cursor, "version": version });
-    Ok(Said::new(json, format!("{before}|{behind}")))
+    let json = json!({
+        "reply": "show", "note": page.name, "text": text, "cursor": cursor, "version": version,
+        "left_out": left_out.count(),
+    });
+    let mut lines = vec![format!("{before}|{behind}")];
+    lines.extend(
+        left_out
+            .newest()
+            .last()
+            .map(|last| format!("! {} edits have no effect; the last: {}", left_out.count(), last.why)),
+    );
+    Ok(Said::new(json, lines.join("\n")))
 }
 
 /// What an edit made of the note.
@@ -138,6 +149,14 @@ pub(super) async fn blame(shell: &mut Shell) -> Result<Said, Fault> {
         pieces.push(json!({ "by": by, "text": words }));
     }
     Ok(Said::new(json!({ "reply": "blame", "pieces": pieces }), lines.join("\n")))
+}
+
+/// Forgets what deleted characters were.
+pub(super) async fn tidy(shell: &mut Shell) -> Result<Said, Fault> {
+    let done = page(shell)?.text.forget_deleted().await?.is_some();
+    let text =
+        if done { "What was deleted is forgotten." } else { "There is nothing to forget, or not everybody has heard." };
+    Ok(Said::new(json!({ "reply": "tidy", "done": done }), text))
 }
 
 /// The note as it was.

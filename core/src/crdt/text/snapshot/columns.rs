@@ -16,10 +16,10 @@ use crate::crdt::text::tracker::{History, Tracker, UNDER};
 use crate::crdt::text::{Lv, TextError};
 
 /// Inserted characters that are in the text: first event, how many, and their bytes in the text.
-pub(super) type Alive = (Lv, u32, Range<usize>);
+pub(in crate::crdt::text) type Alive = (Lv, u32, Range<usize>);
 
 /// Which events' characters are in `text`, in the order of events.
-pub(super) fn alive(history: History<'_>, under: u32, text: &str) -> Result<Vec<Alive>, TextError> {
+pub(in crate::crdt::text) fn alive(history: History<'_>, under: u32, text: &str) -> Result<Vec<Alive>, TextError> {
     let bad = || TextError::from(DecodeError::NotCanonical("history"));
     let base = history.graph.base();
     let mut tracker = Tracker::default();

@@ -37,6 +37,7 @@ mod load;
 mod order;
 mod pack;
 
+pub(super) use columns::alive;
 pub(super) use pack::{pack, unpack_text};
 
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ impl Text {
             Some((graph, ops, authors)) => (graph, ops, authors),
             None => (&self.graph, &self.ops, &self.authors),
         };
-        let alive = columns::alive(history(graph, ops, authors), self.base.len, &text)?;
+        let alive = alive(history(graph, ops, authors), self.base.len, &text)?;
         out.u8(1);
         if self.base.is_start() {
             pack::section(&mut out, b"");

@@ -16,14 +16,17 @@
 
 use std::cmp::Ordering;
 
+use super::NOWHERE;
 use super::index::UNDER;
-use super::tree::{BEGIN, END, Span, Spot};
-use super::{NOWHERE, Origin, Tracker};
+use super::order::{Order, Origin};
+use super::tree::{BEGIN, END, Span, Spot, View};
 use crate::crdt::text::authors::Authors;
 use crate::crdt::text::{Lv, int};
 
-/// Inserted in both states.
-const PRESENT: u32 = 1 << 1;
+/// In a span's state: there in both.
+pub(super) const PRESENT: u32 = 1 << 1;
+/// … there in effect, and not known to the prepared version.
+pub(super) const UNKNOWN: u32 = 0;
 /// In a slot of kids: the number of a crowd instead of the only kid.
 const CROWD: u32 = 1 << 31;
 
@@ -33,29 +36,48 @@ enum Side {
     Right,
 }
 
-impl Tracker {
-    /// Inserts events `lv..lv + len` at `pos` of the prepared text; gives the position in effect.
-    pub(super) fn insert(&mut self, authors: &Authors, lv: Lv, len: u32, pos: u32) -> u32 {
-        let (spot, effect) = self.tree.behind_shown(pos);
+impl Order {
+    /// Inserts events `lv..lv + len` at `pos` of the text that the view shows; says what they hang on, and the position in
+    /// effect.
+    pub(super) fn insert(&mut self, authors: &Authors, lv: Lv, len: u32, pos: u32, view: View) -> (Origin, u32) {
+        let (spot, effect) = self.tree.behind_shown(view, pos);
         let left = if pos == 0 { NOWHERE } else { self.tree.span(spot).id + spot.off - 1 };
-        let right = self.tree.next_known(spot).unwrap_or(UNDER);
-        let new = Origin { id: lv, end: lv + len, left };
-        if left >= UNDER || self.left_of(right) == left {
-            return self.hang_left(authors, new, right, spot, effect);
+        let right = self.tree.next_known(view, spot).unwrap_or(UNDER);
+        let parent = if left >= UNDER || self.left_of(right) == left { right } else { NOWHERE };
+        let new = Origin { id: lv, end: lv + len, left, parent };
+        let state = if view == View::Whole { UNKNOWN } else { PRESENT };
+        let there = self.hang(authors, new, state, Some(spot));
+        (new, if there { effect } else { self.effect_before(lv) })
+    }
+
+    /// What effect shows before a character.
+    pub(super) fn effect_before(&self, id: u32) -> u32 {
+        self.tree.before(self.tree.spot_of(id)).effect
+    }
+
+    /// Puts an insertion where it hangs, in this state; says whether that was the spot expected.
+    pub(super) fn hang(&mut self, authors: &Authors, new: Origin, state: u32, expected: Option<Spot>) -> bool {
+        let span = Span { id: new.id, len: new.end - new.id, state };
+        if new.parent != NOWHERE {
+            return self.hang_left(authors, new, span, expected);
         }
-        if self.continues(new) {
-            if let Some(origin) = self.origins.last_mut() {
-                origin.end = new.end;
-            }
-            let held = self.tree.span(spot);
-            if held.state == PRESENT && held.id + held.len == lv {
-                self.tree.extend(spot, len);
-            } else {
-                self.tree.insert(spot, Span { id: lv, len, state: PRESENT });
-            }
-            return effect;
+        let spot = expected.unwrap_or_else(|| {
+            let left = self.tree.spot_of(new.left);
+            Spot { off: left.off + 1, ..left }
+        });
+        if !self.continues(new) {
+            return self.hang_right(authors, new, span, spot);
         }
-        self.hang_right(authors, new, spot, effect)
+        if let Some(origin) = self.origins.last_mut() {
+            origin.end = new.end;
+        }
+        let held = self.tree.span(spot);
+        if held.state == state && held.id + held.len == new.id {
+            self.tree.extend(spot, span.len);
+        } else {
+            self.tree.insert(spot, span);
+        }
+        true
     }
 
     /// The left origin of a character.
@@ -69,7 +91,7 @@ impl Tracker {
         }
     }
 
-    fn origin(&self, id: u32) -> Option<Origin> {
+    pub(super) fn origin(&self, id: u32) -> Option<Origin> {
         let (_, at) = self.origin_at.floor(id)?;
         self.origins.get(at as usize).copied()
     }
@@ -86,8 +108,8 @@ impl Tracker {
         self.origins.push(new);
     }
 
-    fn hang_left(&mut self, authors: &Authors, new: Origin, parent: u32, spot: Spot, effect: u32) -> u32 {
-        let span = Span { id: new.id, len: new.end - new.id, state: PRESENT };
+    fn hang_left(&mut self, authors: &Authors, new: Origin, span: Span, expected: Option<Spot>) -> bool {
+        let parent = new.parent;
         self.add(new);
         let kids = self.kids(Side::Left, parent);
         let next = kids.get(kids.partition_point(|kid| authors.order(*kid, new.id) == Ordering::Less)).copied();
@@ -103,15 +125,17 @@ impl Tracker {
             at
         };
         self.add_kid(authors, Side::Left, parent, new.id);
-        let same = at.leaf == spot.leaf && at.off == 0 && at.slot == spot.slot + 1;
-        let direct = at == spot || (same && spot.off == self.tree.span(spot).len);
-        let there = self.tree.insert(at, span);
-        if direct { effect } else { self.tree.before(there).effect }
+        let direct = expected.is_some_and(|spot| {
+            let same = at.leaf == spot.leaf && at.off == 0 && at.slot == spot.slot + 1;
+            at == spot || (same && spot.off == self.tree.span(spot).len)
+        });
+        self.tree.insert(at, span);
+        direct
     }
 
-    fn hang_right(&mut self, authors: &Authors, new: Origin, spot: Spot, effect: u32) -> u32 {
+    /// The spot is behind the character that the insertion hangs on.
+    fn hang_right(&mut self, authors: &Authors, new: Origin, span: Span, spot: Spot) -> bool {
         let parent = new.left;
-        let span = Span { id: new.id, len: new.end - new.id, state: PRESENT };
         self.add(new);
         let run_end = self.origin(parent).map_or(parent + 1, |origin| origin.end);
         let first = self.kids(Side::Right, parent).is_empty();
@@ -119,7 +143,7 @@ impl Tracker {
             self.add_kid(authors, Side::Right, parent, new.id);
             let there = self.tree.insert(spot, span);
             self.tree.insert(Spot { slot: there.slot + 1, off: 0, ..there }, Span { id: parent, len: 0, state: END });
-            return effect;
+            return true;
         }
         if first {
             // The next character of the parent's own run was its only child so far.
@@ -135,8 +159,8 @@ impl Tracker {
             None => self.tree.mark(parent, END).unwrap_or(spot),
         };
         self.add_kid(authors, Side::Right, parent, new.id);
-        let there = self.tree.insert(at, span);
-        self.tree.before(there).effect
+        self.tree.insert(at, span);
+        false
     }
 
     /// Where the subtree of a character begins.

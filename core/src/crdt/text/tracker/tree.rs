@@ -43,10 +43,11 @@ impl Span {
 
     pub(super) const fn width(self) -> Wide {
         if self.len == 0 {
-            return Wide { shown: 0, known: 0, effect: 0 };
+            return Wide { shown: 0, known: 0, effect: 0, all: 0 };
         }
         let prepared = self.state >> 1;
         Wide {
+            all: self.len,
             shown: if prepared == 1 { self.len } else { 0 },
             known: if prepared > 0 { self.len } else { 0 },
             effect: if self.state & 1 == 0 { self.len } else { 0 },
@@ -54,20 +55,58 @@ impl Span {
     }
 }
 
-/// Widths of a subtree: characters shown and known in the prepared version, and shown in effect.
+/// Whose text a position is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    /// Somebody's who has seen the prepared version.
+    Prepared,
+    /// Somebody's who has seen everything replayed so far: what is shown in effect.
+    Whole,
+}
+
+impl Span {
+    pub(super) const fn shown(self, view: View) -> bool {
+        match view {
+            View::Prepared => self.state >> 1 == 1,
+            View::Whole => self.state & 1 == 0,
+        }
+    }
+
+    const fn known(self, view: View) -> bool {
+        self.len > 0 && (matches!(view, View::Whole) || self.state >> 1 > 0)
+    }
+}
+
+/// Widths of a subtree: characters shown and known in the prepared version, shown in effect, and all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Wide {
     pub(super) shown: u32,
     pub(super) known: u32,
     pub(super) effect: u32,
+    pub(super) all: u32,
 }
 
 impl Wide {
+    pub(super) const fn shown(self, view: View) -> u32 {
+        match view {
+            View::Prepared => self.shown,
+            View::Whole => self.effect,
+        }
+    }
+
+    const fn known(self, view: View) -> u32 {
+        match view {
+            View::Prepared => self.known,
+            View::Whole => self.all,
+        }
+    }
+
     pub(super) const fn plus(self, other: Self) -> Self {
         Self {
             shown: self.shown.wrapping_add(other.shown),
             known: self.known.wrapping_add(other.known),
             effect: self.effect.wrapping_add(other.effect),
+            all: self.all.wrapping_add(other.all),
         }
     }
 
@@ -76,6 +115,7 @@ impl Wide {
             shown: self.shown.wrapping_sub(other.shown),
             known: self.known.wrapping_sub(other.known),
             effect: self.effect.wrapping_sub(other.effect),
+            all: self.all.wrapping_sub(other.all),
         }
     }
 }
@@ -120,7 +160,7 @@ pub(super) struct Tree {
     pub(super) ends: BTreeMap<u32, u32>,
     /// Steps taken through branches and leaves.
     #[cfg(test)]
-    pub(super) work: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    work: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Tree {
@@ -148,9 +188,19 @@ impl Tree {
         self.work.fetch_add(steps as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(super) fn work(&self) -> u64 {
+        self.work.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     #[cfg(not(test))]
     #[allow(clippy::unused_self, reason = "counts nothing outside tests")]
     const fn worked(&self, _: usize) {}
+
+    /// No fewer spans than there are.
+    pub(super) const fn spans_at_most(&self) -> usize {
+        self.leaves.len() * LEAF
+    }
 
     pub(super) fn total(&self) -> Wide {
         let root = &self.branches[self.root as usize];
@@ -161,14 +211,15 @@ impl Tree {
         self.leaves[spot.leaf as usize].spans[spot.slot]
     }
 
-    /// The spot just behind the `count`th shown character (0: before everything), and what effect shows before it.
-    pub(super) fn behind_shown(&self, count: u32) -> (Spot, u32) {
+    /// The spot just behind the `count`th character that the view shows (0: before everything), and what effect shows
+    /// before it.
+    pub(super) fn behind_shown(&self, view: View, count: u32) -> (Spot, u32) {
         let (mut node, mut left, mut effect) = (self.root, count, 0_u32);
         for _ in 0..self.depth {
             let branch = &self.branches[node as usize];
             let mut child = 0;
-            while child + 1 < branch.count as usize && left > branch.widths[child].shown {
-                left -= branch.widths[child].shown;
+            while child + 1 < branch.count as usize && left > branch.widths[child].shown(view) {
+                left -= branch.widths[child].shown(view);
                 effect = effect.wrapping_add(branch.widths[child].effect);
                 child += 1;
             }
@@ -182,10 +233,10 @@ impl Tree {
         let mut slot = 0;
         while slot + 1 < leaf.count as usize {
             let width = leaf.spans[slot].width();
-            if left <= width.shown {
+            if left <= width.shown(view) {
                 break;
             }
-            left -= width.shown;
+            left -= width.shown(view);
             effect = effect.wrapping_add(width.effect);
             slot += 1;
         }
@@ -229,14 +280,14 @@ impl Tree {
         slot
     }
 
-    /// The first character behind `spot` that the prepared version knows.
-    pub(super) fn next_known(&self, spot: Spot) -> Option<u32> {
+    /// The first character behind `spot` that the view knows.
+    pub(super) fn next_known(&self, view: View, spot: Spot) -> Option<u32> {
         let leaf = &self.leaves[spot.leaf as usize];
         let span = leaf.spans[spot.slot];
-        if spot.off < span.len && span.prepared() > 0 {
+        if spot.off < span.len && span.known(view) {
             return Some(span.id + spot.off);
         }
-        let known = |span: &&Span| !span.is_mark() && span.prepared() > 0;
+        let known = |span: &&Span| span.known(view);
         if let Some(span) = leaf.spans[spot.slot + 1..leaf.count as usize].iter().find(known) {
             return Some(span.id);
         }
@@ -244,12 +295,13 @@ impl Tree {
         while parent != NONE {
             self.worked(FAN);
             let branch = &self.branches[parent as usize];
-            let next = (branch.slot_of(kid) + 1..branch.count as usize).find(|slot| branch.widths[*slot].known > 0);
+            let next =
+                (branch.slot_of(kid) + 1..branch.count as usize).find(|slot| branch.widths[*slot].known(view) > 0);
             if let Some(slot) = next {
                 let mut node = branch.kids[slot];
                 for _ in 0..height {
                     let branch = &self.branches[node as usize];
-                    let slot = (0..branch.count as usize).find(|slot| branch.widths[*slot].known > 0)?;
+                    let slot = (0..branch.count as usize).find(|slot| branch.widths[*slot].known(view) > 0)?;
                     node = branch.kids[slot];
                 }
                 let leaf = &self.leaves[node as usize];
@@ -326,19 +378,19 @@ impl Tree {
         node
     }
 
-    /// The spot before the next span, past marks; `None` behind the last.
-    pub(super) fn step(&self, spot: Spot) -> Option<Spot> {
-        let (mut leaf, mut slot) = (spot.leaf, spot.slot + 1);
-        loop {
-            let here = &self.leaves[leaf as usize];
-            if slot >= here.count as usize {
-                (leaf, slot) = (self.next_leaf(leaf)?, 0);
-            } else if here.spans[slot].is_mark() {
-                slot += 1;
-            } else {
-                return Some(Spot { leaf, slot, off: 0 });
+    /// The next span of the same leaf that the view shows, and what effect shows between it and the spot.
+    pub(super) fn next_shown_near(&self, view: View, spot: Spot) -> Option<(Spot, u32)> {
+        let leaf = &self.leaves[spot.leaf as usize];
+        let first = spot.slot + usize::from(spot.off == leaf.spans[spot.slot].len);
+        let mut between = 0;
+        for slot in first..leaf.count as usize {
+            let span = leaf.spans[slot];
+            if span.len > 0 && span.shown(view) {
+                return Some((Spot { slot, off: 0, ..spot }, between));
             }
+            between += span.width().effect;
         }
+        None
     }
 
     /// What does not hold.
