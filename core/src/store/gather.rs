@@ -41,6 +41,10 @@ impl<'b> Gather<'b> {
             piece.extend_from_slice(&part);
             if self.rest.is_empty() {
                 self.fetch().await;
+                if !self.rest.is_empty() {
+                    // More comes, so probably all of it: one allocation. A body of one chunk takes no more than that.
+                    piece.reserve(len - piece.len());
+                }
             }
         }
         if !piece.is_empty() {
@@ -67,5 +71,64 @@ impl<'b> Gather<'b> {
 impl std::fmt::Debug for Gather<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gather").field("rest", &self.rest.len()).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    struct Chunks(VecDeque<Result<Bytes, BlobError>>);
+
+    #[async_trait]
+    impl BlobSource for Chunks {
+        async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
+            self.0.pop_front().transpose()
+        }
+    }
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("it waits for somebody"),
+        }
+    }
+
+    fn chunks(lens: &[usize]) -> Chunks {
+        let mut numbers = (0..=255).cycle();
+        Chunks(lens.iter().map(|len| Ok(numbers.by_ref().take(*len).collect::<Vec<u8>>().into())).collect())
+    }
+
+    #[test]
+    fn pieces_are_of_the_size_asked_for_but_the_last() {
+        for lens in [&[][..], &[0], &[10], &[11], &[1, 2, 3, 0, 4, 5, 6], &[25, 3, 0, 30], &[9, 1, 10, 1]] {
+            let all: Vec<u8> = chunks(lens).0.into_iter().flat_map(|chunk| chunk.unwrap()).collect();
+            let mut body = chunks(lens);
+            let mut gather = Gather::new(&mut body);
+            let mut pieces = Vec::new();
+            while let Some(piece) = now(gather.next(10)).unwrap() {
+                pieces.push(piece);
+            }
+            assert!(now(gather.next(10)).unwrap().is_none(), "it stays at its end");
+            assert_eq!(pieces.concat(), all, "{lens:?}");
+            assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() == 10), "{lens:?}");
+            assert_eq!(pieces.len(), all.len().div_ceil(10), "{lens:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_a_body_broke_is_given_first() {
+        let mut body = chunks(&[7, 8]);
+        body.0.push_back(Err(BlobError::NotFound));
+        let mut gather = Gather::new(&mut body);
+        assert_eq!(now(gather.next(10)).unwrap().unwrap().len(), 10);
+        assert_eq!(now(gather.next(10)).unwrap().unwrap().len(), 5);
+        assert!(now(gather.next(10)).is_err());
     }
 }
