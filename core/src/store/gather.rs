@@ -41,10 +41,6 @@ impl<'b> Gather<'b> {
             piece.extend_from_slice(&part);
             if self.rest.is_empty() {
                 self.fetch().await;
-                if !self.rest.is_empty() {
-                    // More comes, so probably all of it: one allocation. A body of one chunk takes no more than that.
-                    piece.reserve(len - piece.len());
-                }
             }
         }
         if !piece.is_empty() {
