@@ -33,10 +33,14 @@ impl Writing {
         Ok(Self { announced: Announced::new(key.blob, size), temp })
     }
 
-    fn take(mut self, piece: &Bytes) -> Result<Self, BlobError> {
-        self.announced.take(piece)?;
-        if let Some(temp) = &mut self.temp {
-            temp.file.write_all(piece).map_err(from_io)?;
+    fn take(mut self, piece: &[Bytes]) -> Result<Self, BlobError> {
+        for chunk in piece {
+            self.announced.take(chunk)?;
+            if let Some(temp) = &mut self.temp {
+                temp.file.write_all(chunk).map_err(from_io)?;
+            }
+        }
+        if self.temp.is_some() {
             reached(Stage::Written);
         }
         Ok(self)

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use syncline::store::{Append, BlobError, BlobKey, BlobSource, Gather, PutOutcome, UploadKey, UploadMark, UploadStat};
 
 use crate::Inner;
@@ -75,12 +76,12 @@ impl Upload {
         self.mark.as_ref().map_or(0, |mark| mark.size)
     }
 
-    fn take(&mut self, inner: &Inner, append: Append, piece: &[u8]) -> Result<u64, BlobError> {
+    fn take(&mut self, inner: &Inner, append: Append, piece: &[Bytes]) -> Result<u64, BlobError> {
         let at = self.size();
         if at != append.offset {
             return Err(BlobError::WrongOffset { at });
         }
-        let size = at.saturating_add(piece.len() as u64);
+        let size = at.saturating_add(piece.iter().map(|chunk| chunk.len() as u64).sum());
         if size > append.size_max {
             return Err(BlobError::TooLarge { size, max: append.size_max });
         }
@@ -91,10 +92,13 @@ impl Upload {
             self.place = 0;
         }
         let mut mark = self.mark.take().unwrap_or_else(|| UploadMark::new(append.now));
-        self.bytes.write_all_at(piece, at).map_err(from_io)?;
+        mark.touched = append.now;
+        for chunk in piece {
+            self.bytes.write_all_at(chunk, mark.size).map_err(from_io)?;
+            mark.take(chunk, append.now);
+        }
         self.bytes.sync_data().map_err(from_io)?;
         reached(Stage::PieceSynced);
-        mark.take(piece, append.now);
         self.marks.write_all_at(&mark.to_bytes(), self.place * UploadMark::BYTES as u64).map_err(from_io)?;
         self.marks.sync_data().map_err(from_io)?;
         if begins {
@@ -172,7 +176,7 @@ pub(crate) async fn append(
     append: Append,
     body: &mut dyn BlobSource,
 ) -> Result<u64, BlobError> {
-    let take = async |offset: u64, piece: bytes::Bytes| {
+    let take = async |offset: u64, piece: Vec<Bytes>| {
         let inner = Arc::clone(inner);
         let append = Append { offset, ..append };
         work(move || match Upload::lock(&inner, upload, offset == 0)? {
@@ -194,7 +198,7 @@ pub(crate) async fn append(
             Some(piece) => offset = take(offset, piece).await?,
             None if taken => return Ok(offset),
             // No bytes at all: a sign of life.
-            None => return take(offset, bytes::Bytes::new()).await,
+            None => return take(offset, Vec::new()).await,
         }
         taken = true;
     }

@@ -39,10 +39,10 @@ impl Parts {
         Ok(())
     }
 
-    async fn send(&mut self, part: Bytes) -> Result<(), BlobError> {
+    async fn send(&mut self, part: Vec<Bytes>) -> Result<(), BlobError> {
         self.settle(self.at_once.saturating_sub(1)).await?;
         if let Some(upload) = &mut self.upload {
-            self.sending.spawn(upload.put_part(PutPayload::from_bytes(part)));
+            self.sending.spawn(upload.put_part(part.into_iter().collect()));
         }
         Ok(())
     }
@@ -89,15 +89,15 @@ impl Inner {
     async fn put_small(&self, key: BlobKey, size: u64, body: &mut dyn BlobSource) -> Result<PutOutcome, BlobError> {
         let mut announced = Announced::new(key.blob, size);
         let mut body = Gather::new(body);
-        let mut bytes = Bytes::new();
+        let mut bytes = Vec::new();
         // One piece at most passes as announced, then the end.
         while let Some(piece) = body.next(self.part_bytes).await? {
-            announced.take(&piece)?;
+            piece.iter().try_for_each(|chunk| announced.take(chunk))?;
             bytes = piece;
         }
         announced.finish()?;
         let path = self.layout.blob(key);
-        let payload = PutPayload::from_bytes(bytes);
+        let payload: PutPayload = bytes.into_iter().collect();
         if self.create(&path, payload.clone()).await? {
             return Ok(PutOutcome::Stored);
         }
@@ -136,7 +136,7 @@ impl Inner {
         let mut announced = Announced::new(key.blob, size);
         let mut body = Gather::new(body);
         while let Some(piece) = body.next(part).await? {
-            announced.take(&piece)?;
+            piece.iter().try_for_each(|chunk| announced.take(chunk))?;
             parts.send(piece).await?;
         }
         announced.finish()?;

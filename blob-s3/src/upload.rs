@@ -90,19 +90,20 @@ impl Inner {
         }
         // Without any bytes: its begin, or a sign of life.
         if !taken && (!begun || tip.mark.touched != append.now) {
-            tip = self.take(upload, append, tip, Bytes::new()).await?;
+            tip = self.take(upload, append, tip, Vec::new()).await?;
         }
         Ok(tip.mark.size)
     }
 
-    async fn take(&self, upload: UploadKey, append: Append, mut tip: Tip, piece: Bytes) -> Result<Tip, BlobError> {
-        let size = tip.mark.size.saturating_add(piece.len() as u64);
+    async fn take(&self, upload: UploadKey, append: Append, mut tip: Tip, piece: Vec<Bytes>) -> Result<Tip, BlobError> {
+        let size = tip.mark.size.saturating_add(piece.iter().map(|chunk| chunk.len() as u64).sum());
         if size > append.size_max {
             return Err(BlobError::TooLarge { size, max: append.size_max });
         }
-        tip.mark.take(&piece, append.now);
+        tip.mark.touched = append.now;
+        piece.iter().for_each(|chunk| tip.mark.take(chunk, append.now));
         let mark = tip.mark.to_bytes();
-        let payload: PutPayload = [Bytes::from(mark.clone()), piece].into_iter().collect();
+        let payload: PutPayload = std::iter::once(Bytes::from(mark.clone())).chain(piece).collect();
         let path = self.layout.piece(upload, tip.pieces);
         // What is there may be ours: see `create`. The same mark is of the same bytes.
         let ours = self.create(&path, payload).await?
