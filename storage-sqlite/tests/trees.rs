@@ -159,8 +159,10 @@ fn a_commit_takes_as_many_statements_an_op_however_many_ops_and_nodes_there_are(
     assert_eq!(small, large, "a tree of ten thousand nodes costs as much as one of ten");
     let [one, two, thousand] = large;
     assert_eq!(thousand - one, (most - 1) * (two - one), "every op costs as much as the one before");
-    assert!(two - one <= 9, "a new file takes {} statements", two - one);
-    assert!(one <= 26, "a commit of one op takes {one} statements");
+    // Its id, its alias and its name are looked up; it is looked at before, written with its revision, and looked at again
+    // with its folder and its depth.
+    assert_eq!(two - one, 8);
+    assert!(one <= 20, "a commit of one op takes {one} statements");
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn a_folder_dies_comes_back_and_goes_without_its_nodes_being_loaded() {
     };
     let (small, large) = (costs(10), costs(100_000));
     assert_eq!(small, large, "dies, comes back, goes");
-    assert!(large.iter().all(|statements| *statements <= 40), "{large:?}");
+    assert!(large.iter().all(|statements| *statements <= 20), "{large:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::seq::Seq;
 use crate::store::{MemoryStore, NodeQuery, Store, StoreExt};
 use crate::tree::{Change, Kind, Node, Reason, To, TreeOp, TreeRead, TreeView, is_trash_root};
 
-const RUNS: u64 = 40;
+const RUNS: u64 = 24;
 const COMMITS: u64 = 24;
 const NAMES: [&str; 6] = ["a", "b", "c", "A", "é", "b (conflict D 2023-11-14 221320)"];
 
