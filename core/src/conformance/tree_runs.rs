@@ -176,6 +176,7 @@ async fn step(store: &dyn Store, model: &MemoryStore, log: LogKey, run: &mut Run
     let ops = run.ops();
     let ours = decide_commit(store, log, by, ops.clone()).await;
     assert_eq!(ours, decide_commit(model, log, by, ops.clone()).await, "{place}: {ops:#?}");
+    assert!(ours.is_ok(), "{place}: {ours:?} for {ops:#?}");
     if run.dice.below(6) == 0 {
         let tree = TreeWrites { changes: run.purge(), ..TreeWrites::default() };
         let outcome = try_write(store, log, tree.clone()).await;
