@@ -251,7 +251,7 @@ impl Text {
     }
 
     /// The version made of these events; empty if they are where the history begins.
-    fn find_parents(&self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
+    fn find_parents(&mut self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
         version.clear();
         for (author, seq) in names {
             let Some(lv) = self.authors.lv(*author, *seq) else {
