@@ -47,12 +47,15 @@ impl Text {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut deltas = deltas;
         let appended = deltas.try_for_each(|(author, delta)| self.append(author, delta, &mut scratch));
+        let carries = appended.is_ok();
         let done = appended.and_then(|()| self.carry_out(from, observe));
         if done.is_err() {
             for undo in scratch.undo.drain(..).rev() {
                 self.authors.undo(undo);
             }
-            self.zone = None;
+            if carries {
+                self.zone = None;
+            }
             if self.ops.end() > from {
                 self.graph.truncate(from);
                 self.ops.truncate(from);
@@ -251,7 +254,7 @@ impl Text {
     }
 
     /// The version made of these events; empty if they are where the history begins.
-    fn find_parents(&self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
+    fn find_parents(&mut self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
         version.clear();
         for (author, seq) in names {
             let Some(lv) = self.authors.lv(*author, *seq) else {
