@@ -40,8 +40,9 @@ pub const TEXT_MARK_VALUE_BYTES_MAX: usize = 1 << 16;
 pub const TEXT_EVENTS_MAX: u32 = 1 << 30;
 /// Bytes ever inserted into one text.
 pub const TEXT_CONTENT_BYTES_MAX: usize = 1 << 30;
-/// Concurrent versions one edit of a text may join.
-pub const TEXT_PARENTS_MAX: usize = 1 << 12;
+/// Concurrent versions of a text that may be open at once, and that one edit may join: an edit that would leave more of them
+/// open is refused, for nobody could write the next one.
+pub const TEXT_PARENTS_MAX: usize = 1 << 16;
 
 /// Newest moves of a node that a tree remembers: where it goes back to when two moves would close a circle. Whoever edits the
 /// tree next settles that, so few will do.

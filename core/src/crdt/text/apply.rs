@@ -13,6 +13,7 @@ use super::tracker::{Effect, History};
 use super::{Lv, Text, TextError, merge};
 use crate::codec::{DecodeError, Reader};
 use crate::id::ReplicaId;
+use crate::limits;
 
 /// Room that is used again for every delta, and how to take a batch back.
 #[derive(Debug, Clone, Default)]
@@ -247,6 +248,9 @@ impl Text {
             self.ops.push(&run);
             self.graph.push(parents, run.len);
             self.authors.extend(author, lv, run.len);
+            if self.graph.frontier().len() > limits::TEXT_PARENTS_MAX {
+                return Err(TextError::TooManyVersions);
+            }
             parents.clear();
             parents.push(lv + run.len - 1);
         }
