@@ -179,7 +179,9 @@ fn a_hundred_thousand_inserts_at_random_places_stay_short() {
 
 #[test]
 fn between_the_two_newest_each_time_a_place_grows_by_what_is_said() {
-    for (what, authors, bytes) in [("one", 1, 1), ("three in turn", 3, 4), ("a new one each time", usize::MAX, 10)] {
+    for (what, authors, bytes) in
+        [("one", 1, 4_000), ("three in turn", 3, 10_000), ("a new one each time", usize::MAX, 36_000)]
+    {
         let (mut left, mut right) = (between(None, None, 0), between(Some(&between(None, None, 0)), None, 0));
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         let mut longest = 0;
@@ -191,10 +193,10 @@ fn between_the_two_newest_each_time_a_place_grows_by_what_is_said() {
             let session = SessionName(name.to_be_bytes()[2..].try_into().unwrap());
             let middle = Position::between(Some(&left), Some(&right), session).expect("there is room");
             longest = longest.max(middle.bytes_len());
-            assert!(longest <= 20 + bytes * count, "{what}: {longest} bytes after {count}");
             if random.is_multiple_of(2) { left = middle } else { right = middle }
         }
         println!("{what}: {longest} bytes after 10,000");
+        assert!(longest <= bytes, "{what}: {longest} bytes");
     }
 }
 

@@ -4,8 +4,9 @@
 //! once. Else the byte 0x40, with bit 0 for another session, bit 1 for a number that is not 0 and bit 2 for one that comes more
 //! than once; the session, as a byte: how many levels above the one before it was last, from 1 to 63, or 0 and then
 //! its 6 bytes; the number as a zigzag varint; how often it comes, less 2, as a varint; the count as a zigzag varint. Equal levels one below the other
-//! are one that comes so often. A position is its levels, of one after another how many levels both begin with as a
-//! varint (0 for the first) and the others behind their varint length.
+//! are one that comes so often. A position is its levels. Of one after another it is how many levels both begin with as a
+//! varint (0 for the first) and the others behind their varint length; the first of these, where it takes more than a byte and has number and
+//! session of the one that the position before has in its place, is 0x48, with bit 2 as above, and only how often it comes and its count.
 //!
 //! What must hold: one spelling; what can be left out is. Reading takes time in the bytes, whatever they stand for.
 
@@ -24,6 +25,8 @@ const LONG: u8 = 0x40;
 const OTHER: u8 = 1;
 const NUMBERED: u8 = 2;
 const REPEATED: u8 = 4;
+/// As in the position before.
+const BESIDE: u8 = 8;
 /// How many levels a session is looked for in.
 const SESSIONS: usize = 64;
 
@@ -37,7 +40,7 @@ impl Position {
     /// Its bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.below(0)
+        self.below(0, None)
     }
 
     /// The position with these bytes.
@@ -45,23 +48,30 @@ impl Position {
     /// # Errors
     /// When they are none, or too many.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::read(None, Bytes::copy_from_slice(bytes))
+        Self::read(None, None, Bytes::copy_from_slice(bytes))
     }
 
-    /// The bytes of what is below its first nodes.
-    fn below(&self, depth: u32) -> Vec<u8> {
+    /// The node at a depth.
+    fn nth(&self, depth: u32) -> Option<&Self> {
+        self.first(depth).filter(|Self(node)| node.depth == depth)
+    }
+
+    /// The bytes of what is below its first nodes, where `beside` is what another has first there.
+    fn below(&self, depth: u32, mut beside: Option<&Self>) -> Vec<u8> {
         let nodes: Vec<&Self> = self.nodes().take_while(|Self(node)| node.depth > depth).collect();
         let mut out = Writer::with_capacity(16 * nodes.len().min(64));
         for Self(node) in nodes.into_iter().rev() {
-            encode(node.above.as_ref(), node.level, node.times, &mut out);
+            if !encode_beside(node.above.as_ref(), beside.take(), node.level, node.times, &mut out) {
+                encode(node.above.as_ref(), node.level, node.times, &mut out);
+            }
         }
         out.finish().into()
     }
 
-    fn read(above: Option<Self>, bytes: Bytes) -> Result<Self, DecodeError> {
+    fn read(above: Option<Self>, mut beside: Option<&Self>, bytes: Bytes) -> Result<Self, DecodeError> {
         let (mut input, mut above) = (Reader::new(bytes), above);
         while input.remaining() > 0 {
-            let (level, times) = decode(above.as_ref(), &mut input)?;
+            let (level, times) = decode(above.as_ref(), beside.take(), &mut input)?;
             if above.as_ref().is_some_and(|Self(top)| top.level == level) {
                 return Err(BAD);
             }
@@ -104,6 +114,29 @@ fn other(above: Option<&Position>, session: SessionName) -> Option<u8> {
     }
 }
 
+fn is_beside(above: Option<&Position>, beside: Option<&Position>, level: Level, times: u64) -> bool {
+    let same = |Position(node): &Position| (node.level.number, node.level.session) == (level.number, level.session);
+    is_long(above, level, times) && beside.is_some_and(same)
+}
+
+fn encode_beside(
+    above: Option<&Position>,
+    beside: Option<&Position>,
+    level: Level,
+    times: u64,
+    out: &mut Writer,
+) -> bool {
+    let is = is_beside(above, beside, level, times);
+    if is {
+        out.u8(LONG | BESIDE | if times > 1 { REPEATED } else { 0 });
+        if times > 1 {
+            out.u64(times - 2);
+        }
+        out.u64(zigzag(level.count));
+    }
+    is
+}
+
 fn encode(above: Option<&Position>, level: Level, times: u64, out: &mut Writer) {
     let count = zigzag(level.count);
     if let Some(short) = u8::try_from(count).ok().filter(|_| !is_long(above, level, times)) {
@@ -128,21 +161,29 @@ fn encode(above: Option<&Position>, level: Level, times: u64, out: &mut Writer) 
     out.u64(count);
 }
 
-fn decode(above: Option<&Position>, input: &mut Reader) -> Result<(Level, u64), DecodeError> {
+fn decode(
+    above: Option<&Position>,
+    beside: Option<&Position>,
+    input: &mut Reader,
+) -> Result<(Level, u64), DecodeError> {
     let same = || above.map(|Position(top)| top.level.session).ok_or(BAD);
     let head = input.u8(WHAT)?;
     if head < LONG {
         return Ok((Level { number: 0, session: same()?, count: unzigzag(head.into()) }, 1));
     }
-    if head > LONG | OTHER | NUMBERED | REPEATED {
-        return Err(BAD);
-    }
-    let session = if head & OTHER == 0 { same()? } else { decode_other(above, input)? };
-    let number = if head & NUMBERED == 0 { 0 } else { unzigzag(input.u64(WHAT)?) };
+    let (session, number) = match (head & !REPEATED) ^ LONG {
+        BESIDE => beside.map(|Position(node)| (node.level.session, node.level.number)).ok_or(BAD)?,
+        0..BESIDE => {
+            let session = if head & OTHER == 0 { same()? } else { decode_other(above, input)? };
+            (session, if head & NUMBERED == 0 { 0 } else { unzigzag(input.u64(WHAT)?) })
+        }
+        _ => return Err(BAD),
+    };
     let times = if head & REPEATED == 0 { 1 } else { input.u64(WHAT)?.checked_add(2).ok_or(BAD)? };
     let level = Level { number, session, count: unzigzag(input.u64(WHAT)?) };
     let numbered = number != 0 || head & NUMBERED == 0;
-    if numbered && is_long(above, level, times) { Ok((level, times)) } else { Err(BAD) }
+    let known = is_beside(above, beside, level, times) == (head & BESIDE != 0);
+    if numbered && known && is_long(above, level, times) { Ok((level, times)) } else { Err(BAD) }
 }
 
 fn decode_other(above: Option<&Position>, input: &mut Reader) -> Result<SessionName, DecodeError> {
@@ -162,8 +203,9 @@ pub(in crate::crdt) struct Places(Option<Position>);
 impl Places {
     pub(in crate::crdt) fn encode(&mut self, place: &Position, out: &mut Writer) {
         let shared = self.0.as_ref().map_or(0, |before| shared(before, place));
+        let beside = self.0.as_ref().and_then(|before| before.nth(shared.saturating_add(1)));
         out.u64(shared.into());
-        out.bytes(&place.below(shared));
+        out.bytes(&place.below(shared, beside));
         self.0 = Some(place.clone());
     }
 
@@ -174,7 +216,8 @@ impl Places {
             return Err(BAD);
         }
         let above = before.and_then(|before| before.first(depth)).cloned();
-        let place = Position::read(above, input.bytes(WHAT)?)?;
+        let beside = before.and_then(|before| before.nth(depth.saturating_add(1)));
+        let place = Position::read(above, beside, input.bytes(WHAT)?)?;
         // One spelling: what is shared is said to be.
         if before.is_some_and(|before| shared(before, &place) != depth) {
             return Err(BAD);

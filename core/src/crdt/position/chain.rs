@@ -20,6 +20,8 @@ pub(super) struct Level {
 pub(super) struct Node {
     /// Never with the same level.
     pub(super) above: Option<Position>,
+    /// One further up: so that any is found in a few steps more than the logarithm of the depth.
+    jump: Option<Position>,
     pub(super) level: Level,
     /// How often it comes in a row.
     pub(super) times: u64,
@@ -31,9 +33,14 @@ pub(super) struct Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // What a jump leads to is held by those between.
+        self.jump = None;
         let mut above = self.above.take();
         while let Some(Position(node)) = above {
-            above = Arc::into_inner(node).and_then(|mut node| node.above.take());
+            above = Arc::into_inner(node).and_then(|mut node| {
+                node.jump = None;
+                node.above.take()
+            });
         }
     }
 }
@@ -56,7 +63,14 @@ impl Position {
         let (depth, bytes) = before.map_or((0, 0), |Self(top)| (top.depth, top.bytes));
         let own = u32::try_from(super::bytes::len(before, level, times)).unwrap_or(u32::MAX);
         let (depth, bytes) = (depth.saturating_add(1), bytes.saturating_add(own));
-        Self(Arc::new(Node { above, level, times, depth, bytes }))
+        // As far again as the two jumps before, where these are of one length.
+        let far = before.and_then(|Self(top)| {
+            let jump = top.jump.as_ref()?;
+            let next = jump.0.jump.as_ref()?;
+            Some(next).filter(|next| top.depth - jump.0.depth == jump.0.depth - next.0.depth)
+        });
+        let jump = far.or(before).cloned();
+        Self(Arc::new(Node { above, jump, level, times, depth, bytes }))
     }
 
     /// From the last node up.
@@ -66,7 +80,12 @@ impl Position {
 
     /// The first nodes.
     pub(super) fn first(&self, depth: u32) -> Option<&Self> {
-        self.nodes().find(|Self(node)| node.depth <= depth)
+        let mut at = Some(self);
+        while let Some(Self(node)) = at.filter(|Self(node)| node.depth > depth) {
+            let jump = node.jump.as_ref().filter(|Self(far)| far.depth >= depth);
+            at = jump.or(node.above.as_ref());
+        }
+        at
     }
 
     /// Whether it pays to look for nodes that it could share.
@@ -113,7 +132,7 @@ fn pairs<'p>(one: &'p Position, other: &'p Position) -> Pairs<'p> {
     let mut pairs = Pairs { ends: Some((one, other)), below: (None, None) };
     let depth = one.0.depth.min(other.0.depth);
     if let Some(ends) = one.first(depth).zip(other.first(depth)) {
-        let below = |of: &'p Position| of.nodes().take_while(|Position(node)| node.depth > depth).last();
+        let below = |of: &'p Position| of.first(depth + 1).filter(|Position(node)| node.depth > depth);
         pairs = Pairs { ends: Some(ends), below: (below(one), below(other)) };
     }
     pairs
@@ -125,7 +144,7 @@ struct Pairs<'p> {
 }
 
 impl<'p> Iterator for Pairs<'p> {
-    type Item = ((&'p Position, Option<&'p Position>), (&'p Position, Option<&'p Position>));
+    type Item = Pair<'p>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (one, other) = self.ends.take().filter(|(one, other)| !one.same(other))?;
@@ -140,24 +159,48 @@ fn equal(one: &Position, other: &Position) -> bool {
     (one.0.level, one.0.times) == (other.0.level, other.0.times)
 }
 
-/// The node that both chains have.
-fn common<'p>(one: &'p Position, other: &Position) -> Option<&'p Position> {
+/// Where two chains have no node in common any more: the topmost of each, both as deep.
+fn fork<'p>(one: &'p Position, other: &'p Position) -> Option<(&'p Position, &'p Position)> {
     let depth = one.0.depth.min(other.0.depth);
-    let mut pairs = one.first(depth)?.nodes().zip(other.first(depth)?.nodes());
-    pairs.find(|(one, other)| one.same(other)).map(|(one, _)| one)
+    let (mut one, mut other) = one.first(depth).zip(other.first(depth)).filter(|(one, other)| !one.same(other))?;
+    while let Some(above) = one.0.above.as_ref().zip(other.0.above.as_ref()).filter(|(one, other)| !one.same(other)) {
+        let jump = one.0.jump.as_ref().zip(other.0.jump.as_ref()).filter(|(one, other)| !one.same(other));
+        (one, other) = jump.unwrap_or(above);
+    }
+    Some((one, other))
+}
+
+/// The node that both chains have.
+fn common<'p>(one: &'p Position, other: &'p Position) -> Option<&'p Position> {
+    match fork(one, other) {
+        Some((one, _)) => one.0.above.as_ref(),
+        None => one.first(other.0.depth),
+    }
+}
+
+type Pair<'p> = ((&'p Position, Option<&'p Position>), (&'p Position, Option<&'p Position>));
+
+/// The topmost nodes that say something else, and those below them.
+fn differ<'p>(one: &'p Position, other: &'p Position) -> Option<Pair<'p>> {
+    let (top, across) = fork(one, other)?;
+    if !equal(top, across) {
+        let below = |of: &'p Position| of.first(top.0.depth + 1).filter(|Position(node)| node.depth > top.0.depth);
+        return Some(((top, below(one)), (across, below(other))));
+    }
+    // They say the same in nodes of their own.
+    pairs(one, other).filter(|((one, _), (other, _))| !equal(one, other)).last()
 }
 
 /// How many nodes both begin with.
 pub(super) fn shared(one: &Position, other: &Position) -> u32 {
-    let differ = pairs(one, other).filter(|((one, _), (other, _))| !equal(one, other)).last();
-    match differ {
+    match differ(one, other) {
         Some(((one, _), _)) => one.0.depth - 1,
         None => one.0.depth.min(other.0.depth),
     }
 }
 
-/// What is the same node in both, and the levels below it of each.
-pub(super) fn split(one: Option<&Position>, other: Option<&Position>) -> (Option<Position>, Levels, Levels) {
+/// How many nodes are the same in both, and the levels below them of each.
+pub(super) fn split(one: Option<&Position>, other: Option<&Position>) -> (u32, Levels, Levels) {
     let base = one.zip(other).and_then(|(one, other)| common(one, other));
     let depth = base.map_or(0, |Position(node)| node.depth);
     let levels = |of: Option<&Position>| {
@@ -166,7 +209,7 @@ pub(super) fn split(one: Option<&Position>, other: Option<&Position>) -> (Option
         levels.reverse();
         levels
     };
-    (base.cloned(), levels(one), levels(other))
+    (depth, levels(one), levels(other))
 }
 
 type Levels = Vec<(Level, u64)>;
@@ -174,8 +217,7 @@ type Levels = Vec<(Level, u64)>;
 impl Ord for Position {
     fn cmp(&self, other: &Self) -> Ordering {
         // What is nearest the top decides.
-        let differ = pairs(self, other).filter(|((one, _), (other, _))| !equal(one, other)).last();
-        let Some(((Self(one), below_one), (Self(other), below_other))) = differ else {
+        let Some(((Self(one), below_one), (Self(other), below_other))) = differ(self, other) else {
             return self.0.depth.cmp(&other.0.depth);
         };
         if one.level != other.level {
@@ -207,24 +249,44 @@ impl Eq for Position {}
 /// What of some levels was not passed yet.
 pub(super) struct Rest<'p> {
     pub(super) next: Option<(Level, u64)>,
+    /// Of the next, what was passed.
+    passed: u64,
+    /// Those that were passed.
+    pub(super) nodes: u32,
     then: &'p [(Level, u64)],
 }
 
 impl<'p> Rest<'p> {
     pub(super) fn of(levels: &'p [(Level, u64)]) -> Self {
-        let mut rest = Self { next: None, then: levels };
-        rest.pass(0);
+        let mut rest = Self { next: None, passed: 0, nodes: 0, then: levels };
+        rest.step();
         rest
+    }
+
+    /// What was passed of the next one.
+    pub(super) fn part(&self) -> Option<(Level, u64)> {
+        self.next.filter(|_| self.passed > 0).map(|(level, _)| (level, self.passed))
     }
 
     /// Passes some of the next, at most all.
     pub(super) fn pass(&mut self, times: u64) {
-        self.next = match self.next {
-            Some((level, many)) if many > times => Some((level, many - times)),
-            _ => self.then.split_first().map(|(next, then)| {
-                self.then = then;
-                *next
-            }),
-        };
+        match &mut self.next {
+            Some((_, many)) if *many > times => {
+                *many -= times;
+                self.passed += times;
+            }
+            next => {
+                self.nodes += u32::from(next.is_some());
+                self.step();
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.passed = 0;
+        self.next = self.then.split_first().map(|(next, then)| {
+            self.then = then;
+            *next
+        });
     }
 }

@@ -15,9 +15,10 @@
 //! each time, and no level; random places cost a level for every doubling or so, one byte within one session. Inserting each
 //! time into the middle costs equal levels, one below the other, and these are counted: 100,000 of them take a few bytes.
 //! Only inserting each time between the two that were inserted last, now on this side and then on that without a rule, makes
-//! it longer with every turn: by a byte, by some four where a few take turns, by ten where it is somebody new each time, and never by more than
-//! [`Position::GROWTH_BYTES_MAX`] than the longer of its neighbours. So [`limits::POSITION_BYTES_MAX`] is room for
-//! 1,000,000 such inserts by one session and 100,000 by anybody; beyond is [`PlaceFull`].
+//! it longer: where the sides are random by 0.4 bytes an insert, by 0.9 where three take turns and by 3.3 where it is somebody new each
+//! time; by at most ten, and by [`Position::GROWTH_BYTES_MAX`] next to what somebody made up. So
+//! [`limits::POSITION_BYTES_MAX`] is room for a million random inserts by a few and 100,000 by anybody, in whatever pattern; beyond is
+//! [`PlaceFull`]. Each op of such a pattern says the whole position; what holds many of them says what they share once.
 //!
 //! Why nothing is moved closer together: the order of fixed keys is the order that everybody saw, whatever anybody does at
 //! the same time. New keys for elements that nobody moved would take part in a race with moves, and what somebody else inserts
@@ -93,13 +94,12 @@ impl Position {
 
     /// Begins a run where there is room between one place and another after it. `None` where somebody used up all numbers.
     fn new_run(left: Option<&Self>, right: Option<&Self>, session: SessionName) -> Option<Self> {
-        let (mut base, left, right) = chain::split(left, right);
-        let (mut left, mut right) = (Rest::of(&left), Rest::of(&right));
+        let (depth, above, below) = chain::split(left, right);
+        let (start, mut left, mut right) = (left, Rest::of(&above), Rest::of(&below));
         while let (Some((one, many)), Some((other, times))) = (left.next, right.next) {
             if one != other {
                 break;
             }
-            base = Some(Self::push(base, one, many.min(times)));
             left.pass(many.min(times));
             right.pass(many.min(times));
         }
@@ -117,10 +117,14 @@ impl Position {
                 break free;
             }
             let Some((level, times)) = left.next else { break 0 };
-            let passed = if level.number == i64::MAX { times } else { 1 };
-            base = Some(Self::push(base, level, passed));
-            left.pass(passed);
+            left.pass(if level.number == i64::MAX { times } else { 1 });
             free = left.next.and_then(|(deeper, _)| deeper.number.checked_add(1));
+        };
+        // What was passed of `left` is shared with it.
+        let base = start.and_then(|start| start.first(depth + left.nodes)).cloned();
+        let base = match left.part() {
+            Some((level, times)) => Some(Self::push(base, level, times)),
+            None => base,
         };
         Some(Self::push(base, Level { number, session, count: 0 }, 1))
     }
