@@ -8,15 +8,17 @@
 //!
 //! What must hold: [`Position::between`] is between its neighbours, always. Runs that are inserted at the same place at the same time
 //! stand one after the other, each whole: they differ in their session, a random name that an open replica gives to
-//! its runs, before they differ in their counts. Nobody else counts on in a session's run. Positions that begin alike share
+//! its runs, before they differ in their counts. Nobody else counts on in a session's run. (One that goes on next to what it inserted
+//! earlier, or comes back to where something of its own was removed, is in one run with that, and what somebody put there meanwhile
+//! too.) Positions that begin alike share
 //! that [in memory](chain) and in bytes, so that what many of them cost is what they differ in.
 //!
 //! How long it gets: a run of n costs the integer n, whatever n; appending or prepending in turn with others costs a number
 //! each time, and no level; random places cost a level for every doubling or so, one byte within one session. Inserting each
 //! time into the middle costs equal levels, one below the other, and these are counted: 100,000 of them take a few bytes.
-//! Only inserting each time between the two that were inserted last, now on this side and then on that without a rule, makes
+//! Only inserting each time next to the newest, now on this side and then on that without a rule or by three or more in turn, makes
 //! it longer: where the sides are random by 0.4 bytes an insert, by 0.9 where three take turns and by 3.3 where it is somebody new each
-//! time; by at most ten, and by [`Position::GROWTH_BYTES_MAX`] next to what somebody made up. So
+//! time; by two in the exact middle where three take turns; by at most ten, and by [`Position::GROWTH_BYTES_MAX`] next to what somebody made up. So
 //! [`limits::POSITION_BYTES_MAX`] is room for a million random inserts by a few and 100,000 by anybody, in whatever pattern; beyond is
 //! [`PlaceFull`]. Each op of such a pattern says the whole position; what holds many of them says what they share once.
 //!
