@@ -12,7 +12,7 @@ use syncline::crdt::{Content, ItemId, List, ListEdit, Moment};
 
 use crate::world::{AUTHORS, moment, session, text};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Does {
     /// Types some, each in an op of its own, forwards or backwards.
     Types {
@@ -51,10 +51,13 @@ fn does() -> impl Strategy<Value = Does> {
     ]
 }
 
+/// What its author knew of then is its last part.
+type Op = (Moment, Vec<ListEdit>, [usize; AUTHORS]);
+
 #[derive(Default)]
 struct World {
     lists: [List; AUTHORS],
-    said: [Vec<(Moment, Vec<ListEdit>, [usize; AUTHORS])>; AUTHORS],
+    said: [Vec<Op>; AUTHORS],
     heard: [[usize; AUTHORS]; AUTHORS],
     /// What each knows of, also through what others said who knew of it.
     knows: [[usize; AUTHORS]; AUTHORS],
