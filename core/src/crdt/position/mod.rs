@@ -11,7 +11,7 @@
 //! its runs, before they differ in their counts. Nobody else counts on in a session's run. (One that goes on next to what it inserted
 //! earlier, or comes back to where something of its own was removed, is in one run with that, and what somebody put there meanwhile
 //! too.) Positions that begin alike share
-//! that [in memory](chain) and in bytes, so that what many of them cost is what they differ in.
+//! that in memory and in bytes, so that what many of them cost is what they differ in.
 //!
 //! How long it gets: a run of n costs the integer n, whatever n; appending or prepending in turn with others costs a number
 //! each time, and no level; random places cost a level for every doubling or so, one byte within one session. Inserting each
@@ -27,7 +27,7 @@
 //! between old keys would stand elsewhere among new ones, unless every old key is kept; a tree of ids in place of
 //! keys keeps what was removed. No key can do better than grow by a bit for each choice of a side, so the price is paid only where it is due.
 //!
-//! Where next: [`chain`], the levels in memory; [`bytes`], how they are written.
+//! Where next: `chain`, the levels in memory; `bytes`, how they are written.
 
 mod bytes;
 mod chain;
