@@ -9,7 +9,8 @@
 //! - How many statements a transaction takes depends on which kinds of things are written, never on how many.
 //! - All settings are `SET LOCAL`: the next transaction may meet another backend.
 //!
-//! Next: [`load`](crate::load) reads for a view, [`write`](crate::write) writes a write set.
+//! Next: [`load`](crate::load) reads for a view, [`write`](crate::write) writes a write set, [`tree`](crate::tree) both for
+//! files.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;

@@ -1,0 +1,289 @@
+//! What becomes of a tree → rows.
+//!
+//! Changes are applied in their order, neighbours of one kind by one statement: the deaths of a thousand folders are one.
+//! The names of siblings may meet in between; the database looks at them when it commits. That every node that was written
+//! is below the root is looked at before.
+
+use std::collections::BTreeMap;
+
+use syncline::decide::TreeWrites;
+use syncline::store::{StoreError, StoreErrorKind};
+use syncline::tree::{Change, Node, Revision};
+use syncline::{EntityId, Seq};
+
+use super::rows::{ContentArrays, ids, kind_columns, numbers, reason_column};
+use crate::error::{Failure, Phase, classify, fault, new};
+use crate::pool::Lease;
+use crate::rows::{millis, number};
+use crate::transact::TRANSACT;
+use crate::write::send;
+
+/// Deaths with the same place are one: they keep nothing back.
+const TOMBSTONES: &str = "\
+WITH RECURSIVE kept AS (SELECT * FROM unnest($5::bigint[], $6::bytea[]) k(place, id)),
+whole AS (SELECT * FROM unnest($7::bigint[], $8::bytea[]) w(place, id)),
+reached(place, died, id) AS (
+ SELECT q.place, q.died, q.id FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) q(place, died, id),
+ LATERAL (SELECT id FROM node WHERE log = $1 AND id = q.id AND dead IS NULL LIMIT 1) root
+ WHERE NOT EXISTS (SELECT FROM whole WHERE whole.place = q.place AND whole.id = q.id)
+ UNION
+ SELECT r.place, r.died, c.id FROM reached r,
+ LATERAL (SELECT id FROM node WHERE log = $1 AND parent = r.id AND live_key IS NOT NULL OFFSET 0) c
+ WHERE NOT EXISTS (SELECT FROM whole WHERE whole.place = r.place AND whole.id = c.id)
+), gone AS (
+ SELECT r.id, min(r.died) AS died FROM reached r
+ WHERE NOT EXISTS (SELECT FROM kept WHERE kept.place = r.place AND kept.id = r.id) GROUP BY r.id
+)
+UPDATE node SET dead = gone.died FROM gone WHERE node.log = $1 AND node.id = gone.id";
+
+const REVIVALS: &str = "\
+WITH RECURSIVE back(id, died) AS (
+ SELECT q.id, q.died FROM unnest($2::bytea[], $3::bigint[]) q(id, died),
+ LATERAL (SELECT id FROM node WHERE log = $1 AND id = q.id AND dead = q.died LIMIT 1) root
+ UNION
+ SELECT c.id, back.died FROM back,
+ LATERAL (SELECT id FROM node WHERE log = $1 AND parent = back.id AND dead = back.died OFFSET 0) c
+)
+UPDATE node SET dead = NULL FROM back WHERE node.log = $1 AND node.id = back.id";
+
+/// The number of nodes that lived.
+const PURGES: &str = "\
+WITH RECURSIVE below(id) AS (
+ SELECT unnest($2::bytea[])
+ UNION
+ SELECT c.id FROM below, LATERAL (SELECT id FROM node WHERE log = $1 AND parent = below.id OFFSET 0) c
+), gone AS (
+ DELETE FROM node USING below WHERE node.log = $1 AND node.id = below.id RETURNING node.dead
+), aliases AS (
+ DELETE FROM node_alias USING below WHERE node_alias.log = $1 AND node_alias.stands = below.id
+), revisions AS (
+ DELETE FROM revision USING below WHERE revision.log = $1 AND revision.node = below.id
+)
+SELECT count(*) FROM gone WHERE dead IS NULL";
+
+const ALIASES: &str = "\
+INSERT INTO node_alias (log, id, stands) SELECT $1, * FROM unnest($2::bytea[], $3::bytea[])
+ON CONFLICT (log, id) DO UPDATE SET stands = excluded.stands";
+
+/// A node of another kind is left as it is, and so not counted.
+const UPSERT: &str = "\
+INSERT INTO node (log, id, parent, name, name_key, kind, mount, blob, bytes, manifest, modified_at, executable, attributes,
+ content_seq, content_by, parent_seq, parent_by, name_seq, name_by, created, dead, conflict_of)
+SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bytea[], $8::bytea[],
+ $9::bigint[], $10::bytea[], $11::bigint[], $12::boolean[], $13::bytea[], $14::bigint[], $15::bytea[], $16::bigint[],
+ $17::bytea[], $18::bigint[], $19::bytea[], $20::bigint[], $21::bigint[], $22::bytea[])
+ON CONFLICT (log, id) DO UPDATE SET parent = excluded.parent, name = excluded.name, name_key = excluded.name_key,
+ blob = excluded.blob, bytes = excluded.bytes, manifest = excluded.manifest, modified_at = excluded.modified_at,
+ executable = excluded.executable, attributes = excluded.attributes, content_seq = excluded.content_seq,
+ content_by = excluded.content_by, parent_seq = excluded.parent_seq, parent_by = excluded.parent_by,
+ name_seq = excluded.name_seq, name_by = excluded.name_by, created = excluded.created, dead = excluded.dead,
+ conflict_of = excluded.conflict_of
+WHERE node.kind = excluded.kind AND node.mount IS NOT DISTINCT FROM excluded.mount";
+
+/// Whether all that is written, with what is above it, hangs on the root: no circle, no path too deep, every parent a folder,
+/// none of them dead above what lives.
+const SOUND: &str = "\
+WITH RECURSIVE up(id, parent, kind, dead) AS (
+ SELECT n.* FROM unnest($2::bytea[]) q(id),
+ LATERAL (SELECT id, parent, kind, dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) n
+ UNION
+ SELECT n.* FROM up,
+ LATERAL (SELECT id, parent, kind, dead FROM node WHERE log = $1 AND id = up.parent LIMIT 1) n
+), down(id, kind, dead, depth) AS (
+ SELECT id, kind, dead, 0::bigint FROM up WHERE parent IS NULL
+ UNION ALL
+ SELECT up.id, up.kind, up.dead, down.depth + 1 FROM down JOIN up ON up.parent = down.id
+ WHERE down.kind = 1 AND down.depth < $3 AND (down.dead IS NULL OR up.dead IS NOT NULL)
+)
+SELECT (SELECT count(*) FROM up) - (SELECT count(*) FROM down)";
+
+const REVISIONS: &str = "\
+INSERT INTO revision (log, node, seq, blob, bytes, manifest, modified_at, executable, attributes, by, accepted_at, base,
+ reason)
+SELECT $1, * FROM unnest($2::bytea[], $3::bigint[], $4::bytea[], $5::bigint[], $6::bytea[], $7::bigint[], $8::boolean[],
+ $9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bigint[])
+ON CONFLICT (log, node, seq) DO UPDATE SET blob = excluded.blob, bytes = excluded.bytes, manifest = excluded.manifest,
+ modified_at = excluded.modified_at, executable = excluded.executable, attributes = excluded.attributes, by = excluded.by,
+ accepted_at = excluded.accepted_at, base = excluded.base, reason = excluded.reason";
+
+const FORGET: &str = "\
+DELETE FROM revision USING unnest($2::bytea[], $3::bigint[]) gone(node, seq)
+WHERE revision.log = $1 AND revision.node = gone.node AND revision.seq = gone.seq";
+
+/// Writes to the tree of one locked log. Revisions first: those of a node that is purged go with it.
+pub(crate) async fn write(lease: &mut Lease, log: i64, writes: &TreeWrites) -> Result<(), Failure> {
+    if !writes.revisions.is_empty() {
+        remember(lease, log, &writes.revisions).await?;
+    }
+    if !writes.forgotten.is_empty() {
+        let seqs = numbers(writes.forgotten.iter().map(|(_, seq)| *seq));
+        send!(lease, FORGET, log, ids(writes.forgotten.iter().map(|(id, _)| id)), seqs);
+    }
+    for run in writes.changes.chunk_by(|one, next| std::mem::discriminant(one) == std::mem::discriminant(next)) {
+        apply(lease, log, run).await.map_err(a_name_twice)?;
+    }
+    let written = writes.changes.iter().filter_map(|change| match change {
+        Change::Node { id, .. } => Some(id),
+        _ => None,
+    });
+    let written = ids(written);
+    if !written.is_empty() {
+        let depth = i64::try_from(syncline::limits::TREE_DEPTH_MAX).unwrap_or(i64::MAX);
+        if scalar(lease, sqlx::query_scalar(SOUND).bind(log).bind(written).bind(depth)).await? != 0 {
+            return Err(none("a node that is written does not hang on the root").into());
+        }
+    }
+    Ok(())
+}
+
+/// Changes of one kind.
+async fn apply(lease: &mut Lease, log: i64, run: &[Change]) -> Result<(), Failure> {
+    let (mut felled, mut back, mut aliases) = (Felled::default(), Vec::new(), BTreeMap::new());
+    let (mut nodes, mut purged) = (BTreeMap::new(), Vec::new());
+    for change in run {
+        match change {
+            Change::Tombstone { root, group, kept, whole } => felled.add(root, *group, kept, whole),
+            Change::Revive { root, group } => back.push((root, *group)),
+            Change::Alias { new, of } => drop(aliases.insert(new, of)),
+            Change::Node { id, node } => drop(nodes.insert(*id, &**node)),
+            Change::Purge { root } => purged.push(root),
+            _ => return Err(fault(TRANSACT, "a change that this adapter does not know").into()),
+        }
+    }
+    if !felled.roots.is_empty() {
+        fell(lease, log, &felled).await?;
+    }
+    if !back.is_empty() {
+        let groups = numbers(back.iter().map(|(_, group)| *group));
+        send!(lease, REVIVALS, log, ids(back.iter().map(|(root, _)| *root)), groups);
+    }
+    if !aliases.is_empty() {
+        send!(lease, ALIASES, log, ids(aliases.keys().copied()), ids(aliases.values().copied()));
+    }
+    if !nodes.is_empty() {
+        put(lease, log, &nodes).await?;
+    }
+    if !purged.is_empty() && scalar(lease, sqlx::query_scalar(PURGES).bind(log).bind(ids(purged))).await? != 0 {
+        return Err(none("what is to be purged lives").into());
+    }
+    Ok(())
+}
+
+/// Deaths of folders as arrays.
+#[derive(Default)]
+struct Felled<'c> {
+    places: Vec<i64>,
+    groups: Vec<i64>,
+    roots: Vec<&'c [u8]>,
+    kept: (Vec<i64>, Vec<&'c [u8]>),
+    whole: (Vec<i64>, Vec<&'c [u8]>),
+    next: i64,
+}
+
+impl<'c> Felled<'c> {
+    fn add(&mut self, root: &'c EntityId, group: Seq, kept: &'c [EntityId], whole: &'c [EntityId]) {
+        let place = if kept.is_empty() && whole.is_empty() {
+            0
+        } else {
+            self.next += 1;
+            self.next
+        };
+        self.places.push(place);
+        self.groups.push(number(group));
+        self.roots.push(root.as_bytes());
+        for (ids_of, (places, list)) in [(kept, &mut self.kept), (whole, &mut self.whole)] {
+            places.extend(std::iter::repeat_n(place, ids_of.len()));
+            list.extend(ids(ids_of));
+        }
+    }
+}
+
+async fn fell(lease: &mut Lease, log: i64, felled: &Felled<'_>) -> Result<(), Failure> {
+    let Felled { places, groups, roots, kept, whole, .. } = felled;
+    send!(lease, TOMBSTONES, log, places, groups, roots, &kept.0, &kept.1, &whole.0, &whole.1);
+    Ok(())
+}
+
+async fn put(lease: &mut Lease, log: i64, nodes: &BTreeMap<EntityId, &Node>) -> Result<(), Failure> {
+    let all = || nodes.values();
+    let mut kinds = (Vec::with_capacity(nodes.len()), Vec::with_capacity(nodes.len()));
+    for node in all() {
+        let (kind, mount) = kind_columns(&node.kind)?;
+        kinds.0.push(kind);
+        kinds.1.push(mount);
+    }
+    let content: ContentArrays<'_> = all().map(|node| node.content.as_ref()).collect();
+    let keys: Vec<_> = all().map(|node| node.name.key()).collect();
+    let maybe = |id: Option<&EntityId>| id.map(|id| id.as_bytes().to_vec());
+    let rows = send!(
+        lease,
+        UPSERT,
+        log,
+        ids(nodes.keys()),
+        all().map(|node| maybe(node.parent.as_ref())).collect::<Vec<_>>(),
+        all().map(|node| node.name.as_str().as_bytes()).collect::<Vec<_>>(),
+        keys.iter().map(|key| key.as_str().as_bytes()).collect::<Vec<_>>(),
+        kinds.0,
+        kinds.1,
+        content.blob,
+        content.bytes,
+        content.manifest,
+        content.modified_at,
+        content.executable,
+        content.attributes,
+        numbers(all().map(|node| node.content_stamp.seq)),
+        all().map(|node| &node.content_stamp.by.as_bytes()[..]).collect::<Vec<_>>(),
+        numbers(all().map(|node| node.parent_stamp.seq)),
+        all().map(|node| &node.parent_stamp.by.as_bytes()[..]).collect::<Vec<_>>(),
+        numbers(all().map(|node| node.name_stamp.seq)),
+        all().map(|node| &node.name_stamp.by.as_bytes()[..]).collect::<Vec<_>>(),
+        numbers(all().map(|node| node.created)),
+        all().map(|node| node.dead.map(number)).collect::<Vec<_>>(),
+        all().map(|node| maybe(node.conflict_of.as_ref())).collect::<Vec<_>>()
+    );
+    if usize::try_from(rows) == Ok(nodes.len()) { Ok(()) } else { Err(none("a node changes its kind").into()) }
+}
+
+async fn remember(lease: &mut Lease, log: i64, revisions: &[Revision]) -> Result<(), Failure> {
+    let content: ContentArrays<'_> = revisions.iter().map(|revision| Some(&revision.content)).collect();
+    let reasons = revisions.iter().map(|revision| reason_column(revision.reason)).collect::<Result<Vec<_>, _>>()?;
+    send!(
+        lease,
+        REVISIONS,
+        log,
+        ids(revisions.iter().map(|revision| &revision.node)),
+        numbers(revisions.iter().map(|revision| revision.seq)),
+        content.blob,
+        content.bytes,
+        content.manifest,
+        content.modified_at,
+        content.executable,
+        content.attributes,
+        revisions.iter().map(|revision| &revision.by.as_bytes()[..]).collect::<Vec<_>>(),
+        revisions.iter().map(|revision| millis(revision.accepted_at)).collect::<Vec<_>>(),
+        revisions.iter().map(|revision| revision.base.map(number)).collect::<Vec<_>>(),
+        reasons
+    );
+    Ok(())
+}
+
+type Scalar<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, i64, sqlx::postgres::PgArguments>;
+
+async fn scalar(lease: &mut Lease, query: Scalar<'_>) -> Result<i64, Failure> {
+    let query = query.persistent(lease.prepared());
+    query.fetch_one(lease.counted()).await.map_err(|error| classify(TRANSACT, Phase::Work, error))
+}
+
+fn none(why: &'static str) -> StoreError {
+    fault(TRANSACT, format!("the tree would be none: {why}"))
+}
+
+/// A second root: the names of others are looked at later.
+fn a_name_twice(failure: Failure) -> Failure {
+    match failure {
+        Failure::Fatal(error) if error.kind() == StoreErrorKind::Corrupt => {
+            Failure::Fatal(new(StoreErrorKind::Fault, TRANSACT).because("the tree would be none").caused_by(error))
+        }
+        other => other,
+    }
+}
