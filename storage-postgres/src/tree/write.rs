@@ -1,18 +1,18 @@
 //! What becomes of a tree → rows.
 //!
 //! Changes are applied in their order, neighbours of one kind by one statement: the deaths of a thousand folders are one.
-//! The names of siblings may meet in between; the database looks at them when it commits. That every node that was written
-//! is below the root is looked at before.
+//! The names of siblings may meet in between; the database looks at them when it commits. The rest of what must hold is
+//! looked at once all is written, where it was: a rule's fault is told, and nothing stays of it.
 
 use std::collections::BTreeMap;
 
 use syncline::decide::TreeWrites;
 use syncline::store::{StoreError, StoreErrorKind};
 use syncline::tree::{Change, Node, Revision};
-use syncline::{EntityId, Seq};
+use syncline::{EntityId, Seq, limits};
 
 use super::rows::{ContentArrays, ids, kind_columns, numbers, reason_column};
-use crate::error::{Failure, Phase, classify, fault, new};
+use crate::error::{Failure, Phase, classify, fault};
 use crate::pool::Lease;
 use crate::rows::{millis, number};
 use crate::transact::TRANSACT;
@@ -80,9 +80,9 @@ ON CONFLICT (log, id) DO UPDATE SET parent = excluded.parent, name = excluded.na
  conflict_of = excluded.conflict_of
 WHERE node.kind = excluded.kind AND node.mount IS NOT DISTINCT FROM excluded.mount";
 
-/// Whether all that is written, with what is above it, hangs on the root: no circle, no path too deep, every parent a folder,
-/// none of them dead above what lives.
-const SOUND: &str = "\
+/// How much of what was written, of what is above it and of what it was below is no tree: all of that hangs on the one root,
+/// which lives; a parent is a folder, lives if its children do and died no earlier than they; no path is too deep.
+const DAMAGES: &str = "\
 WITH RECURSIVE up(id, parent, kind, dead) AS (
  SELECT n.* FROM unnest($2::bytea[]) q(id),
  LATERAL (SELECT id, parent, kind, dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) n
@@ -93,9 +93,19 @@ WITH RECURSIVE up(id, parent, kind, dead) AS (
  SELECT id, kind, dead, 0::bigint FROM up WHERE parent IS NULL
  UNION ALL
  SELECT up.id, up.kind, up.dead, down.depth + 1 FROM down JOIN up ON up.parent = down.id
- WHERE down.kind = 1 AND down.depth < $3 AND (down.dead IS NULL OR up.dead IS NOT NULL)
+ WHERE down.kind = 1 AND down.depth < $4 AND (down.dead IS NULL OR up.dead <= down.dead)
 )
-SELECT (SELECT count(*) FROM up) - (SELECT count(*) FROM down)";
+SELECT (SELECT count(*) FROM up) - (SELECT count(*) FROM down)
+ + (SELECT 1 - count(*) FROM node WHERE log = $1 AND parent IS NULL AND dead IS NULL)
+ + (SELECT count(*) FROM unnest($3::bytea[]) q(id),
+  LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id AND dead IS NOT NULL LIMIT 1) n,
+  LATERAL (
+   (SELECT FROM node WHERE log = $1 AND parent = q.id AND live_key IS NOT NULL LIMIT 1)
+   UNION ALL
+   (SELECT FROM node WHERE log = $1 AND parent = q.id AND dead > n.dead LIMIT 1)
+  ) inside)";
+
+const ROOTS: &str = "SELECT count(*) FROM node WHERE log = $1 AND parent IS NULL";
 
 const REVISIONS: &str = "\
 INSERT INTO revision (log, node, seq, blob, bytes, manifest, modified_at, executable, attributes, by, accepted_at, base,
@@ -119,21 +129,39 @@ pub(crate) async fn write(lease: &mut Lease, log: i64, writes: &TreeWrites) -> R
         let seqs = numbers(writes.forgotten.iter().map(|(_, seq)| *seq));
         send!(lease, FORGET, log, ids(writes.forgotten.iter().map(|(id, _)| id)), seqs);
     }
-    for run in writes.changes.chunk_by(|one, next| std::mem::discriminant(one) == std::mem::discriminant(next)) {
-        apply(lease, log, run).await.map_err(a_name_twice)?;
+    if let Some(Change::Node { node, .. }) = writes.changes.first()
+        && node.parent.is_none()
+        && **node != Node::root(node.name_stamp)
+        && scalar(lease, sqlx::query_scalar(ROOTS).bind(log)).await? == 0
+    {
+        return Err(none("its root is none").into());
     }
-    let written = writes.changes.iter().filter_map(|change| match change {
-        Change::Node { id, .. } => Some(id),
-        _ => None,
-    });
-    let written = ids(written);
-    if !written.is_empty() {
-        let depth = i64::try_from(syncline::limits::TREE_DEPTH_MAX).unwrap_or(i64::MAX);
-        if scalar(lease, sqlx::query_scalar(SOUND).bind(log).bind(written).bind(depth)).await? != 0 {
-            return Err(none("a node that is written does not hang on the root").into());
+    for run in writes.changes.chunk_by(|one, next| std::mem::discriminant(one) == std::mem::discriminant(next)) {
+        apply(lease, log, run).await.map_err(second_root)?;
+    }
+    if writes.changes.is_empty() { Ok(()) } else { check(lease, log, &writes.changes).await }
+}
+
+/// Looks at what must hold of a tree where these changes could have broken it.
+async fn check(lease: &mut Lease, log: i64, changes: &[Change]) -> Result<(), Failure> {
+    let (mut written, mut dead) = (Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Node { id, node } => {
+                written.push(id);
+                dead.extend(node.dead.map(|_| id));
+            }
+            Change::Tombstone { kept, whole, .. } => written.extend(kept.iter().chain(whole)),
+            Change::Revive { root, .. } => written.push(root),
+            _ => {}
         }
     }
-    Ok(())
+    let depth = i64::try_from(limits::TREE_DEPTH_MAX).unwrap_or(i64::MAX);
+    let damages = sqlx::query_scalar(DAMAGES).bind(log).bind(ids(written)).bind(ids(dead)).bind(depth);
+    match scalar(lease, damages).await? {
+        0 => Ok(()),
+        damages => Err(none(&format!("{damages} nodes have no place in it")).into()),
+    }
 }
 
 /// Changes of one kind.
@@ -209,6 +237,9 @@ async fn put(lease: &mut Lease, log: i64, nodes: &BTreeMap<EntityId, &Node>) -> 
     let mut kinds = (Vec::with_capacity(nodes.len()), Vec::with_capacity(nodes.len()));
     for node in all() {
         let (kind, mount) = kind_columns(&node.kind)?;
+        if node.kind.has_content() != node.content.is_some() {
+            return Err(none("a node's content is not of its kind").into());
+        }
         kinds.0.push(kind);
         kinds.1.push(mount);
     }
@@ -274,15 +305,15 @@ async fn scalar(lease: &mut Lease, query: Scalar<'_>) -> Result<i64, Failure> {
     query.fetch_one(lease.counted()).await.map_err(|error| classify(TRANSACT, Phase::Work, error))
 }
 
-fn none(why: &'static str) -> StoreError {
+fn none(why: &str) -> StoreError {
     fault(TRANSACT, format!("the tree would be none: {why}"))
 }
 
-/// A second root: the names of others are looked at later.
-fn a_name_twice(failure: Failure) -> Failure {
+/// What two rows contradict here is what is written, not what was stored: a second root. Names are looked at later.
+fn second_root(failure: Failure) -> Failure {
     match failure {
         Failure::Fatal(error) if error.kind() == StoreErrorKind::Corrupt => {
-            Failure::Fatal(new(StoreErrorKind::Fault, TRANSACT).because("the tree would be none").caused_by(error))
+            Failure::Fatal(none("it has a root already").caused_by(error))
         }
         other => other,
     }
