@@ -28,6 +28,9 @@ pub mod rewind;
 mod rewrite;
 pub mod snapshots;
 pub mod support;
+pub mod tree_runs;
+mod tree_world;
+pub mod trees;
 pub mod uploads;
 pub mod verdicts;
 pub mod writes;
@@ -192,6 +195,29 @@ macro_rules! store_conformance {
                 the_same_batch_pushed_twice_at_once_lands_once
                 a_log_made_by_many_at_once_has_one_origin
                 racing_preconditions_have_one_winner
+            ]
+            trees: [
+                a_tree_begins_with_its_root
+                a_log_without_a_tree_answers_nothing
+                a_node_is_read_with_its_path_to_the_root
+                a_live_child_is_found_by_its_folded_name
+                what_died_with_its_folder_is_found_by_name_and_group
+                what_others_changed_below_a_folder_is_found
+                the_height_of_a_folder_counts_the_dead_too
+                a_deleted_folder_takes_all_along_but_what_is_kept
+                what_died_together_comes_back_together
+                an_alias_leads_to_what_stands_for_it
+                purging_forgets_nodes_aliases_and_revisions
+                names_change_hands_in_one_write
+                nodes_are_listed_by_id
+                children_are_listed_by_folded_name_as_bytes
+                the_trash_lists_the_roots_of_what_was_deleted
+                revisions_come_oldest_first_and_may_be_forgotten
+                a_tree_is_of_its_log_and_goes_with_it
+                writes_that_would_make_the_tree_none_are_refused_whole
+            ]
+            tree_runs: [
+                random_commits_agree_with_the_memory_store
             ]
             model: [
                 random_runs_agree_with_the_memory_store

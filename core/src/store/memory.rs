@@ -242,7 +242,9 @@ fn trees(logs: &BTreeMap<LogKey, StoredLog>, writes: &WriteSet) -> Result<BTreeM
         let before = logs.get(&log.log).filter(|_| !log.erase).and_then(|stored| stored.tree.as_ref());
         let tree = match (before, log.tree.changes.as_slice()) {
             (Some(tree), changes) => tree.clone().applied(changes),
-            (None, [Change::Node { id, node }, rest @ ..]) => MemoryTree::new(*id, node.name_stamp).applied(rest),
+            (None, [Change::Node { id, node }, rest @ ..]) if **node == Node::root(node.name_stamp) => {
+                MemoryTree::new(*id, node.name_stamp).applied(rest)
+            }
             (None, _) => return Err(fault("a tree that is not there is changed")),
         };
         trees.insert(log.log, tree.map_err(|damage| fault("the tree would be none").caused_by(damage))?);
