@@ -86,8 +86,7 @@ pub(super) async fn changed_below(
         let downwards = sqlx::query(DOWNWARDS).bind(log).bind(&roots).bind(&since).bind(&readers).bind(most);
         rows = downwards.persistent(lease.prepared()).fetch_all(lease.counted()).await.map_err(told)?;
     }
-    let mut found: BTreeMap<TreeRead, Vec<EntityId>> =
-        asked.iter().map(|read| ((*read).clone(), Vec::new())).collect();
+    let mut found: BTreeMap<TreeRead, Vec<EntityId>> = asked.iter().map(|read| ((*read).clone(), Vec::new())).collect();
     for row in &rows {
         let columns = Columns::of(row, TRANSACT);
         let read = *question(asked, &columns, 0)?;

@@ -73,12 +73,7 @@ struct Questions<'q> {
 }
 
 /// Answers questions about the tree of a log that exists.
-pub(crate) async fn load(
-    lease: &mut Lease,
-    log: i64,
-    reads: &[TreeRead],
-    into: &mut Loaded,
-) -> Result<(), Failure> {
+pub(crate) async fn load(lease: &mut Lease, log: i64, reads: &[TreeRead], into: &mut Loaded) -> Result<(), Failure> {
     let mut asked = Questions::default();
     // Ops ask apart from each other, and often the same.
     for read in reads.iter().collect::<BTreeSet<_>>() {
@@ -164,7 +159,8 @@ fn put(rows: &[PgRow], asked: &Questions<'_>, into: &mut Loaded) -> Result<(), S
         return Err(corrupt(TRANSACT, "a node whose folder is not there"));
     }
     let stand_ins = aliases.values().copied().filter(|of| !found.contains(of));
-    let missing: Vec<EntityId> = asked.nodes.iter().copied().chain(stand_ins).filter(|id| !found.contains(id)).collect();
+    let missing: Vec<EntityId> =
+        asked.nodes.iter().copied().chain(stand_ins).filter(|id| !found.contains(id)).collect();
     for id in missing {
         into.set(id, aliases.get(&id).map_or(Found::Nothing, |of| Found::Alias(*of)));
     }

@@ -275,24 +275,28 @@ async fn put(lease: &mut Lease, log: i64, nodes: &BTreeMap<EntityId, &Node>) -> 
     if usize::try_from(rows) == Ok(nodes.len()) { Ok(()) } else { Err(none("a node changes its kind").into()) }
 }
 
+/// Of two of one seq, which a commit has that writes a file twice, the later one.
 async fn remember(lease: &mut Lease, log: i64, revisions: &[Revision]) -> Result<(), Failure> {
-    let content: ContentArrays<'_> = revisions.iter().map(|revision| Some(&revision.content)).collect();
-    let reasons = revisions.iter().map(|revision| reason_column(revision.reason)).collect::<Result<Vec<_>, _>>()?;
+    let revisions: BTreeMap<_, _> =
+        revisions.iter().map(|revision| ((revision.node, revision.seq), revision)).collect();
+    let all = || revisions.values();
+    let content: ContentArrays<'_> = all().map(|revision| Some(&revision.content)).collect();
+    let reasons = all().map(|revision| reason_column(revision.reason)).collect::<Result<Vec<_>, _>>()?;
     send!(
         lease,
         REVISIONS,
         log,
-        ids(revisions.iter().map(|revision| &revision.node)),
-        numbers(revisions.iter().map(|revision| revision.seq)),
+        ids(all().map(|revision| &revision.node)),
+        numbers(all().map(|revision| revision.seq)),
         content.blob,
         content.bytes,
         content.manifest,
         content.modified_at,
         content.executable,
         content.attributes,
-        revisions.iter().map(|revision| &revision.by.as_bytes()[..]).collect::<Vec<_>>(),
-        revisions.iter().map(|revision| millis(revision.accepted_at)).collect::<Vec<_>>(),
-        revisions.iter().map(|revision| revision.base.map(number)).collect::<Vec<_>>(),
+        all().map(|revision| &revision.by.as_bytes()[..]).collect::<Vec<_>>(),
+        all().map(|revision| millis(revision.accepted_at)).collect::<Vec<_>>(),
+        all().map(|revision| revision.base.map(number)).collect::<Vec<_>>(),
         reasons
     );
     Ok(())
