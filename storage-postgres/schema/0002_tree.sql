@@ -38,16 +38,14 @@ CREATE INDEX node_group ON node (log, parent, dead, name_key) WHERE dead IS NOT 
 CREATE INDEX node_changed ON node (log, changed) WHERE dead IS NULL;
 -- The folders of a folder, live and dead: how deep it is.
 CREATE INDEX node_folder ON node (log, parent) INCLUDE (id) WHERE kind = 1;
-CREATE INDEX node_dead ON node (log, id) WHERE dead IS NOT NULL;
 
--- A node that was not made, and the one that stands for it.
+-- A node that was not made, and the one that stands for it. Who purges that one reads all of the log's.
 CREATE TABLE node_alias (
     log    BIGINT NOT NULL,
     id     BYTEA NOT NULL,
     stands BYTEA NOT NULL,
     PRIMARY KEY (log, id)
 );
-CREATE INDEX node_alias_stands ON node_alias (log, stands);
 
 CREATE TABLE revision (
     log         BIGINT NOT NULL,

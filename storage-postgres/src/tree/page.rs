@@ -52,7 +52,7 @@ const ONE: &str = nodes!(
 );
 
 enum Part {
-    Bounds(syncline::oplog::LogBounds),
+    Bounds(Box<syncline::oplog::LogBounds>),
     Node(Box<(EntityId, Node)>),
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn nodes(
 fn read_part(row: &PgRow) -> Result<Part, StoreError> {
     let columns = Columns::of(row, NODES);
     match columns.get::<i32>(0)? {
-        0 => rows::bounds(NODES, columns.bytes(1)?).map(Part::Bounds),
+        0 => rows::bounds(NODES, columns.bytes(1)?).map(|bounds| Part::Bounds(Box::new(bounds))),
         1 => node(&columns, 2).map(|node| Part::Node(Box::new(node))),
         _ => Err(new(StoreErrorKind::Unsupported, NODES).because("this server is a read replica")),
     }

@@ -24,8 +24,8 @@ WITH RECURSIVE kept AS (SELECT * FROM unnest($5::bigint[], $6::bytea[]) k(place,
 whole AS (SELECT * FROM unnest($7::bigint[], $8::bytea[]) w(place, id)),
 reached(place, died, id) AS (
  SELECT q.place, q.died, q.id FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) q(place, died, id),
- LATERAL (SELECT id FROM node WHERE log = $1 AND id = q.id AND dead IS NULL LIMIT 1) root
- WHERE NOT EXISTS (SELECT FROM whole WHERE whole.place = q.place AND whole.id = q.id)
+ LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) root
+ WHERE root.dead IS NULL AND NOT EXISTS (SELECT FROM whole WHERE whole.place = q.place AND whole.id = q.id)
  UNION
  SELECT r.place, r.died, c.id FROM reached r,
  LATERAL (SELECT id FROM node WHERE log = $1 AND parent = r.id AND live_key IS NOT NULL OFFSET 0) c
@@ -39,7 +39,7 @@ UPDATE node SET dead = gone.died FROM gone WHERE node.log = $1 AND node.id = gon
 const REVIVALS: &str = "\
 WITH RECURSIVE back(id, died) AS (
  SELECT q.id, q.died FROM unnest($2::bytea[], $3::bigint[]) q(id, died),
- LATERAL (SELECT id FROM node WHERE log = $1 AND id = q.id AND dead = q.died LIMIT 1) root
+ LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) root WHERE root.dead = q.died
  UNION
  SELECT c.id, back.died FROM back,
  LATERAL (SELECT id FROM node WHERE log = $1 AND parent = back.id AND dead = back.died OFFSET 0) c
@@ -98,9 +98,9 @@ WITH RECURSIVE up(id, parent, kind, dead) AS (
 SELECT (SELECT count(*) FROM up) - (SELECT count(*) FROM down)
  + (SELECT 1 - count(*) FROM node WHERE log = $1 AND parent IS NULL AND dead IS NULL)
  + (SELECT count(*) FROM unnest($3::bytea[]) q(id),
-  LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id AND dead IS NOT NULL LIMIT 1) n,
+  LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) n,
   LATERAL (
-   (SELECT FROM node WHERE log = $1 AND parent = q.id AND live_key IS NOT NULL LIMIT 1)
+   (SELECT FROM node WHERE log = $1 AND parent = q.id AND live_key IS NOT NULL AND n.dead IS NOT NULL LIMIT 1)
    UNION ALL
    (SELECT FROM node WHERE log = $1 AND parent = q.id AND dead > n.dead LIMIT 1)
   ) inside)";
