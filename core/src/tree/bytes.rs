@@ -1,4 +1,4 @@
-//! The bytes of commits, changes and nodes, in the canonical form of [`codec`](crate::codec): equal values have equal bytes.
+//! The bytes of commits, changes, nodes and revisions, in the canonical form of [`codec`](crate::codec): equal values have equal bytes.
 //!
 //! A list begins with its version, 1, and its length. `opt x` is 0, or 1 and x; ids are 16 bytes, digests 32, seqs and times
 //! varints, texts a length and UTF-8.
@@ -22,6 +22,8 @@
 //! kind     = 0 file | 1 folder | 2 symlink | 3 mount, log
 //! content  = blob, bytes, opt manifest, modified_at, executable (0 or 1), opt attributes
 //! reason   = 0 put | 1 conflict | 2 restore
+//! row      = 1, node
+//!          | 1, id, seq, content, replica, accepted_at, opt base, reason    revision
 //! ```
 //!
 //! What must hold: whatever the bytes, reading them is an error or a value that has these bytes.
@@ -30,7 +32,7 @@ use bytes::Bytes;
 
 use super::change::Change;
 use super::name::{Name, NamePolicy};
-use super::node::{Content, Kind, Node, Reason, Stamp};
+use super::node::{Content, Kind, Node, Reason, Revision, Stamp};
 use super::op::{Commit, To, TreeOp};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
@@ -88,12 +90,70 @@ impl Change {
     }
 }
 
-fn begin(bytes: Bytes, item_bytes: usize) -> Read<(Reader, usize)> {
+impl Node {
+    /// Its bytes, as a store may keep it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Writer::with_capacity(256);
+        out.u8(VERSION);
+        write_node(self, &mut out);
+        out.finish()
+    }
+
+    /// The node with these bytes.
+    ///
+    /// # Errors
+    /// When they are nobody's.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let node = read_node(&mut input)?;
+        input.finish()?;
+        Ok(node)
+    }
+}
+
+impl Revision {
+    /// Its bytes, as a store may keep it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Writer::with_capacity(192);
+        out.u8(VERSION);
+        out.fixed(self.node.as_bytes());
+        out.u64(self.seq.get());
+        write_content(&self.content, &mut out);
+        out.fixed(self.by.as_bytes());
+        out.u64(self.accepted_at.ms());
+        option(self.base.as_ref(), &mut out, |base, out| out.u64(base.get()));
+        write_reason(self.reason, &mut out);
+        out.finish()
+    }
+
+    /// The revision with these bytes.
+    ///
+    /// # Errors
+    /// When they are nobody's.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let (node, seq, content) = (input.entity()?, read_seq(&mut input)?, read_content(&mut input)?);
+        let by = ReplicaId::from_bytes(input.fixed("a replica")?);
+        let accepted_at = read_time(&mut input)?;
+        let base = read_option(&mut input, read_seq)?;
+        let reason = read_reason(&mut input)?;
+        input.finish()?;
+        Ok(Self { node, seq, content, by, accepted_at, base, reason })
+    }
+}
+
+fn versioned(bytes: Bytes) -> Read<Reader> {
     let mut input = Reader::new(bytes);
     match input.u8("a version")? {
-        VERSION => {}
-        other => return Err(DecodeError::Unknown { what: "version", value: other.into() }),
+        VERSION => Ok(input),
+        other => Err(DecodeError::Unknown { what: "version", value: other.into() }),
     }
+}
+
+fn begin(bytes: Bytes, item_bytes: usize) -> Read<(Reader, usize)> {
+    let mut input = versioned(bytes)?;
     let count = input.count(item_bytes, "a list")?;
     Ok((input, count))
 }
@@ -120,11 +180,7 @@ fn write_op(op: &TreeOp, out: &mut Writer) {
             out.u64(base.get());
             out.u64(seen.get());
             out.fixed(copy.as_bytes());
-            out.u8(match reason {
-                Reason::Put => 0,
-                Reason::Conflict => 1,
-                Reason::Restore => 2,
-            });
+            write_reason(*reason, out);
         }
         TreeOp::Move { parent, name, seen, .. } => {
             option(parent.as_ref(), out, |to, out| {
@@ -156,13 +212,7 @@ fn read_op(input: &mut Reader) -> Read<TreeOp> {
         1 => {
             let (content, base, seen) = (read_content(input)?, read_seq(input)?, read_seq(input)?);
             let copy = input.entity()?;
-            let reason = match input.u8("a reason")? {
-                0 => Reason::Put,
-                1 => Reason::Conflict,
-                2 => Reason::Restore,
-                other => return Err(DecodeError::Unknown { what: "reason", value: other.into() }),
-            };
-            TreeOp::Put { node, content, base, seen, copy, reason }
+            TreeOp::Put { node, content, base, seen, copy, reason: read_reason(input)? }
         }
         2 => {
             let parent = read_option(input, |input| Ok(To { value: input.entity()?, base: read_seq(input)? }))?;
@@ -289,13 +339,30 @@ fn read_content(input: &mut Reader) -> Read<Content> {
     let digest = |input: &mut Reader| input.fixed("a digest").map(Digest::from_bytes);
     let (blob, bytes) = (digest(input)?, input.u64("a size")?);
     let manifest = read_option(input, digest)?;
-    let modified_at = Timestamp::from_ms(input.u64("a time")?).ok_or(DecodeError::NotCanonical("a time"))?;
+    let modified_at = read_time(input)?;
     let executable = match input.u8("a flag")? {
         0 => false,
         1 => true,
         _ => return Err(DecodeError::NotCanonical("a flag")),
     };
     Ok(Content { blob, bytes, manifest, modified_at, executable, attributes: read_option(input, digest)? })
+}
+
+fn write_reason(reason: Reason, out: &mut Writer) {
+    out.u8(match reason {
+        Reason::Put => 0,
+        Reason::Conflict => 1,
+        Reason::Restore => 2,
+    });
+}
+
+fn read_reason(input: &mut Reader) -> Read<Reason> {
+    Ok(match input.u8("a reason")? {
+        0 => Reason::Put,
+        1 => Reason::Conflict,
+        2 => Reason::Restore,
+        other => return Err(DecodeError::Unknown { what: "reason", value: other.into() }),
+    })
 }
 
 fn option<T>(value: Option<&T>, out: &mut Writer, write: impl FnOnce(&T, &mut Writer)) {
@@ -315,6 +382,10 @@ fn read_option<T>(input: &mut Reader, read: impl FnOnce(&mut Reader) -> Read<T>)
 
 fn read_seq(input: &mut Reader) -> Read<Seq> {
     Seq::new(input.u64("a seq")?).ok_or(DecodeError::NotCanonical("a seq"))
+}
+
+fn read_time(input: &mut Reader) -> Read<Timestamp> {
+    Timestamp::from_ms(input.u64("a time")?).ok_or(DecodeError::NotCanonical("a time"))
 }
 
 fn read_text(input: &mut Reader) -> Read<String> {

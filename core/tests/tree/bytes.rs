@@ -1,7 +1,7 @@
 //! The bytes of commits and changes: each value has one form, and no bytes make a reader panic or accept another.
 
 use bytes::Bytes;
-use syncline::tree::{Change, Commit, Content, Kind, Name, NamePolicy, Node, Reason, Stamp, To, TreeOp};
+use syncline::tree::{Change, Commit, Content, Kind, Name, NamePolicy, Node, Reason, Revision, Stamp, To, TreeOp};
 use syncline::{Digest, LogId, Timestamp};
 
 use crate::fuzz::Dice;
@@ -47,12 +47,40 @@ fn changes() -> Vec<Change> {
     ]
 }
 
+fn nodes() -> Vec<Node> {
+    let nodes = changes().into_iter().filter_map(|change| match change {
+        Change::Node { node, .. } => Some(*node),
+        _ => None,
+    });
+    nodes.collect()
+}
+
+fn revisions() -> [Revision; 2] {
+    let (node, accepted_at) = (id(3), Timestamp::from_ms(300).unwrap());
+    let first = Revision {
+        node,
+        seq: seq(300),
+        content: full(),
+        by: replica(1),
+        accepted_at,
+        base: None,
+        reason: Reason::Conflict,
+    };
+    [first, Revision { base: Some(seq(300)), seq: seq(301), content: content(4), reason: Reason::Put, ..first }]
+}
+
 #[test]
 fn commits_and_changes_come_back_from_their_bytes() {
     let commit = Commit::new(ops()).unwrap();
     assert_eq!(Commit::from_bytes(commit.to_bytes()), Ok(commit));
     assert_eq!(Change::from_bytes(Change::to_bytes(&changes())), Ok(changes()));
     assert_eq!(Change::from_bytes(Change::to_bytes(&[])), Ok(vec![]));
+    for node in nodes() {
+        assert_eq!(Node::from_bytes(node.to_bytes()), Ok(node));
+    }
+    for revision in revisions() {
+        assert_eq!(Revision::from_bytes(revision.to_bytes()), Ok(revision));
+    }
 }
 
 /// The form that is documented, written out by hand.
@@ -94,4 +122,10 @@ fn whatever_the_bytes_they_are_refused_or_the_only_form_of_a_value() {
     try_all(&commit, |bytes| Commit::from_bytes(bytes).ok().map(|commit| commit.to_bytes()));
     let changes = Change::to_bytes(&changes());
     try_all(&changes, |bytes| Change::from_bytes(bytes).ok().map(|changes| Change::to_bytes(&changes)));
+    for node in nodes() {
+        try_all(&node.to_bytes(), |bytes| Node::from_bytes(bytes).ok().map(|node| node.to_bytes()));
+    }
+    for revision in revisions() {
+        try_all(&revision.to_bytes(), |bytes| Revision::from_bytes(bytes).ok().map(|revision| revision.to_bytes()));
+    }
 }
