@@ -11,6 +11,7 @@
 //! Next: `load` answers, `write` changes, `page` lists; `rows` knows the columns.
 
 mod changed;
+mod folders;
 mod load;
 mod page;
 mod rows;

@@ -1,50 +1,25 @@
 //! What becomes of a tree → rows.
 //!
-//! Changes are applied in their order, neighbours of one kind by one statement: the deaths of a thousand folders are one.
+//! Changes are applied in their order, neighbours of one kind by one statement, lives and deaths together.
 //! The names of siblings may meet in between; the database looks at them when it commits. The rest of what must hold is
 //! looked at once all is written, where it was: a rule's fault is told, and nothing stays of it.
+//!
+//! Next: `folders` for lives and deaths.
 
 use std::collections::BTreeMap;
 
 use syncline::decide::TreeWrites;
 use syncline::store::{StoreError, StoreErrorKind};
 use syncline::tree::{Change, Node, Revision};
-use syncline::{EntityId, Seq, limits};
+use syncline::{EntityId, limits};
 
+use super::folders::folders;
 use super::rows::{ContentArrays, ids, kind_columns, numbers, reason_column};
 use crate::error::{Failure, Phase, classify, fault};
 use crate::pool::Lease;
 use crate::rows::{millis, number};
 use crate::transact::TRANSACT;
 use crate::write::send;
-
-/// Deaths with the same place are one: they keep nothing back.
-const TOMBSTONES: &str = "\
-WITH RECURSIVE kept AS (SELECT * FROM unnest($5::bigint[], $6::bytea[]) k(place, id)),
-whole AS (SELECT * FROM unnest($7::bigint[], $8::bytea[]) w(place, id)),
-reached(place, died, id) AS (
- SELECT q.place, q.died, q.id FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) q(place, died, id),
- LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) root
- WHERE root.dead IS NULL AND NOT EXISTS (SELECT FROM whole WHERE whole.place = q.place AND whole.id = q.id)
- UNION
- SELECT r.place, r.died, c.id FROM reached r,
- LATERAL (SELECT id FROM node WHERE log = $1 AND parent = r.id AND live_key IS NOT NULL OFFSET 0) c
- WHERE NOT EXISTS (SELECT FROM whole WHERE whole.place = r.place AND whole.id = c.id)
-), gone AS (
- SELECT r.id, min(r.died) AS died FROM reached r
- WHERE NOT EXISTS (SELECT FROM kept WHERE kept.place = r.place AND kept.id = r.id) GROUP BY r.id
-)
-UPDATE node SET dead = gone.died FROM gone WHERE node.log = $1 AND node.id = gone.id";
-
-const REVIVALS: &str = "\
-WITH RECURSIVE back(id, died) AS (
- SELECT q.id, q.died FROM unnest($2::bytea[], $3::bigint[]) q(id, died),
- LATERAL (SELECT dead FROM node WHERE log = $1 AND id = q.id LIMIT 1) root WHERE root.dead = q.died
- UNION
- SELECT c.id, back.died FROM back,
- LATERAL (SELECT id FROM node WHERE log = $1 AND parent = back.id AND dead = back.died OFFSET 0) c
-)
-UPDATE node SET dead = NULL FROM back WHERE node.log = $1 AND node.id = back.id";
 
 /// The number of nodes that lived.
 const PURGES: &str = "\
@@ -136,7 +111,7 @@ pub(crate) async fn write(lease: &mut Lease, log: i64, writes: &TreeWrites) -> R
     {
         return Err(none("its root is none").into());
     }
-    for run in writes.changes.chunk_by(|one, next| std::mem::discriminant(one) == std::mem::discriminant(next)) {
+    for run in writes.changes.chunk_by(|one, next| kind(one) == kind(next)) {
         apply(lease, log, run).await.map_err(second_root)?;
     }
     if writes.changes.is_empty() { Ok(()) } else { check(lease, log, &writes.changes).await }
@@ -164,26 +139,23 @@ async fn check(lease: &mut Lease, log: i64, changes: &[Change]) -> Result<(), Fa
     }
 }
 
+/// What is applied by one statement.
+fn kind(change: &Change) -> Option<std::mem::Discriminant<Change>> {
+    let folders = matches!(change, Change::Tombstone { .. } | Change::Revive { .. });
+    (!folders).then(|| std::mem::discriminant(change))
+}
+
 /// Changes of one kind.
 async fn apply(lease: &mut Lease, log: i64, run: &[Change]) -> Result<(), Failure> {
-    let (mut felled, mut back, mut aliases) = (Felled::default(), Vec::new(), BTreeMap::new());
-    let (mut nodes, mut purged) = (BTreeMap::new(), Vec::new());
+    let (mut aliases, mut nodes, mut purged) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for change in run {
         match change {
-            Change::Tombstone { root, group, kept, whole } => felled.add(root, *group, kept, whole),
-            Change::Revive { root, group } => back.push((root, *group)),
+            Change::Tombstone { .. } | Change::Revive { .. } => return folders(lease, log, run).await,
             Change::Alias { new, of } => drop(aliases.insert(new, of)),
             Change::Node { id, node } => drop(nodes.insert(*id, &**node)),
             Change::Purge { root } => purged.push(root),
             _ => return Err(fault(TRANSACT, "a change that this adapter does not know").into()),
         }
-    }
-    if !felled.roots.is_empty() {
-        fell(lease, log, &felled).await?;
-    }
-    if !back.is_empty() {
-        let groups = numbers(back.iter().map(|(_, group)| *group));
-        send!(lease, REVIVALS, log, ids(back.iter().map(|(root, _)| *root)), groups);
     }
     if !aliases.is_empty() {
         send!(lease, ALIASES, log, ids(aliases.keys().copied()), ids(aliases.values().copied()));
@@ -194,41 +166,6 @@ async fn apply(lease: &mut Lease, log: i64, run: &[Change]) -> Result<(), Failur
     if !purged.is_empty() && scalar(lease, sqlx::query_scalar(PURGES).bind(log).bind(ids(purged))).await? != 0 {
         return Err(none("what is to be purged lives").into());
     }
-    Ok(())
-}
-
-/// Deaths of folders as arrays.
-#[derive(Default)]
-struct Felled<'c> {
-    places: Vec<i64>,
-    groups: Vec<i64>,
-    roots: Vec<&'c [u8]>,
-    kept: (Vec<i64>, Vec<&'c [u8]>),
-    whole: (Vec<i64>, Vec<&'c [u8]>),
-    next: i64,
-}
-
-impl<'c> Felled<'c> {
-    fn add(&mut self, root: &'c EntityId, group: Seq, kept: &'c [EntityId], whole: &'c [EntityId]) {
-        let place = if kept.is_empty() && whole.is_empty() {
-            0
-        } else {
-            self.next += 1;
-            self.next
-        };
-        self.places.push(place);
-        self.groups.push(number(group));
-        self.roots.push(root.as_bytes());
-        for (ids_of, (places, list)) in [(kept, &mut self.kept), (whole, &mut self.whole)] {
-            places.extend(std::iter::repeat_n(place, ids_of.len()));
-            list.extend(ids(ids_of));
-        }
-    }
-}
-
-async fn fell(lease: &mut Lease, log: i64, felled: &Felled<'_>) -> Result<(), Failure> {
-    let Felled { places, groups, roots, kept, whole, .. } = felled;
-    send!(lease, TOMBSTONES, log, places, groups, roots, &kept.0, &kept.1, &whole.0, &whole.1);
     Ok(())
 }
 

@@ -168,7 +168,11 @@ async fn a_commit_of_a_thousand_ops_takes_as_many_statements_as_one_of_one() {
         of("deletes", counted(&store, 1, many().map(|n| delete(FILES + n, 7)).collect()).await);
         let restore = |n: u32| TreeOp::Restore { node: id(FILES + n), parent: None, name: None };
         of("restores", counted(&store, 1, many().map(restore).collect()).await);
-        of("all of it", counted(&store, 1, vec![delete(1, 9)]).await);
+        // Commit 10 and 11: what comes back and what dies take turns.
+        of("every second", counted(&store, 1, many().step_by(2).map(|n| delete(FILES + n, 9)).collect()).await);
+        let turns = many().map(|n| if n % 2 == 0 { restore(n) } else { delete(FILES + n, 10) });
+        of("turns", counted(&store, 1, turns.collect()).await);
+        of("all of it", counted(&store, 1, vec![delete(1, 11)]).await);
         assert!(
             all(&store).await.values().filter(|node| node.dead.is_none()).count() <= 2 + 2,
             "the root and one folder"
