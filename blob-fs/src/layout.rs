@@ -38,7 +38,9 @@ impl Layout {
             Some(found) if found == FORMAT => {}
             // Empty: whoever made it died before it was written.
             None | Some(_) if unused(&root)? => {
-                fs::write(&format, FORMAT).map_err(from_io)?;
+                // Whole or not at all, for others who open it now.
+                let unnamed = root.join(format!(".format-{}", std::process::id()));
+                fs::write(&unnamed, FORMAT).and_then(|()| fs::rename(&unnamed, &format)).map_err(from_io)?;
                 sync_folder(&root)?;
             }
             _ => {
@@ -80,11 +82,11 @@ impl Layout {
     }
 }
 
-/// Whether nothing but dot files that we make is there.
+/// Whether nothing is there but what opening it makes.
 fn unused(root: &Path) -> Result<bool, BlobError> {
     for entry in fs::read_dir(root).map_err(from_io)? {
         let name = entry.map_err(from_io)?.file_name();
-        if name != ".format" && name != ".temp" {
+        if name != ".temp" && !name.to_string_lossy().starts_with(".format") {
             return Ok(false);
         }
     }

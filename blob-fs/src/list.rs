@@ -37,7 +37,8 @@ pub(crate) fn blobs(
     let mut listed = Vec::new();
     let begin = after.map(|after| after.to_string()).unwrap_or_default();
     let folder = layout.bucket(bucket);
-    for first in names(&folder)?.iter().filter(|name| is_level(name) && ***name >= *begin.get(..2).unwrap_or_default()) {
+    for first in names(&folder)?.iter().filter(|name| is_level(name) && ***name >= *begin.get(..2).unwrap_or_default())
+    {
         for second in names(&folder.join(first))?.iter().filter(|name| is_level(name)) {
             if *format!("{first}{second}") < *begin.get(..4).unwrap_or_default() {
                 continue;

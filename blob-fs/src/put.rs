@@ -33,10 +33,14 @@ impl Writing {
         Ok(Self { announced: Announced::new(key.blob, size), temp })
     }
 
-    fn take(mut self, piece: &Bytes) -> Result<Self, BlobError> {
-        self.announced.take(piece)?;
-        if let Some(temp) = &mut self.temp {
-            temp.file.write_all(piece).map_err(from_io)?;
+    fn take(mut self, piece: &[Bytes]) -> Result<Self, BlobError> {
+        for chunk in piece {
+            self.announced.take(chunk)?;
+            if let Some(temp) = &mut self.temp {
+                temp.file.write_all(chunk).map_err(from_io)?;
+            }
+        }
+        if self.temp.is_some() {
             reached(Stage::Written);
         }
         Ok(self)
@@ -100,7 +104,8 @@ pub(crate) async fn put(
     while let Some(piece) = first.take() {
         let next = body.next(PIECE_BYTES).await;
         let (inner, begun) = (Arc::clone(inner), writing.take());
-        let begun: Writing = work(move || begun.map_or_else(|| Writing::begin(&inner, key, size), Ok)?.take(&piece)).await?;
+        let begun: Writing =
+            work(move || begun.map_or_else(|| Writing::begin(&inner, key, size), Ok)?.take(&piece)).await?;
         writing = Some(begun);
         first = next?;
     }

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use syncline::store::{Append, BlobError, BlobKey, BlobSource, Gather, PutOutcome, UploadKey, UploadMark, UploadStat};
 
 use crate::Inner;
@@ -34,30 +35,31 @@ struct Upload {
     _lock: File,
 }
 
+/// Locks an upload's folder; `None` when it is not there and shall not be made. Held for one piece at most.
+fn lock(folder: &Path, make: bool) -> Result<Option<File>, BlobError> {
+    loop {
+        if make {
+            make_folder(folder)?;
+        }
+        match present(File::open(folder))? {
+            Some(lock) => {
+                lock.lock().map_err(from_io)?;
+                // Else it was finished or dropped while we waited.
+                if same(&lock, folder)? {
+                    return Ok(Some(lock));
+                }
+            }
+            None if make => {}
+            None => return Ok(None),
+        }
+    }
+}
+
 impl Upload {
     /// Locks an upload; `None` when it is not there and shall not be made.
     fn lock(inner: &Inner, upload: UploadKey, make: bool) -> Result<Option<Self>, BlobError> {
         let folder = inner.layout.upload(upload);
-        loop {
-            if make {
-                make_folder(&folder)?;
-            }
-            let Some(lock) = present(File::open(&folder))? else {
-                if make {
-                    continue;
-                }
-                return Ok(None);
-            };
-            // Held by others for one piece at most.
-            lock.lock().map_err(from_io)?;
-            // Else it was finished or dropped while we waited.
-            if same(&lock, &folder)? {
-                return Self::read(folder, lock, make);
-            }
-        }
-    }
-
-    fn read(folder: PathBuf, lock: File, make: bool) -> Result<Option<Self>, BlobError> {
+        let Some(lock) = lock(&folder, make)? else { return Ok(None) };
         let open = |name: &str| {
             let mut options = OpenOptions::new();
             present(options.read(true).write(true).create(make).truncate(false).open(folder.join(name)))
@@ -74,21 +76,29 @@ impl Upload {
         self.mark.as_ref().map_or(0, |mark| mark.size)
     }
 
-    fn take(&mut self, inner: &Inner, append: Append, piece: &[u8]) -> Result<u64, BlobError> {
+    fn take(&mut self, inner: &Inner, append: Append, piece: &[Bytes]) -> Result<u64, BlobError> {
         let at = self.size();
         if at != append.offset {
             return Err(BlobError::WrongOffset { at });
         }
-        let size = at.saturating_add(piece.len() as u64);
+        let size = at.saturating_add(piece.iter().map(|chunk| chunk.len() as u64).sum());
         if size > append.size_max {
             return Err(BlobError::TooLarge { size, max: append.size_max });
         }
         let begins = self.mark.is_none();
+        if begins {
+            // Marks of an upload that was here before must not be taken for newer ones.
+            self.marks.set_len(0).and_then(|()| self.bytes.set_len(0)).map_err(from_io)?;
+            self.place = 0;
+        }
         let mut mark = self.mark.take().unwrap_or_else(|| UploadMark::new(append.now));
-        self.bytes.write_all_at(piece, at).map_err(from_io)?;
+        mark.touched = append.now;
+        for chunk in piece {
+            self.bytes.write_all_at(chunk, mark.size).map_err(from_io)?;
+            mark.take(chunk, append.now);
+        }
         self.bytes.sync_data().map_err(from_io)?;
         reached(Stage::PieceSynced);
-        mark.take(piece, append.now);
         self.marks.write_all_at(&mark.to_bytes(), self.place * UploadMark::BYTES as u64).map_err(from_io)?;
         self.marks.sync_data().map_err(from_io)?;
         if begins {
@@ -166,7 +176,7 @@ pub(crate) async fn append(
     append: Append,
     body: &mut dyn BlobSource,
 ) -> Result<u64, BlobError> {
-    let take = async |offset: u64, piece: bytes::Bytes| {
+    let take = async |offset: u64, piece: Vec<Bytes>| {
         let inner = Arc::clone(inner);
         let append = Append { offset, ..append };
         work(move || match Upload::lock(&inner, upload, offset == 0)? {
@@ -188,7 +198,7 @@ pub(crate) async fn append(
             Some(piece) => offset = take(offset, piece).await?,
             None if taken => return Ok(offset),
             // No bytes at all: a sign of life.
-            None => return take(offset, bytes::Bytes::new()).await,
+            None => return take(offset, Vec::new()).await,
         }
         taken = true;
     }
@@ -217,15 +227,23 @@ pub(crate) fn finish(inner: &Inner, upload: UploadKey, key: BlobKey, size: u64) 
 pub(crate) fn discard(inner: &Inner, upload: UploadKey) -> Result<bool, BlobError> {
     match Upload::lock(inner, upload, false)? {
         Some(upload) => upload.remove().map(|()| true),
-        // A folder without an upload: somebody died while making or finishing it.
-        None => remove_rest(&inner.layout.upload(upload)).map(|()| false),
+        None => clear(inner, upload).map(|()| false),
     }
 }
 
-fn remove_rest(folder: &Path) -> Result<(), BlobError> {
-    present(fs::remove_dir_all(folder)).map(|_| ())
+/// Removes a folder in which there is no upload: somebody died while making or finishing it.
+fn clear(inner: &Inner, upload: UploadKey) -> Result<(), BlobError> {
+    let folder = inner.layout.upload(upload);
+    // Who is just making it has the lock.
+    if let Some(_lock) = lock(&folder, false)?
+        && stat_now(inner, upload)?.is_none()
+    {
+        present(fs::remove_dir_all(folder))?;
+    }
+    Ok(())
 }
 
+/// Whoever lists uploads wants to drop old ones, so what died half-made is cleared on the way.
 pub(crate) fn list(
     inner: &Inner,
     bucket: syncline::id::BucketId,
@@ -241,7 +259,11 @@ pub(crate) fn list(
         if listed.len() == limit {
             break;
         }
-        listed.extend(stat_now(inner, UploadKey { bucket, upload })?);
+        let upload = UploadKey { bucket, upload };
+        match stat_now(inner, upload)? {
+            Some(stat) => listed.push(stat),
+            None => clear(inner, upload)?,
+        }
     }
     Ok(listed)
 }

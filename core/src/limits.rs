@@ -79,6 +79,10 @@ pub const TREE_DEPTH_MAX: usize = 256;
 pub const PATH_BYTES_MAX: usize = 4_096;
 /// Characters of a path beyond which its user is warned: other cloud drives stop here.
 pub const PATH_CHARS_WARNED: usize = 400;
+/// Nodes of a tree, dead ones included, unless its log says otherwise.
+pub const TREE_NODES_MAX: u64 = 10_000_000;
+/// Nodes of one page of a listing.
+pub const TREE_PAGE_NODES_MAX: usize = 5_000;
 /// Ops of one commit to a tree.
 pub const TREE_OPS_MAX: usize = 1_000;
 /// Nodes in a deleted folder that its deleter had not seen change; beyond it the whole folder stays. Bounds what a commit

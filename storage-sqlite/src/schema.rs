@@ -17,7 +17,7 @@ use crate::error::{Failed, Outcome};
 /// "Sycl": says in the file's header whose file it is.
 const APPLICATION: i32 = 0x5379_636C;
 
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     // 1: everything core 0.1 keeps.
     "CREATE TABLE log (
          id INTEGER PRIMARY KEY, bucket BLOB NOT NULL, log BLOB NOT NULL, bounds BLOB NOT NULL,

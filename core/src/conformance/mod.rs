@@ -7,7 +7,13 @@
 //! expands to one `#[test]` per case. `run` drives a future to its end on whatever runtime the store needs; `fresh`
 //! makes an empty store. A case is a named async function over the store and says in its name what it proves.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "cases fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "cases fail by panicking"
+)]
 
 pub mod author;
 pub mod blobs;

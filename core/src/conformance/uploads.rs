@@ -146,7 +146,7 @@ pub async fn racing_appends_take_each_byte_once(store: Arc<dyn BlobStore>) {
                 let piece = &piece[..piece.len().min(10_000)];
                 let next = match append(&*store, upload(1), offset as u64, 1, piece).await {
                     Ok(next) | Err(BlobError::WrongOffset { at: next }) => next,
-                    Err(error) => panic!("{error:?}"),
+                    Err(error) => unreachable!("{error:?}"),
                 };
                 offset = usize::try_from(next).expect("small");
             }
@@ -170,7 +170,7 @@ pub async fn racing_finishes_make_one_blob(store: Arc<dyn BlobStore>) {
         match outcome {
             Ok(_) => stored += 1,
             Err(BlobError::NotFound) => {}
-            Err(error) => panic!("{error:?}"),
+            Err(error) => unreachable!("{error:?}"),
         }
     }
     assert!(stored > 0, "somebody finished it");

@@ -10,6 +10,7 @@
 mod admin;
 mod blobs;
 mod holders;
+mod place;
 mod prune;
 mod record;
 mod sealing;
@@ -26,6 +27,7 @@ pub use blobs::{
     reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
+pub use place::{Placed, Placement, TREE_ROOT, TreeTerms, place, tree_key, tree_terms_of};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};

@@ -16,6 +16,7 @@ mod replay;
 mod restore;
 mod sealing;
 mod snapshot;
+mod tree;
 
 use std::sync::Arc;
 
@@ -88,6 +89,11 @@ impl Server {
             Call::BlobUsage(log) => self.blob_usage(permit(caller, Access::Read, log)?).await.map(Reply::BlobUsage),
             Call::SetBlobQuota { log, quota } => {
                 self.set_blob_quota(permit(caller, Access::Admin, log)?, quota).await.map(Reply::BlobUsage)
+            }
+            Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
+            Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
+            Call::Revisions { log, node, after, limit } => {
+                self.revisions(permit(caller, Access::Read, log)?, node, after, limit).await
             }
             Call::MintToken { name, access, logs, replica, expires_at } => {
                 let record = admin::NewToken { name, access, logs, replica, expires_at };

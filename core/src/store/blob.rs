@@ -203,7 +203,8 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BlobError::NotFound`] when there is no such upload, also when it was finished before: this says nothing about the
     /// blob, so that nobody gets one by its name. [`BlobError::TooShort`] when more is to come: the upload stays.
-    /// [`BlobError::TooLarge`] and [`BlobError::Mismatch`] discard it. [`BlobError::Full`], [`BlobError::Denied`] and
+    /// [`BlobError::TooLarge`] and [`BlobError::Mismatch`] discard it, as does [`BlobError::Corrupt`]: what was stored on
+    /// the way is damaged, and has to be sent again. [`BlobError::Full`], [`BlobError::Denied`] and
     /// [`BlobError::Unavailable`] leave it as it was, or finished.
     async fn finish(&self, upload: UploadId, key: BlobKey, size: u64) -> Result<PutOutcome, BlobError>;
 

@@ -150,7 +150,7 @@ impl<V: TreeView> Working<'_, V> {
             folders.push((*at, Change::Revive { root: *root, group: *group }));
         }
         for (root, felled) in &self.felled {
-            // What was new or dead has nothing below it that was alive before.
+            // What was new or dead has nothing below it that lives, unless its whole group came back.
             let lived = self
                 .slots
                 .get(root)

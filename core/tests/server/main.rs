@@ -19,6 +19,7 @@ mod restore;
 mod sealing;
 mod snapshot;
 mod store;
+mod tree;
 
 use std::cell::Cell;
 use std::sync::Arc;

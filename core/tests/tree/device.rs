@@ -147,6 +147,11 @@ impl Device {
         true
     }
 
+    fn reaches_root(&self, id: EntityId) -> bool {
+        let mut above = std::iter::successors(Some(id), |id| self.local.get(id).map(|entry| entry.parent));
+        above.by_ref().take(self.local.len() + 1).any(|id| id == ROOT)
+    }
+
     fn depth(&self, id: EntityId) -> usize {
         std::iter::successors(Some(id), |id| self.local.get(id).map(|entry| entry.parent)).count()
     }
@@ -221,9 +226,8 @@ impl Device {
         for node in self.base.values_mut() {
             node.parent = node.parent.map(survivor);
         }
-        let known = |entry: &Entry| entry.parent == ROOT || self.local.contains_key(&entry.parent);
-        if !self.local.values().all(known) {
-            // It went to a folder that this device has not read of yet.
+        if !self.local.keys().all(|id| self.reaches_root(*id)) {
+            // Something went to a folder that this device has not read of yet, or that it has elsewhere.
             self.pull(server);
         }
         verdicts

@@ -225,6 +225,21 @@ fn a_change_of_ones_own_does_not_hide_one_of_somebody_elses() {
     let verdicts: Vec<_> = committed.outcomes.into_iter().map(|outcome| outcome.verdict).collect();
     assert_eq!(verdicts, [TreeVerdict::Done, TreeVerdict::Superseded, TreeVerdict::Done, TreeVerdict::Superseded]);
     assert_eq!(shown(&server), "k/e/s/y=2; k/e/z=7");
+    // Nor one of the same field, of which its author knows only what it was told in an answer.
+    let committed = commit(&mut server, ME, vec![rename(11, "w", 3, 2), delete(11, 2)]);
+    assert_eq!(committed.outcomes[1].verdict, TreeVerdict::Superseded);
+}
+
+#[test]
+fn what_a_commit_makes_or_writes_survives_its_own_deletes_even_when_it_arrives_twice() {
+    let mut server = server();
+    let ops = vec![folder(20, id(1), "new"), file(21, id(20), "f", 5), delete(1, 2), put(12, 6, 2, 2)];
+    let committed = commit(&mut server, ME, ops.clone());
+    assert_eq!(committed.outcomes[2].verdict, TreeVerdict::Partial(vec![Dropped::Unseen]));
+    assert_eq!(shown(&server), "d/new/f=5; d/s/y=6; k/");
+    let tree = server.tree.clone();
+    commit(&mut server, ME, ops);
+    assert_eq!(server.tree, tree);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) const CHANGED_COUNT: &str = "SELECT count(*) FROM (
 pub(super) const BELOW_COUNT: &str = "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND parent = ?2 AND dead = 0
         UNION ALL
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0
         LIMIT ?3)
     SELECT count(*) FROM below";
 
@@ -30,14 +30,14 @@ pub(super) const CHANGED_UP: &str = "SELECT id, parent, dead, body FROM node AS 
         WITH RECURSIVE up (id) AS (
             SELECT changed.parent
             UNION
-            SELECT node.parent FROM up JOIN node ON node.log = ?1 AND node.id = up.id)
+            SELECT node.parent FROM up CROSS JOIN node ON node.log = ?1 AND node.id = up.id)
         SELECT 1 FROM up WHERE up.id = ?3)";
 
 /// The same, from `?3` down.
 pub(super) const CHANGED_DOWN: &str = "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND parent = ?3 AND dead = 0
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0)
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0)
     SELECT node.id, node.parent, node.dead, node.body
     FROM below CROSS JOIN node ON node.log = ?1 AND node.id = below.id WHERE node.changed > ?2";
 
@@ -79,7 +79,7 @@ pub(super) const TOMBSTONE: &str = "WITH RECURSIVE
     below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND id = ?2 AND dead = 0 AND id NOT IN (SELECT id FROM whole)
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0
         WHERE node.id NOT IN (SELECT id FROM whole))
     UPDATE node SET dead = ?3
     WHERE log = ?1 AND id IN (SELECT id FROM below) AND id NOT IN (SELECT unhex(value) FROM json_each(?5))";
@@ -88,7 +88,7 @@ pub(super) const TOMBSTONE: &str = "WITH RECURSIVE
 pub(super) const REVIVE: &str = "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND id = ?2 AND dead = ?3
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = ?3)
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = ?3)
     UPDATE node SET dead = 0, trash = 0 WHERE log = ?1 AND id IN (SELECT id FROM below)";
 
 /// `?2` stands from now on for `?3`.
@@ -99,7 +99,7 @@ pub(super) const PUT_ALIAS: &str = "INSERT INTO alias (log, id, node) VALUES (?1
 pub(super) const LIVES_BELOW: &str = "WITH RECURSIVE below (id, dead) AS (
         SELECT id, dead FROM node WHERE log = ?1 AND id = ?2
         UNION
-        SELECT node.id, node.dead FROM below JOIN node ON node.log = ?1 AND node.parent = below.id)
+        SELECT node.id, node.dead FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id)
     SELECT 1 FROM below WHERE dead = 0 LIMIT 1";
 
 /// Everything of `?2` and of what is below it goes; the nodes last.
@@ -107,17 +107,17 @@ pub(super) const PURGE: [&str; 3] = [
     "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND id = ?2
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id)
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id)
     DELETE FROM revision WHERE log = ?1 AND node IN (SELECT id FROM below)",
     "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND id = ?2
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id)
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id)
     DELETE FROM alias WHERE log = ?1 AND node IN (SELECT id FROM below)",
     "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND id = ?2
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id)
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id)
     DELETE FROM node WHERE log = ?1 AND id IN (SELECT id FROM below)",
 ];
 
@@ -147,7 +147,7 @@ pub(super) const FORGET_REVISION: &str = "DELETE FROM revision WHERE log = ?1 AN
 pub(super) const DEPTH: &str = "WITH RECURSIVE up (id, level) AS (
         SELECT parent, 1 FROM node WHERE log = ?1 AND id = ?2 AND parent <> x''
         UNION ALL
-        SELECT node.parent, level + 1 FROM up JOIN node ON node.log = ?1 AND node.id = up.id
+        SELECT node.parent, level + 1 FROM up CROSS JOIN node ON node.log = ?1 AND node.id = up.id
         WHERE node.parent <> x'' AND level < ?3)
     SELECT coalesce(max(level), 0) FROM up";
 
@@ -156,10 +156,10 @@ pub(super) const DEPTH: &str = "WITH RECURSIVE up (id, level) AS (
 pub(super) const AROUND: &str = "SELECT node.parent, node.dead, above.folder, above.dead,
         EXISTS (SELECT 1 FROM node AS other INDEXED BY node_by_name WHERE other.log = ?1
             AND other.parent = node.parent AND other.dead = 0 AND other.name = node.name AND other.id <> node.id),
-        EXISTS (SELECT 1 FROM node AS below INDEXED BY node_by_name
-            WHERE below.log = ?1 AND below.parent = node.id AND below.dead = 0),
-        EXISTS (SELECT 1 FROM node AS below INDEXED BY node_by_name
-            WHERE below.log = ?1 AND below.parent = node.id AND below.dead > node.dead)
+        EXISTS (SELECT 1 FROM node AS child INDEXED BY node_by_name
+            WHERE child.log = ?1 AND child.parent = node.id AND child.dead = 0),
+        EXISTS (SELECT 1 FROM node AS child INDEXED BY node_by_name
+            WHERE child.log = ?1 AND child.parent = node.id AND child.dead > node.dead)
     FROM node LEFT JOIN node AS above ON above.log = ?1 AND above.id = node.parent
     WHERE node.log = ?1 AND node.id = ?2";
 
@@ -177,7 +177,80 @@ pub(super) const DIED_LATER: &str = "SELECT 1 FROM node INDEXED BY node_by_death
 pub(super) const TWICE_BELOW: &str = "WITH RECURSIVE below (id) AS (
         SELECT id FROM node WHERE log = ?1 AND id = ?2 AND dead = 0
         UNION
-        SELECT node.id FROM below JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0)
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id AND node.dead = 0)
     SELECT 1 FROM below CROSS JOIN node INDEXED BY node_by_name
         ON node.log = ?1 AND node.parent = below.id AND node.dead = 0
     GROUP BY node.parent, node.name HAVING count(*) > 1 LIMIT 1";
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+    use rusqlite::config::DbConfig;
+
+    use super::*;
+    use crate::schema::MIGRATIONS;
+
+    const STATEMENTS: [(&str, &str); 31] = [
+        ("NODE", NODE),
+        ("ALIAS", ALIAS),
+        ("CHILD", CHILD),
+        ("CHANGED_COUNT", CHANGED_COUNT),
+        ("BELOW_COUNT", BELOW_COUNT),
+        ("CHANGED_UP", CHANGED_UP),
+        ("CHANGED_DOWN", CHANGED_DOWN),
+        ("HEIGHT", HEIGHT),
+        ("ALL", ALL),
+        ("CHILDREN", CHILDREN),
+        ("TRASH", TRASH),
+        ("REVISIONS", REVISIONS),
+        ("ANY", ANY),
+        ("PUT", PUT),
+        ("TOMBSTONE", TOMBSTONE),
+        ("REVIVE", REVIVE),
+        ("PUT_ALIAS", PUT_ALIAS),
+        ("LIVES_BELOW", LIVES_BELOW),
+        ("PURGE", PURGE[0]),
+        ("PURGE", PURGE[1]),
+        ("PURGE", PURGE[2]),
+        ("TRASH_OF_GROUP", TRASH_OF_GROUP),
+        ("TRASH_OF_NODE", TRASH_OF_NODE),
+        ("TRASH_OF_CHILDREN", TRASH_OF_CHILDREN),
+        ("PUT_REVISION", PUT_REVISION),
+        ("FORGET_REVISION", FORGET_REVISION),
+        ("DEPTH", DEPTH),
+        ("AROUND", AROUND),
+        ("KEPT_IN_DEAD", KEPT_IN_DEAD),
+        ("DIED_LATER", DIED_LATER),
+        ("TWICE_BELOW", TWICE_BELOW),
+    ];
+
+    /// What may be stepped over whole: what a statement has gathered itself, and lists that it was given.
+    const SCANNED: [&str; 8] = ["below", "up", "inside", "whole", "json_each", "kept", "CONSTANT", "(subquery-1)"];
+
+    fn plan(db: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let rows = statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<_, _>>();
+        rows.unwrap()
+    }
+
+    #[test]
+    fn no_statement_scans_a_table_or_a_whole_log() {
+        let named: usize = include_str!("sql.rs").lines().filter(|line| line.starts_with("pub(super) const")).count();
+        assert_eq!(STATEMENTS.len(), named + PURGE.len() - 1, "every statement is looked at");
+        let db = Connection::open_in_memory().unwrap();
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+        MIGRATIONS.iter().for_each(|sql| db.execute_batch(sql).unwrap());
+        for (name, sql) in STATEMENTS {
+            for step in plan(&db, sql) {
+                if let Some(scanned) = step.strip_prefix("SCAN ") {
+                    let table = scanned.split(' ').next().unwrap();
+                    assert!(SCANNED.contains(&table), "{name}: {step}");
+                }
+                assert!(!step.contains("(log=?)") || name == "ANY", "{name}: {step}");
+                assert!(!step.contains("AUTOMATIC"), "{name}: {step}");
+                let sorts = step.contains("TEMP B-TREE") && !step.contains("GROUP BY");
+                assert!(!sorts, "{name} sorts what its index has in order: {step}");
+            }
+        }
+    }
+}

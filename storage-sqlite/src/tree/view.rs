@@ -11,7 +11,7 @@ use crate::error::{Failed, Outcome};
 use crate::rows;
 
 /// Rows that are counted first, to find out which of two ways is the shorter; each time eight times as many.
-const COUNTED_FIRST: i64 = 128;
+const COUNTED_FIRST: i64 = 16;
 
 /// The rows of one log's tree.
 pub(crate) struct TreeRows<'a> {
