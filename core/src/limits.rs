@@ -30,8 +30,8 @@ pub const FULL_STATE_JSON_NODES_MAX: usize = 1_000_000;
 /// Names in the path of a document's field. With the depth of the value there it stays below what JSON parsers take.
 pub const DOCUMENT_DEPTH_MAX: usize = 32;
 /// Bytes of a place among siblings in a list or tree. They grow only where everybody inserts between the two that were
-/// inserted last, now on this side and then on that without a rule: more than a thousand times in one place.
-pub const POSITION_BYTES_MAX: usize = 4 << 10;
+/// inserted last, now on this side and then on that without a rule: 100,000 times in one place, whoever does.
+pub const POSITION_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the key of a mark on a text.
 pub const TEXT_MARK_KEY_BYTES_MAX: usize = 255;
 /// Bytes of the value of a mark on a text: a link or a comment's name, not the comment.
@@ -40,8 +40,9 @@ pub const TEXT_MARK_VALUE_BYTES_MAX: usize = 1 << 16;
 pub const TEXT_EVENTS_MAX: u32 = 1 << 30;
 /// Bytes ever inserted into one text.
 pub const TEXT_CONTENT_BYTES_MAX: usize = 1 << 30;
-/// Concurrent versions one edit of a text may join.
-pub const TEXT_PARENTS_MAX: usize = 1 << 12;
+/// Concurrent versions of a text that may be open at once, and that one edit may join: an edit that would leave more of them
+/// open is refused, for nobody could write the next one.
+pub const TEXT_PARENTS_MAX: usize = 1 << 16;
 
 /// Newest moves of a node that a tree remembers: where it goes back to when two moves would close a circle. Whoever edits the
 /// tree next settles that, so few will do.

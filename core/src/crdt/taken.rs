@@ -51,7 +51,7 @@ impl WhyLeftOut {
         match error {
             TextError::OutOfBounds { .. } => Self::OutOfBounds,
             TextError::Forked { .. } => Self::Forked,
-            TextError::TooLarge { .. } => Self::TooLarge,
+            TextError::TooLarge { .. } | TextError::TooManyVersions => Self::TooLarge,
             TextError::Collected => Self::Collected,
             TextError::Unseen { .. } => Self::NeverCame,
             TextError::InsideCharacter { .. } | TextError::Decode(_) | TextError::Checksum(_) => Self::Malformed,

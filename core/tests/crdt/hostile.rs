@@ -153,8 +153,8 @@ hostile! {
     document: Document, b"\x01\0\x01\x02\x01a\x01b\x01\x011";
     register: Register, b"\x01\x01\x011";
     set: Set, b"\x01\0\x01\x011\0";
-    list: List, b"\x01\x01\0\0\x08\xa0ABCDEF\x80\x011";
-    tree: Tree, b"\x01\x01\0\0\x08\xa0ABCDEF\x80\x011";
+    list: List, b"\x01\x01\0\0\x09\x41\0ABCDEF\0\x011";
+    tree: Tree, b"\x01\x01\0\0\0\x09\x41\0ABCDEF\0\x011";
 }
 
 #[test]

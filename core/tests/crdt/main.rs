@@ -7,6 +7,8 @@ mod document;
 mod hostile;
 mod laws;
 mod list;
+mod order;
+mod patterns;
 mod position;
 mod set;
 mod spoken;

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use syncline::codec::Writer;
 use syncline::crdt::position::{Position, SessionName};
 
 use crate::world::session;
@@ -34,7 +35,7 @@ proptest! {
         }
         prop_assert!(ascends(&places));
         for place in places {
-            prop_assert_eq!(Position::from_bytes(place.as_bytes()), Ok(place));
+            prop_assert_eq!(Position::from_bytes(&place.to_bytes()), Ok(place));
         }
     }
 
@@ -76,13 +77,14 @@ proptest! {
             let after = Position::between(Some(&place), None, session(0));
             let before = Position::between(None, Some(&place), session(0));
             prop_assert!(after.is_ok_and(|after| after > place));
-            prop_assert!(before.is_ok_and(|before| before < place) || place.as_bytes()[0] == 0x38);
+            let ends = || bytes.get(8..).is_some_and(|number| number.starts_with(&[0xff; 9]));
+            prop_assert!(before.is_ok_and(|before| before < place) || ends(), "but where numbers end");
         }
         let mut place = between(None, None, 0);
         for _ in 0..at % 7 {
             place = between(Some(&place), Some(&between(Some(&place), None, 0)), 1);
         }
-        let mut other = place.as_bytes().to_vec();
+        let mut other = place.to_bytes();
         let index = usize::from(at) % other.len();
         other[index] ^= 1 << bit;
         if let Ok(other) = Position::from_bytes(&other) {
@@ -96,7 +98,7 @@ const MANY: usize = 100_000;
 /// The longest and the mean length.
 fn lengths<'p>(places: impl Iterator<Item = &'p Position>) -> (usize, usize) {
     let (mut longest, mut sum) = (0, 0);
-    places.map(|place| place.as_bytes().len()).for_each(|len| (longest, sum) = (longest.max(len), sum + len));
+    places.map(|place| place.bytes_len()).for_each(|len| (longest, sum) = (longest.max(len), sum + len));
     (longest, sum / MANY)
 }
 
@@ -176,22 +178,31 @@ fn a_hundred_thousand_inserts_at_random_places_stay_short() {
 }
 
 #[test]
-fn between_the_two_newest_each_time_a_place_grows_where_the_sides_have_no_rule() {
-    let (mut left, mut right) = (between(None, None, 0), between(Some(&between(None, None, 0)), None, 0));
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    for count in 1..=1_000 {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let middle = between(Some(&left), Some(&right), 0);
-        assert!(middle.as_bytes().len() <= 11 + count, "{count}: {}", middle.as_bytes().len());
-        if random.is_multiple_of(2) { left = middle } else { right = middle }
+fn between_the_two_newest_each_time_a_place_grows_by_what_is_said() {
+    for (what, authors, bytes) in
+        [("one", 1, 4_000), ("three in turn", 3, 10_000), ("a new one each time", usize::MAX, 36_000)]
+    {
+        let (mut left, mut right) = (between(None, None, 0), between(Some(&between(None, None, 0)), None, 0));
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut longest = 0;
+        for count in 1..=10_000_usize {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let name = (count % authors) as u64 + 1;
+            let session = SessionName(name.to_be_bytes()[2..].try_into().unwrap());
+            let middle = Position::between(Some(&left), Some(&right), session).expect("there is room");
+            longest = longest.max(middle.bytes_len());
+            if random.is_multiple_of(2) { left = middle } else { right = middle }
+        }
+        println!("{what}: {longest} bytes after 10,000");
+        assert!(longest <= bytes, "{what}: {longest} bytes");
     }
 }
 
 proptest! {
     #[test]
-    fn bytes_compare_as_levels_do_however_often_one_comes(
+    fn places_compare_as_levels_do_however_often_one_comes_and_whatever_they_share(
         one in vec((0..2_i8, 1..4_usize), 1..6),
         other in vec((0..2_i8, 1..4_usize), 1..6),
     ) {
@@ -216,7 +227,46 @@ proptest! {
         for pair in all.windows(2) {
             let middle = between(Some(&pair[0]), Some(&pair[1]), 1);
             prop_assert!(pair[0] < middle && middle < pair[1]);
-            prop_assert_eq!(Position::from_bytes(middle.as_bytes()), Ok(middle));
+            let copies: Vec<Position> =
+                [&pair[0], &middle, &pair[1]].map(|place| Position::from_bytes(&place.to_bytes()).unwrap()).into();
+            prop_assert!(ascends(&copies) && copies[0] < middle && middle < copies[2]);
+            prop_assert_eq!(&copies[1], &middle);
+        }
+    }
+
+    #[test]
+    fn a_place_is_little_longer_than_its_neighbours(turns in vec((any::<bool>(), 0..90_usize, 1..4_usize), 1..300)) {
+        let (mut left, mut right) = (between(None, None, 0), between(Some(&between(None, None, 0)), None, 0));
+        for (side, author, times) in turns {
+            for _ in 0..times {
+                let longest = left.bytes_len().max(right.bytes_len());
+                let middle = between(Some(&left), Some(&right), author);
+                prop_assert!(middle.bytes_len() <= longest + 10, "{} after {longest}", middle.bytes_len());
+                if side { left = middle } else { right = middle }
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_that_somebody_used_up_cost_no_more_than_is_said() {
+    for number in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX] {
+        for count in [i64::MIN, 0, i64::MAX] {
+            let zigzag = |value: i64| (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
+            let mut out = Writer::default();
+            out.fixed(&[if number == 0 { 0x41 } else { 0x43 }, 0, 1, 1, 1, 1, 1, 1]);
+            if number != 0 {
+                out.u64(zigzag(number));
+            }
+            out.u64(zigzag(count));
+            let place = Position::from_bytes(&out.finish()).unwrap();
+            for author in 0..2 {
+                let behind = between(Some(&place), None, author);
+                let inside = between(Some(&place), Some(&behind), author);
+                assert!(place < inside && inside < behind);
+                assert!(behind.bytes_len() <= place.bytes_len() + Position::GROWTH_BYTES_MAX);
+                assert!(inside.bytes_len() <= behind.bytes_len() + Position::GROWTH_BYTES_MAX);
+            }
         }
     }
 }

@@ -8,10 +8,10 @@ use syncline::{ReplicaId, limits};
 
 use crate::check;
 
-/// Bytes of a position as long as asked: a level of eight bytes, and levels of one that are never the same twice in a row.
+/// Bytes of a position as long as asked: a level of nine bytes, and levels of one that are never the same twice in a row.
 fn position(len: usize) -> Bytes {
-    let first = [0xa0, 1, 2, 3, 4, 5, 6, 0x80];
-    let more = [0x81, 0x82].into_iter().cycle().take(len - first.len());
+    let first = [0x41, 0, 1, 2, 3, 4, 5, 6, 0];
+    let more = [2, 4].into_iter().cycle().take(len - first.len());
     first.into_iter().chain(more).collect()
 }
 
@@ -23,14 +23,14 @@ fn a_position_has_a_longest() {
 
 #[test]
 fn between_two_of_the_longest_there_is_no_room_and_nobody_panics() {
-    // A level of somebody else's takes nine bytes.
+    // A level of somebody else's takes ten bytes.
     let refused = PlaceFull { given: limits::POSITION_BYTES_MAX + 1 };
     check(limits::POSITION_BYTES_MAX, &refused, |full| {
-        let left = Position::from_bytes(&position(full - 9)).unwrap();
-        let right = Position::from_bytes(&[left.as_bytes(), &[0x85][..]].concat()).unwrap();
+        let left = Position::from_bytes(&position(full - 10)).unwrap();
+        let right = Position::from_bytes(&[&left.to_bytes()[..], &[6]].concat()).unwrap();
         let between = Position::between(Some(&left), Some(&right), SessionName([9; 6]))?;
         assert!(between > left && between < right);
-        assert_eq!(between.as_bytes().len(), full);
+        assert_eq!(between.bytes_len(), full);
         Ok(())
     });
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use syncline::Digest;
 use syncline::codec::{DecodeError, Writer};
 use syncline::crdt::text::{Text, TextError};
+use syncline::limits;
 
 use crate::random::Random;
 use crate::replica;
@@ -113,6 +114,33 @@ fn empty_runs_are_refused() {
 }
 
 #[test]
+fn no_edits_leave_more_versions_open_than_the_next_edit_can_join() {
+    let max = limits::TEXT_PARENTS_MAX;
+    // One who never sees even their own edits.
+    let mut speaker = Speaker::default();
+    let mut alone = |count: usize| {
+        let say = |_| (replica(2), speaker.say(false, &[], &[Patch(0, 0, "x".to_owned())]));
+        (0..count).map(say).collect::<Vec<_>>()
+    };
+    let mut text = abc();
+    text.apply_all(&alone(max - 2)).unwrap();
+    let mut other = text.clone();
+    let [last, one_more] = <[_; 2]>::try_from(alone(2)).unwrap();
+    text.apply(last.0, &last.1).unwrap();
+    let before = (text.save().unwrap(), text.state_hash());
+    assert_eq!(text.apply(one_more.0, &one_more.1), Err(TextError::TooManyVersions));
+    assert_eq!((text.save().unwrap(), text.state_hash()), before);
+    // At the limit somebody joins them all, and everybody reads it.
+    let since = text.seen(replica(3));
+    text.insert(replica(3), 0, "all of them ").unwrap();
+    let joined = text.delta(replica(3), since).unwrap();
+    other.apply(last.0, &last.1).unwrap();
+    other.apply(replica(3), &joined).unwrap();
+    assert_eq!((other.to_string(), other.state_hash()), (text.to_string(), text.state_hash()));
+    assert_eq!(other.apply(one_more.0, &one_more.1), Ok(()), "there is room again");
+}
+
+#[test]
 fn parents_that_nobody_made_are_refused() {
     let insert = [Patch(0, 0, "x".to_owned())];
     let mut speaker = Speaker::default();
@@ -130,7 +158,7 @@ fn parents_that_nobody_made_are_refused() {
         out.u64(0);
         out.u64(u64::MAX);
     }));
-    assert!(matches!(huge, TextError::Decode(_)));
+    assert_eq!(huge, TextError::TooManyVersions);
     let nothing_behind = refused(&speaker.say(false, &[(replica(1), 1)], &[]));
     assert!(matches!(nothing_behind, TextError::Decode(_)));
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use super::names::Names;
-use super::{BAD, Early, Item, List, Order, Places, Said, WHAT};
+use super::{BAD, Early, Item, List, Order, Said, WHAT};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, opened};
 use crate::crdt::context::{Birth, Context};
 use crate::crdt::item::ItemId;
 use crate::crdt::moment::Stamp;
 use crate::crdt::newest::{Newest, decode_when};
-use crate::crdt::position::Position;
+use crate::crdt::position::{Places, Position};
 
 const MOVED: u8 = 1;
 const WRITTEN: u8 = 2;
@@ -121,7 +121,7 @@ impl Said {
         }
         if let Some(place) = place {
             place.encode_when(out);
-            out.bytes(place.value.as_bytes());
+            out.bytes(&place.value.to_bytes());
         }
     }
 

@@ -4,8 +4,8 @@
 //!
 //! The byte 1 and a count of at least one; each: 0 and a place and a value for an insert; 1, an element and a value for a new
 //! value; 2, an element and a place for a move; 3 and an element for a remove. An element is its id (16 bytes of the op,
-//! which of the op's as a varint) and its [birth](crate::crdt::context). A place is how many bytes it shares with the place
-//! before it in the op, as a varint (0 for the first), and the rest behind its varint length. A value is JSON text behind its
+//! which of the op's as a varint) and its [birth](crate::crdt::context). A place is a
+//! [position](crate::crdt::position) after the ones before it in the op. A value is JSON text behind its
 //! varint length.
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, json, opened};
 use crate::crdt::context::{Birth, Named};
 use crate::crdt::item::ItemId;
-use crate::crdt::position::{self, Position};
+use crate::crdt::position::{Places, Position};
 
 /// One thing that an op says of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,24 +105,4 @@ fn encode_named(item: Named<ItemId>, out: &mut Writer) {
 
 fn decode_named(input: &mut Reader) -> Result<Named<ItemId>, DecodeError> {
     Ok(Named { id: ItemId::decode(input)?, birth: Birth::decode(input)? })
-}
-
-/// Places one after the other, each by what it does not share with the one before.
-#[derive(Debug, Default)]
-pub(in crate::crdt) struct Places(Option<Position>);
-
-impl Places {
-    pub(in crate::crdt) fn encode(&mut self, place: &Position, out: &mut Writer) {
-        let shared = self.0.as_ref().map_or(0, |before| position::shared(before, place));
-        out.len(shared);
-        out.bytes(&place.as_bytes()[shared..]);
-        self.0 = Some(place.clone());
-    }
-
-    pub(in crate::crdt) fn decode(&mut self, input: &mut Reader) -> Result<Position, DecodeError> {
-        let shared = usize::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
-        let place = position::joined(self.0.as_ref(), shared, &input.bytes(WHAT)?)?;
-        self.0 = Some(place.clone());
-        Ok(place)
-    }
 }

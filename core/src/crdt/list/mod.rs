@@ -7,7 +7,8 @@
 //! [context](super::context) tells them from such as have not come; edits of those wait for them.
 //!
 //! What must hold: every order of the same edits, each author's in theirs, makes the same bytes; elements stand in the order of
-//! their places, and of their names where somebody made two places equal. A list without elements does not exist, and
+//! their places, and of their names where somebody made two places equal. Nobody gives an element another place but who moves
+//! it, so nobody ever sees two elements change sides that nobody moved ([why](super::position)). A list without elements does not exist, and
 //! inserting brings it back.
 //!
 //! # Bytes, version 1
@@ -26,7 +27,6 @@ mod edit;
 mod merge;
 mod names;
 mod order;
-mod room;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -34,8 +34,7 @@ use std::collections::{BTreeMap, HashMap};
 use ::bytes::Bytes;
 
 pub use edit::ListEdit;
-pub(super) use edit::Places;
-use order::Order;
+use order::{Order, Shared};
 
 use super::content::{Content, array};
 use super::context::{Birth, Context, Named};
@@ -141,10 +140,14 @@ impl List {
         texts: impl IntoIterator<Item = Bytes>,
         session: SessionName,
     ) -> Result<Vec<ListEdit>, ListError> {
-        let texts: Vec<Bytes> = texts.into_iter().collect();
-        let (places, room) = self.room(index, None, texts.len(), session)?;
-        let inserts = places.into_iter().zip(texts).map(|(place, text)| ListEdit::Insert(place, text));
-        Ok(inserts.chain(room).collect())
+        let (mut left, right) = self.around(index, None)?;
+        let mut inserts = Vec::new();
+        for text in texts {
+            let place = Position::between(left.as_ref(), right.as_ref(), session)?;
+            left = Some(place.clone());
+            inserts.push(ListEdit::Insert(place, text));
+        }
+        Ok(inserts)
     }
 
     /// What a new value for the element at an index says.
@@ -162,9 +165,8 @@ impl List {
     pub fn moving(&self, from: usize, to: usize, session: SessionName) -> Result<Vec<ListEdit>, ListError> {
         let item = self.named(from)?;
         self.named(to)?;
-        let (places, room) = self.room(if to > from { to + 1 } else { to }, Some(item.id), 1, session)?;
-        let moved = places.into_iter().map(|place| ListEdit::Move(item, place));
-        Ok(moved.chain(room).collect())
+        let (left, right) = self.around(to, Some(from))?;
+        Ok(vec![ListEdit::Move(item, Position::between(left.as_ref(), right.as_ref(), session)?)])
     }
 
     /// What a remove of `count` elements from an index on says.
@@ -178,6 +180,16 @@ impl List {
         }
         let items = self.order.iter().skip(index).take(count).filter_map(|(_, id)| self.name(*id));
         Ok(items.map(ListEdit::Remove).collect())
+    }
+
+    /// The places before and behind an index, without an element that leaves.
+    fn around(&self, index: usize, leaves: Option<usize>) -> Result<(Option<Position>, Option<Position>), ListError> {
+        if index > self.len() {
+            return Err(ListError::Index { index, len: self.len() });
+        }
+        let there = |at: usize| if leaves.is_some_and(|leaves| at >= leaves) { at + 1 } else { at };
+        let place = |at: usize| self.order.at(there(at)).map(|(place, _)| place.clone());
+        Ok((index.checked_sub(1).and_then(place), place(index)))
     }
 
     fn name(&self, id: ItemId) -> Option<Named<ItemId>> {
@@ -296,7 +308,11 @@ impl Content for List {
     fn apply(&mut self, moment: &Moment, edits: Vec<ListEdit>) {
         let (birth, stamp) = (self.context.note(moment).birth, moment.stamp());
         let mut id = ItemId { op: moment.op, nth: 0 };
-        for edit in edits {
+        let mut shared = Shared::default();
+        for mut edit in edits {
+            if let ListEdit::Insert(place, _) | ListEdit::Move(_, place) = &mut edit {
+                shared.share(place, &self.order);
+            }
             let makes = matches!(edit, ListEdit::Insert(..));
             self.edit(id, birth, stamp, edit);
             id.nth = id.nth.saturating_add(u32::from(makes));

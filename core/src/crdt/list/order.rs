@@ -5,11 +5,35 @@
 
 use crate::crdt::item::ItemId;
 use crate::crdt::position::Position;
+use crate::id::OpId;
 
 /// A place, and whose it is where somebody made two places equal.
 pub(super) type Key = (Position, ItemId);
 
 const PIECE_MAX: usize = 256;
+
+/// Puts the places that an op names, which share what they begin with among each other, on what the list's have of it
+/// already: or else looking for the place of each would take time in how long they are.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Option<(Position, Position)>);
+
+impl Shared {
+    pub(super) fn share(&mut self, place: &mut Position, order: &Order) {
+        if !place.is_deep() {
+            return;
+        }
+        let before = place.clone();
+        let mut shared = match &self.0 {
+            Some((before, after)) => place.clone().following(before, after),
+            None => place.clone(),
+        };
+        for near in order.near(&shared) {
+            shared = shared.sharing(near);
+        }
+        *place = shared.clone();
+        self.0 = Some((before, shared));
+    }
+}
 
 /// Keys in order.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +75,18 @@ impl Order {
             Some(keys) => (piece, keys.binary_search(key)),
             None => (piece, Err(0)),
         }
+    }
+
+    /// What is next to a place.
+    fn near(&self, place: &Position) -> [Option<&Position>; 2] {
+        let key = (place.clone(), ItemId::first(OpId::from_bytes([0; 16])));
+        let (piece, Ok(at) | Err(at)) = self.find(&key);
+        let before = match at.checked_sub(1) {
+            Some(before) => self.pieces.get(piece).and_then(|keys| keys.get(before)),
+            None => piece.checked_sub(1).and_then(|piece| self.pieces.get(piece)?.last()),
+        };
+        let behind = self.pieces.get(piece).and_then(|keys| keys.get(at));
+        [before, behind].map(|key| key.map(|(place, _)| place))
     }
 
     pub(super) fn insert(&mut self, key: Key) {
@@ -106,7 +142,6 @@ mod tests {
 
     use super::*;
     use crate::crdt::position::SessionName;
-    use crate::id::OpId;
 
     proptest! {
         #[test]

@@ -1,207 +1,228 @@
-//! A position's bytes: see the module above for what they are.
+//! A position's bytes, and those of many one after the other.
+//!
+//! A level: the zigzag of its count where that is below 64, the number is 0, the session is that of the level before and it comes
+//! once. Else the byte 0x40, with bit 0 for another session, bit 1 for a number that is not 0 and bit 2 for one that comes more
+//! than once; the session, as a byte: how many levels above the one before it was last, from 1 to 63, or 0 and then
+//! its 6 bytes; the number as a zigzag varint; how often it comes, less 2, as a varint; the count as a zigzag varint. Equal levels one below the other
+//! are one that comes so often. A position is its levels. Of one after another it is how many levels both begin with as a
+//! varint (0 for the first) and the others behind their varint length; the first of these, where it takes more than a byte and has number and
+//! session of the one that the position before has in its place, is 0x48, with bit 2 as above, and only how often it comes and its count.
+//!
+//! What must hold: one spelling; what can be left out is. Reading takes time in the bytes, whatever they stand for.
 
-use super::SessionName;
-use super::path::{Level, Path};
+use bytes::Bytes;
 
-/// Numbers below this, and from minus this, are within a level's first byte.
-const NUMBER_SMALL: u8 = 32;
-/// The first byte of a level with the number 0 in another session.
-const OTHER: u8 = 0xa0;
-/// The first byte of a level with the number 0 in the same session, and a count below −31; and one above 30.
-const BELOW: u8 = 0x60;
-const ABOVE: u8 = 0x9f;
+use super::chain::{Level, shared};
+use super::{Position, SessionName};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::crdt::content::{unzigzag, zigzag};
+use crate::limits;
 
-/// After equal levels: what follows is smaller than they are, or larger.
-const SMALLER: u8 = 0;
-const LARGER: u8 = 1;
+const WHAT: &str = "a position";
+const BAD: DecodeError = DecodeError::NotCanonical(WHAT);
 
-impl Path {
-    /// `None` for one that is too deep to be written.
-    pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(12 * self.0.len());
-        let mut before = None;
-        let mut levels = self.0.iter().peekable();
-        while let Some((level, times)) = levels.next() {
-            encode_level(*level, before, &mut out);
-            before = Some(level.session);
-            let Some(more) = times.checked_sub(2) else { continue };
-            let start = out.len();
-            encode_level(*level, before, &mut out);
-            let end = out.len();
-            // What follows, to compare it; it is written again when its turn comes.
-            let larger = levels.peek().is_some_and(|(next, _)| {
-                encode_level(*next, before, &mut out);
-                out[end..] > out[start..end]
-            });
-            out.truncate(end);
-            let more = i64::try_from(more).ok()?;
-            out.push(if larger { LARGER } else { SMALLER });
-            encode_int(if larger { !more } else { more }, &mut out);
-        }
-        Some(out)
+const LONG: u8 = 0x40;
+const OTHER: u8 = 1;
+const NUMBERED: u8 = 2;
+const REPEATED: u8 = 4;
+/// As in the position before.
+const BESIDE: u8 = 8;
+/// How many levels a session is looked for in.
+const SESSIONS: usize = 64;
+
+impl Position {
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        usize::try_from(self.0.bytes).unwrap_or(usize::MAX)
     }
 
-    /// `None` where the bytes are none in their one spelling.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut input = Input { rest: bytes, session: None };
-        let mut path = Self(Vec::with_capacity(bytes.len().min(8)));
-        // The bytes of the equal levels that end here, and whether what follows is larger.
-        let mut run: Option<(&[u8], bool)> = None;
-        while !input.rest.is_empty() {
-            let start = input.rest;
-            let level = input.level()?;
-            let spelled = &start[..start.len() - input.rest.len()];
-            if let Some((equal, larger)) = run.take()
-                && (spelled == equal || (spelled > equal) != larger)
-            {
-                return None;
-            }
-            match path.0.last_mut() {
-                Some((last, times)) if *last == level => {
-                    let (mark, more) = (input.byte()?, input.int()?);
-                    let (larger, more) = match mark {
-                        SMALLER => (false, more),
-                        LARGER => (true, !more),
-                        _ => return None,
-                    };
-                    *times = u64::try_from(more).ok()? + 2;
-                    run = Some((spelled, larger));
-                }
-                _ => path.0.push((level, 1)),
+    /// Its bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.below(0, None)
+    }
+
+    /// The position with these bytes.
+    ///
+    /// # Errors
+    /// When they are none, or too many.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::read(None, None, Bytes::copy_from_slice(bytes))
+    }
+
+    /// The node at a depth.
+    fn nth(&self, depth: u32) -> Option<&Self> {
+        self.first(depth).filter(|Self(node)| node.depth == depth)
+    }
+
+    /// The bytes of what is below its first nodes, where `beside` is what another has first there.
+    fn below(&self, depth: u32, mut beside: Option<&Self>) -> Vec<u8> {
+        let nodes: Vec<&Self> = self.nodes().take_while(|Self(node)| node.depth > depth).collect();
+        let mut out = Writer::with_capacity(16 * nodes.len().min(64));
+        for Self(node) in nodes.into_iter().rev() {
+            if !encode_beside(node.above.as_ref(), beside.take(), node.level, node.times, &mut out) {
+                encode(node.above.as_ref(), node.level, node.times, &mut out);
             }
         }
-        let nothing_larger = run.is_none_or(|(_, larger)| !larger);
-        nothing_larger.then_some(path)
+        out.finish().into()
+    }
+
+    fn read(above: Option<Self>, mut beside: Option<&Self>, bytes: Bytes) -> Result<Self, DecodeError> {
+        let (mut input, mut above) = (Reader::new(bytes), above);
+        while input.remaining() > 0 {
+            let (level, times) = decode(above.as_ref(), beside.take(), &mut input)?;
+            if above.as_ref().is_some_and(|Self(top)| top.level == level) {
+                return Err(BAD);
+            }
+            let next = Self::push(above, level, times);
+            if next.bytes_len() > limits::POSITION_BYTES_MAX {
+                return Err(BAD);
+            }
+            above = Some(next);
+        }
+        above.ok_or(BAD)
     }
 }
 
-fn encode_level(level: Level, before: Option<SessionName>, out: &mut Vec<u8>) {
-    let same = before == Some(level.session);
-    if level.number == 0 {
-        if same {
-            match level.count {
-                -31..=30 => {
-                    encode_int(level.count, out);
-                    return;
-                }
-                ..-31 => out.push(BELOW),
-                31.. => out.push(ABOVE),
-            }
-        } else {
-            out.push(OTHER);
-            out.extend_from_slice(&level.session.0);
+/// Bytes of a level.
+pub(super) fn len(above: Option<&Position>, level: Level, times: u64) -> usize {
+    let varint = |value: u64| (value | 1).ilog2() as usize / 7 + 1;
+    let (other, long) = (other(above, level.session), is_long(above, level, times));
+    let named = match other {
+        None => 0,
+        Some(0) => 7,
+        Some(_) => 1,
+    };
+    let number = if level.number == 0 { 0 } else { varint(zigzag(level.number)) };
+    let times = if times > 1 { varint(times - 2) } else { 0 };
+    if long { 1 + named + number + times + varint(zigzag(level.count)) } else { 1 }
+}
+
+fn is_long(above: Option<&Position>, level: Level, times: u64) -> bool {
+    let same = above.is_some_and(|Position(top)| top.level.session == level.session);
+    !same || level.number != 0 || times > 1 || zigzag(level.count) >= LONG.into()
+}
+
+/// How a session is named that is not that of the level above.
+fn other(above: Option<&Position>, session: SessionName) -> Option<u8> {
+    let levels = above.into_iter().flat_map(Position::nodes).take(SESSIONS);
+    match levels.into_iter().position(|Position(node)| node.level.session == session) {
+        Some(0) => None,
+        Some(up) => Some(u8::try_from(up).unwrap_or(0)),
+        None => Some(0),
+    }
+}
+
+fn is_beside(above: Option<&Position>, beside: Option<&Position>, level: Level, times: u64) -> bool {
+    let same = |Position(node): &Position| (node.level.number, node.level.session) == (level.number, level.session);
+    is_long(above, level, times) && beside.is_some_and(same)
+}
+
+fn encode_beside(
+    above: Option<&Position>,
+    beside: Option<&Position>,
+    level: Level,
+    times: u64,
+    out: &mut Writer,
+) -> bool {
+    let is = is_beside(above, beside, level, times);
+    if is {
+        out.u8(LONG | BESIDE | if times > 1 { REPEATED } else { 0 });
+        if times > 1 {
+            out.u64(times - 2);
         }
-        encode_int(level.count, out);
+        out.u64(zigzag(level.count));
+    }
+    is
+}
+
+fn encode(above: Option<&Position>, level: Level, times: u64, out: &mut Writer) {
+    let count = zigzag(level.count);
+    if let Some(short) = u8::try_from(count).ok().filter(|_| !is_long(above, level, times)) {
+        out.u8(short);
         return;
     }
-    let small = u8::try_from(level.number.saturating_add(NUMBER_SMALL.into())).ok();
-    match small.filter(|small| *small < 2 * NUMBER_SMALL) {
-        Some(small) if level.number < 0 => out.push(BELOW - NUMBER_SMALL + small),
-        Some(small) => out.push(OTHER - NUMBER_SMALL + small),
-        None => encode_long(level.number, out),
-    }
-    if same {
-        out.push(0);
-    } else {
-        out.push(1);
-        out.extend_from_slice(&level.session.0);
-    }
-    encode_int(level.count, out);
-}
-
-fn encode_int(value: i64, out: &mut Vec<u8>) {
-    match u8::try_from(value.saturating_add(128)) {
-        Ok(small @ 64..192) => out.push(small),
-        _ => encode_long(value, out),
-    }
-}
-
-fn encode_long(value: i64, out: &mut Vec<u8>) {
-    let bytes = if value < 0 { !value } else { value }.to_be_bytes();
-    let skipped = bytes.iter().take_while(|byte| **byte == 0).count();
-    let more = u8::try_from(7 - skipped.min(7)).unwrap_or(7);
-    if value < 0 {
-        out.push(0x3f - more);
-        out.extend(bytes[7 - usize::from(more)..].iter().map(|byte| !byte));
-    } else {
-        out.push(0xc0 + more);
-        out.extend_from_slice(&bytes[7 - usize::from(more)..]);
-    }
-}
-
-/// Reads levels; `None` at the end, and where the bytes are none.
-struct Input<'b> {
-    rest: &'b [u8],
-    session: Option<SessionName>,
-}
-
-impl Input<'_> {
-    fn level(&mut self) -> Option<Level> {
-        let head = self.byte()?;
-        let number = match head {
-            BELOW..=ABOVE => {
-                let session = self.session?;
-                let count = match head {
-                    BELOW => self.int().filter(|count| *count < -31)?,
-                    ABOVE => self.int().filter(|count| *count > 30)?,
-                    small => i64::from(small) - 128,
-                };
-                return Some(Level { number: 0, session, count });
-            }
-            OTHER => {
-                let session = self.other()?;
-                return Some(Level { number: 0, session, count: self.int()? });
-            }
-            0x40..BELOW => i64::from(head) - i64::from(BELOW),
-            0xa1..0xc0 => i64::from(head) - i64::from(OTHER),
-            _ => self.long(head, NUMBER_SMALL.into())?,
-        };
-        let session = match self.byte()? {
-            0 => self.session?,
-            1 => self.other()?,
-            _ => return None,
-        };
-        Some(Level { number, session, count: self.int()? })
-    }
-
-    /// A session that is not that of the level before.
-    fn other(&mut self) -> Option<SessionName> {
-        let (name, rest) = self.rest.split_first_chunk::<6>()?;
-        self.rest = rest;
-        let name = Some(SessionName(*name)).filter(|name| self.session != Some(*name));
-        self.session = name;
-        name
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
-    }
-
-    fn int(&mut self) -> Option<i64> {
-        match self.byte()? {
-            head @ 0x40..0xc0 => Some(i64::from(head) - 128),
-            head => self.long(head, 64),
+    let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+    let other = other(above, level.session);
+    out.u8(LONG | bit(other.is_some(), OTHER) | bit(level.number != 0, NUMBERED) | bit(times > 1, REPEATED));
+    if let Some(up) = other {
+        out.u8(up);
+        if up == 0 {
+            out.fixed(&level.session.0);
         }
     }
+    if level.number != 0 {
+        out.u64(zigzag(level.number));
+    }
+    if times > 1 {
+        out.u64(times - 2);
+    }
+    out.u64(count);
+}
 
-    /// One that is no smaller than `least`, or below its negative.
-    fn long(&mut self, head: u8, least: i64) -> Option<i64> {
-        let (more, negative) = match head {
-            0xc0..=0xc7 => (usize::from(head - 0xc0), false),
-            0x38..=0x3f => (usize::from(0x3f - head), true),
-            _ => return None,
-        };
-        let (bytes, rest) = self.rest.split_at_checked(more + 1)?;
-        self.rest = rest;
-        let mut all = [0; 8];
-        all[7 - more..].copy_from_slice(bytes);
-        if negative {
-            all[7 - more..].iter_mut().for_each(|byte| *byte = !*byte);
+fn decode(
+    above: Option<&Position>,
+    beside: Option<&Position>,
+    input: &mut Reader,
+) -> Result<(Level, u64), DecodeError> {
+    let same = || above.map(|Position(top)| top.level.session).ok_or(BAD);
+    let head = input.u8(WHAT)?;
+    if head < LONG {
+        return Ok((Level { number: 0, session: same()?, count: unzigzag(head.into()) }, 1));
+    }
+    let (session, number) = match (head & !REPEATED) ^ LONG {
+        BESIDE => beside.map(|Position(node)| (node.level.session, node.level.number)).ok_or(BAD)?,
+        0..BESIDE => {
+            let session = if head & OTHER == 0 { same()? } else { decode_other(above, input)? };
+            (session, if head & NUMBERED == 0 { 0 } else { unzigzag(input.u64(WHAT)?) })
         }
-        let value = i64::from_be_bytes(all);
-        let fewest = value >= least && (more == 0 || all[7 - more] != 0);
-        fewest.then_some(if negative { !value } else { value })
+        _ => return Err(BAD),
+    };
+    let times = if head & REPEATED == 0 { 1 } else { input.u64(WHAT)?.checked_add(2).ok_or(BAD)? };
+    let level = Level { number, session, count: unzigzag(input.u64(WHAT)?) };
+    let numbered = number != 0 || head & NUMBERED == 0;
+    let known = is_beside(above, beside, level, times) == (head & BESIDE != 0);
+    if numbered && known && is_long(above, level, times) { Ok((level, times)) } else { Err(BAD) }
+}
+
+fn decode_other(above: Option<&Position>, input: &mut Reader) -> Result<SessionName, DecodeError> {
+    let up = input.u8(WHAT)?;
+    let session = match usize::from(up) {
+        0 => SessionName(input.fixed(WHAT)?),
+        SESSIONS.. => return Err(BAD),
+        far => above.and_then(|above| above.nodes().nth(far)).ok_or(BAD)?.0.level.session,
+    };
+    if other(above, session) == Some(up) { Ok(session) } else { Err(BAD) }
+}
+
+/// Positions one after the other, each by what it does not share with the one before.
+#[derive(Debug, Default)]
+pub(in crate::crdt) struct Places(Option<Position>);
+
+impl Places {
+    pub(in crate::crdt) fn encode(&mut self, place: &Position, out: &mut Writer) {
+        let shared = self.0.as_ref().map_or(0, |before| shared(before, place));
+        let beside = self.0.as_ref().and_then(|before| before.nth(shared.saturating_add(1)));
+        out.u64(shared.into());
+        out.bytes(&place.below(shared, beside));
+        self.0 = Some(place.clone());
+    }
+
+    pub(in crate::crdt) fn decode(&mut self, input: &mut Reader) -> Result<Position, DecodeError> {
+        let depth = u32::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
+        let before = self.0.as_ref();
+        if before.map_or(0, |Position(end)| end.depth) < depth {
+            return Err(BAD);
+        }
+        let above = before.and_then(|before| before.first(depth)).cloned();
+        let beside = before.and_then(|before| before.nth(depth.saturating_add(1)));
+        let place = Position::read(above, beside, input.bytes(WHAT)?)?;
+        // One spelling: what is shared is said to be.
+        if before.is_some_and(|before| shared(before, &place) != depth) {
+            return Err(BAD);
+        }
+        self.0 = Some(place.clone());
+        Ok(place)
     }
 }

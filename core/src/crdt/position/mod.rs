@@ -8,49 +8,46 @@
 //!
 //! What must hold: [`Position::between`] is between its neighbours, always. Runs that are inserted at the same place at the same time
 //! stand one after the other, each whole: they differ in their session, a random name that an open replica gives to
-//! its runs, before they differ in their counts. Nobody else counts on in a session's run.
+//! its runs, before they differ in their counts. Nobody else counts on in a session's run. (One that goes on next to what it inserted
+//! earlier, or comes back to where something of its own was removed, is in one run with that, and what somebody put there meanwhile
+//! too.) Positions that begin alike share
+//! that in memory and in bytes, so that what many of them cost is what they differ in.
 //!
 //! How long it gets: a run of n costs the integer n, whatever n; appending or prepending in turn with others costs a number
 //! each time, and no level; random places cost a level for every doubling or so, one byte within one session. Inserting each
 //! time into the middle costs equal levels, one below the other, and these are counted: 100,000 of them take a few bytes.
-//! Only inserting each time between the two that were inserted last, now on this side and then on that without a rule, costs
-//! a byte for each turn (eight, where it is another session's): no fixed key can do better than grow there.
-//! At [`limits::POSITION_BYTES_MAX`] such a place is full. A list moves neighbours closer together long before that.
+//! Only inserting each time next to the newest, now on this side and then on that without a rule or by three or more in turn, makes
+//! it longer: where the sides are random by 0.4 bytes an insert, by 0.9 where three take turns and by 3.3 where it is somebody new each
+//! time; by two in the exact middle where three take turns; by at most ten, and by [`Position::GROWTH_BYTES_MAX`] next to what somebody made up. So
+//! [`limits::POSITION_BYTES_MAX`] is room for a million random inserts by a few and 100,000 by anybody, in whatever pattern; beyond is
+//! [`PlaceFull`]. Each op of such a pattern says the whole position; what holds many of them says what they share once.
 //!
-//! # Bytes
+//! Why nothing is moved closer together: the order of fixed keys is the order that everybody saw, whatever anybody does at
+//! the same time. New keys for elements that nobody moved would take part in a race with moves, and what somebody else inserts
+//! between old keys would stand elsewhere among new ones, unless every old key is kept; a tree of ids in place of
+//! keys keeps what was removed. No key can do better than grow by a bit for each choice of a side, so the price is paid only where it is due.
 //!
-//! Bytes compare as positions do. An integer from −64 to 63 is the byte 128 + it. A larger one is 0xC0 + its bytes − 1, then
-//! those, big-endian, as few as hold it; a smaller one is 0x3F − (bytes − 1), then the complement of those of −1 − it.
-//!
-//! Of a level with the number 0 and the session of the level before: the byte 128 + the count where that is from −31 to 30, else
-//! 0x60 (it is smaller) or 0x9F (it is larger) and the count. With the number 0 and another session: 0xA0, the session's 6
-//! bytes, the count. With another number: the byte 0x60 + the number from −32 to −1, 0xA0 + the number from 1 to 31, else the
-//! number as a larger or smaller integer; 0 where the session is that of the level before, else 1 and its 6 bytes; the count.
-//!
-//! Of equal levels one below the other the first two are there. Then comes 0 and how many more there are, where nothing follows
-//! or bytes that are smaller than those of the second; else 1 and −1 − how many more.
+//! Where next: `chain`, the levels in memory; `bytes`, how they are written.
 
 mod bytes;
-mod path;
+mod chain;
 
+use std::fmt;
 use std::sync::Arc;
 
-use ::bytes::Bytes;
-use path::Path;
+pub(super) use bytes::Places;
+use chain::{Level, Node, Rest};
 
-use crate::codec::DecodeError;
 use crate::limits;
-
-const BAD: DecodeError = DecodeError::NotCanonical("a position");
 
 /// A replica's name for what it inserts while it is open: random, so that nobody else's is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(clippy::exhaustive_structs, reason = "six random bytes")]
 pub struct SessionName(pub [u8; 6]);
 
-/// A place among siblings.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(Arc<[u8]>);
+/// A place among siblings. A copy costs nothing; comparing two costs what they do not share in memory.
+#[derive(Clone)]
+pub struct Position(Arc<Node>);
 
 /// There is no room for one more within [`limits::POSITION_BYTES_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -60,71 +57,77 @@ pub struct PlaceFull {
     pub given: usize,
 }
 
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Position({:02x?})", self.to_bytes())
+    }
+}
+
 impl Position {
+    /// How many bytes longer than the longer of its neighbours a new position is, at most.
+    pub const GROWTH_BYTES_MAX: usize = 24;
+
     /// A position after `left` and before `right`, where these are. Of two neighbours with the same position, which only
     /// authors that break the rules make, it is after both.
     ///
     /// # Errors
     /// [`PlaceFull`].
     pub fn between(left: Option<&Self>, right: Option<&Self>, session: SessionName) -> Result<Self, PlaceFull> {
-        let (above, below) = (Self::path(left), Self::path(right));
-        let fits =
-            |next: &Vec<u8>| left.is_none_or(|left| **next > *left.0) && right.is_none_or(|right| **next < *right.0);
+        let fits = |next: &Self| left.is_none_or(|left| next > left) && right.is_none_or(|right| next < right);
         // Goes on with a run of this session that one of the neighbours is the end of.
-        let own = |path: &Path, step: i64| path.counted(session, step)?.encode().filter(fits);
-        let bytes = match own(&above, 1).or_else(|| own(&below, -1)) {
-            Some(next) => next,
-            None => {
-                let longest = left.map_or(0, |left| left.0.len()).max(right.map_or(0, |right| right.0.len()));
-                let full = PlaceFull { given: longest.max(limits::POSITION_BYTES_MAX) + 1 };
-                above.new_run(&below, session).and_then(|path| path.encode()).ok_or(full)?
+        let own = |of: Option<&Self>, step: i64| of?.counted(session, step).filter(fits);
+        let next = own(left, 1).or_else(|| own(right, -1)).or_else(|| Self::new_run(left, right, session));
+        // Somebody used up all numbers.
+        let next = next.ok_or(PlaceFull { given: limits::POSITION_BYTES_MAX + 1 })?;
+        if next.bytes_len() > limits::POSITION_BYTES_MAX {
+            return Err(PlaceFull { given: next.bytes_len() });
+        }
+        Ok(next)
+    }
+
+    /// The place `step` further in a run of this session.
+    fn counted(&self, session: SessionName, step: i64) -> Option<Self> {
+        let last = Some(&self.0).filter(|last| last.level.session == session)?;
+        let level = Level { count: last.level.count.checked_add(step)?, ..last.level };
+        let above = last.above.clone();
+        let above = if last.times > 1 { Some(Self::push(above, last.level, last.times - 1)) } else { above };
+        Some(Self::push(above, level, 1))
+    }
+
+    /// Begins a run where there is room between one place and another after it. `None` where somebody used up all numbers.
+    fn new_run(left: Option<&Self>, right: Option<&Self>, session: SessionName) -> Option<Self> {
+        let (depth, above, below) = chain::split(left, right);
+        let (start, mut left, mut right) = (left, Rest::of(&above), Rest::of(&below));
+        while let (Some((one, many)), Some((other, times))) = (left.next, right.next) {
+            if one != other {
+                break;
             }
+            left.pass(many.min(times));
+            right.pass(many.min(times));
+        }
+        let number = match (left.next, right.next) {
+            (None, None) => Some(0),
+            // What continues `left` is behind it, up to `right`.
+            (None, Some((right, _))) => Some(right.number.checked_sub(1)?),
+            (Some((left, _)), None) => left.number.checked_add(1),
+            (Some((left, _)), Some((right, _))) => left.number.checked_add(1).filter(|number| *number < right.number),
         };
-        if bytes.len() > limits::POSITION_BYTES_MAX {
-            return Err(PlaceFull { given: bytes.len() });
-        }
-        Ok(Self(bytes.into()))
+        // Where no number is free, further down, behind what is there.
+        let mut free = number;
+        let number = loop {
+            if let Some(free) = free {
+                break free;
+            }
+            let Some((level, times)) = left.next else { break 0 };
+            left.pass(if level.number == i64::MAX { times } else { 1 });
+            free = left.next.and_then(|(deeper, _)| deeper.number.checked_add(1));
+        };
+        // What was passed of `left` is shared with it.
+        let base = start.and_then(|start| start.first(depth + left.nodes)).cloned();
+        let base = match left.part() {
+            Some((level, times)) => Some(Self::push(base, level, times)),
+            None => base,
+        };
+        Some(Self::push(base, Level { number, session, count: 0 }, 1))
     }
-
-    /// Its bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The position with these bytes.
-    ///
-    /// # Errors
-    /// When they are none, or too many.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.is_empty() || bytes.len() > limits::POSITION_BYTES_MAX {
-            return Err(BAD);
-        }
-        Path::read(bytes).ok_or(BAD)?;
-        Ok(Self(bytes.into()))
-    }
-
-    fn path(position: Option<&Self>) -> Path {
-        position.and_then(|Self(bytes)| Path::read(bytes)).unwrap_or_default()
-    }
-}
-
-/// How two positions share their bytes: how many of the first the second begins with.
-pub(super) fn shared(one: &Position, two: &Position) -> usize {
-    one.0.iter().zip(&*two.0).take_while(|(one, two)| one == two).count()
-}
-
-/// Puts a position together from the one before it.
-pub(super) fn joined(before: Option<&Position>, shared: usize, rest: &Bytes) -> Result<Position, DecodeError> {
-    let head = match (before, shared) {
-        (None, 0) => return Position::from_bytes(rest),
-        (Some(Position(before)), shared) => before.get(..shared).ok_or(BAD)?,
-        (None, _) => return Err(BAD),
-    };
-    // One spelling: what is shared is said to be.
-    let more = before.and_then(|Position(before)| before.get(shared));
-    if more.is_some() && more == rest.first() {
-        return Err(BAD);
-    }
-    Position::from_bytes(&[head, rest].concat())
 }

@@ -13,6 +13,7 @@ use super::tracker::{Effect, History};
 use super::{Lv, Text, TextError, merge};
 use crate::codec::{DecodeError, Reader};
 use crate::id::ReplicaId;
+use crate::limits;
 
 /// Room that is used again for every delta, and how to take a batch back.
 #[derive(Debug, Clone, Default)]
@@ -47,12 +48,15 @@ impl Text {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut deltas = deltas;
         let appended = deltas.try_for_each(|(author, delta)| self.append(author, delta, &mut scratch));
+        let carries = appended.is_ok();
         let done = appended.and_then(|()| self.carry_out(from, observe));
         if done.is_err() {
             for undo in scratch.undo.drain(..).rev() {
                 self.authors.undo(undo);
             }
-            self.zone = None;
+            if carries {
+                self.zone = None;
+            }
             if self.ops.end() > from {
                 self.graph.truncate(from);
                 self.ops.truncate(from);
@@ -244,6 +248,9 @@ impl Text {
             self.ops.push(&run);
             self.graph.push(parents, run.len);
             self.authors.extend(author, lv, run.len);
+            if self.graph.frontier().len() > limits::TEXT_PARENTS_MAX {
+                return Err(TextError::TooManyVersions);
+            }
             parents.clear();
             parents.push(lv + run.len - 1);
         }
@@ -251,7 +258,7 @@ impl Text {
     }
 
     /// The version made of these events; empty if they are where the history begins.
-    fn find_parents(&self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
+    fn find_parents(&mut self, names: &[Name], version: &mut Vec<Lv>) -> Result<(), TextError> {
         version.clear();
         for (author, seq) in names {
             let Some(lv) = self.authors.lv(*author, *seq) else {

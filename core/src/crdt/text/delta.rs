@@ -243,7 +243,10 @@ impl Reading<'_> {
     fn read_parents(&mut self, input: &mut Reader, own: Option<Name>, count: u64) -> Result<Vec<Name>, TextError> {
         let (authors, roster) = (self.authors, &mut *self.roster);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > limits::TEXT_PARENTS_MAX || count > input.remaining() {
+        if count > limits::TEXT_PARENTS_MAX {
+            return Err(TextError::TooManyVersions);
+        }
+        if count > input.remaining() {
             return Err(DecodeError::Truncated("the parents of an event").into());
         }
         let mut names = Vec::with_capacity(count + 1);

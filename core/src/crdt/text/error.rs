@@ -46,6 +46,9 @@ pub enum TextError {
         /// The limit crossed.
         max: u64,
     },
+    /// It would leave more concurrent versions open than one edit can join.
+    #[error("more than {max} concurrent versions would be open", max = crate::limits::TEXT_PARENTS_MAX)]
+    TooManyVersions,
     /// The bytes are not a delta, a snapshot, a version or an anchor.
     #[error(transparent)]
     Decode(#[from] DecodeError),

@@ -10,7 +10,13 @@
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use super::lines::Lines;
 use super::{Lv, int};
+
+/// Stretches that may be walked to tell that parents are minimal, before lines are thought of.
+const PATIENCE: usize = 1_024;
+/// So many stretches walked for one event are not counted; to look up costs as much.
+const SHORT: usize = 16;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -18,6 +24,9 @@ struct Entry {
     /// Where its parents begin in the column; they end where the next entry's begin.
     parents: u32,
 }
+
+#[cfg(test)]
+mod tests;
 
 /// The causal graph of a document.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +38,12 @@ pub(super) struct Graph {
     frontier: Vec<Lv>,
     /// Stretches of critical events, ascending; the last may end before `end`.
     critical: Vec<Range<Lv>>,
+    lines: Option<Box<Lines>>,
+    /// Stretches walked in vain since lines were last made.
+    spent: usize,
+    /// Steps taken to tell that parents are minimal.
+    #[cfg(test)]
+    work: u64,
 }
 
 /// What either of two versions has seen and the other has not: stretches, last first.
@@ -121,13 +136,21 @@ impl Graph {
         }
     }
 
-    fn entry(&self, lv: Lv) -> usize {
+    /// Which stretch an event is in.
+    pub(super) fn entry(&self, lv: Lv) -> usize {
         self.entries.partition_point(|entry| entry.lv <= lv).saturating_sub(1)
     }
 
     fn parents_of_entry(&self, at: usize) -> &[Lv] {
         let to = self.entries.get(at + 1).map_or(self.parents.len(), |next| next.parents as usize);
         self.entries.get(at).map_or(&[], |entry| &self.parents[entry.parents as usize..to])
+    }
+
+    /// A stretch by number: its events, and what the first of them had seen.
+    pub(super) fn stretch(&self, at: usize) -> Option<(Range<Lv>, &[Lv])> {
+        let start = self.entries.get(at)?.lv;
+        let end = self.entries.get(at + 1).map_or(self.end, |next| next.lv);
+        Some((start..end, self.parents_of_entry(at)))
     }
 
     /// The parents of an event; `own` is room for the usual one.
@@ -171,9 +194,10 @@ impl Graph {
     /// What whoever made `tip` had not seen of `new` and before, if that is plain: `tip` had just seen an earlier event of
     /// the same stretch. Somebody who follows another event by event says nothing else, thousands of times.
     fn newly_seen(&self, tip: Lv, new: Lv) -> Option<Range<Lv>> {
-        let stretch = self.entry(new);
-        let seen = |parent: &&Lv| **parent < new && self.entry(**parent) == stretch;
-        self.parents_of_entry(self.entry(tip)).iter().find(seen).map(|parent| parent + 1..new + 1)
+        let (start, _) = self.stretch_of(new);
+        let parents = self.parents_of_entry(self.entry(tip));
+        let before = parents.partition_point(|parent| *parent < new).checked_sub(1)?;
+        parents.get(before).filter(|parent| **parent >= start).map(|parent| parent + 1..new + 1)
     }
 
     /// What one version has seen and the other has not, each way.
@@ -228,20 +252,76 @@ impl Graph {
     }
 
     /// Whether no event of the sorted `version` has seen another of it.
-    pub(super) fn is_minimal(&self, version: &[Lv]) -> bool {
-        version.len() < 2
-            || version.iter().all(|lv| self.frontier.contains(lv))
+    pub(super) fn is_minimal(&mut self, version: &[Lv]) -> bool {
+        if version.len() < 2
+            || version.iter().all(|lv| self.frontier.binary_search(lv).is_ok())
             || matches!(version, [new, tip] if self.newly_seen(*tip, *new).is_some())
-            || self.minimize(version).len() == version.len()
+        {
+            return true;
+        }
+        if let Some(minimal) = self.look_up(version) {
+            return minimal;
+        }
+        let (kept, steps) = self.walk_back(version);
+        #[cfg(test)]
+        {
+            self.work += steps as u64;
+        }
+        self.spent = self.spent.saturating_add(steps.saturating_sub(SHORT));
+        self.make_lines(version);
+        kept.len() == version.len()
     }
 
-    /// The events of a sorted list without doubles that no other of it has seen, in one walk.
+    /// Whether a version is minimal, if lines say.
+    #[cfg_attr(not(test), allow(unused_variables, reason = "tests count steps"))]
+    fn look_up(&mut self, version: &[Lv]) -> Option<bool> {
+        let mut lines = self.lines.take()?;
+        let root = lines.root();
+        // Somebody may have named an event from before the root since: then not everything here has seen all of that.
+        let holds = lines.first() == 0 || self.critical_before(root + 1).is_some_and(|critical| critical + 1 >= root);
+        if !holds || version.last().is_none_or(|last| *last < root) {
+            self.lines = Some(lines);
+            return None;
+        }
+        // Dropped if there are too many: made again when walking has paid for it again.
+        let taken = lines.follow(self)?;
+        let (minimal, steps) = lines.is_minimal(self, version);
+        #[cfg(test)]
+        {
+            self.work += (taken + steps) as u64;
+        }
+        self.lines = Some(lines);
+        Some(minimal)
+    }
+
+    /// Makes lines that `version` is in, if walking has cost more. They begin so far back that those made before are at most
+    /// half of them: however often somebody names what is further back, that is done a few times only.
+    fn make_lines(&mut self, version: &[Lv]) {
+        let back = self.lines.as_ref().map_or(0, |lines| 2 * (lines.next() - lines.first()));
+        let at = self.entries.len().saturating_sub(back + 1);
+        let from = self.entries.get(at).map_or(self.base, |entry| entry.lv);
+        let from = version.first().map_or(from, |first| from.min(*first));
+        let first = self.critical_before(from + 1).map_or(0, |critical| self.entry(critical));
+        if self.spent >= PATIENCE + 2 * (self.entries.len() - first) {
+            self.spent = 0;
+            let root = self.entries.get(first).map_or(self.base, |entry| entry.lv);
+            self.lines = Some(Box::new(Lines::new(first, root)));
+        }
+    }
+
+    /// The events of a sorted list without doubles that no other of it has seen.
     pub(super) fn minimize(&self, list: &[Lv]) -> Vec<Lv> {
+        self.walk_back(list).0
+    }
+
+    /// What [`minimize`](Self::minimize) gives, in one walk, and how many stretches and parents that went over.
+    fn walk_back(&self, list: &[Lv]) -> (Vec<Lv>, usize) {
         // The low bit says: reached by walking. Such an item comes out before the listed event of the same number.
         let mut heap: BinaryHeap<u64> = list.iter().map(|lv| u64::from(*lv) << 1).collect();
-        let (mut listed, mut kept) = (list.len(), Vec::new());
+        let (mut listed, mut kept, mut steps) = (list.len(), Vec::new(), 0);
         while listed > 0 {
             let Some(item) = heap.pop() else { break };
+            steps += 1;
             let lv = int(usize::try_from(item >> 1).unwrap_or(usize::MAX));
             if item & 1 == 0 {
                 listed -= 1;
@@ -253,12 +333,13 @@ impl Graph {
                 && next >> 1 >= u64::from(start)
             {
                 heap.pop();
+                steps += 1;
                 listed -= usize::from(next & 1 == 0);
             }
             heap.extend(self.parents_of_entry(at).iter().map(|parent| u64::from(*parent) << 1 | 1));
         }
         kept.reverse();
-        kept
+        (kept, steps)
     }
 
     /// Forgets every event from `lv` on.

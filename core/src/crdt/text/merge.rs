@@ -22,6 +22,24 @@ use super::{Lv, TextError};
 pub(super) struct OpenZone {
     tracker: Tracker,
     upto: Lv,
+    /// Events replayed in all.
+    #[cfg(test)]
+    replayed: u64,
+}
+
+#[cfg(test)]
+mod tests;
+
+impl Default for OpenZone {
+    /// Of nowhere.
+    fn default() -> Self {
+        Self {
+            tracker: Tracker::default(),
+            upto: Lv::MAX,
+            #[cfg(test)]
+            replayed: 0,
+        }
+    }
 }
 
 impl OpenZone {
@@ -97,10 +115,20 @@ fn replay_zone(
     effects: &mut Vec<Effect>,
 ) -> Result<(), TextError> {
     let graph = history.graph;
+    let root_behind = |critical: Option<Lv>| critical.map_or(graph.base(), |lv| lv + 1);
     let critical = graph.critical_before(at);
-    let root = critical.map_or(graph.base(), |lv| lv + 1);
-    let open = zone.get_or_insert_with(|| Box::new(OpenZone { tracker: Tracker::default(), upto: Lv::MAX }));
-    if open.upto > at || open.upto < root || open.tracker.root() != root {
+    let root = root_behind(critical);
+    let open = zone.get_or_insert_with(Box::default);
+    // One that begins further back will do: what was critical there still is.
+    if open.upto > at || open.upto < root || open.tracker.root() > root {
+        let (mut critical, mut root) = (critical, root);
+        if open.upto <= at && open.upto >= root {
+            // Somebody had seen only what is before the zone. It begins at least twice as far back, so that whoever names
+            // what is further back each time has it replayed a few times only.
+            let twice = at.saturating_sub(2 * (at - open.tracker.root()));
+            critical = graph.critical_before(root.min(twice + 1));
+            root = root_behind(critical);
+        }
         open.tracker.reset(root, critical, (root == at).then_some(len));
         open.upto = root;
     }
@@ -108,6 +136,10 @@ fn replay_zone(
         replay_all(history, &mut open.tracker, open.upto..at, |_| {})?;
         let under = i64::from(len) - open.tracker.growth();
         open.tracker.set_under(u32::try_from(under).unwrap_or(0));
+    }
+    #[cfg(test)]
+    {
+        open.replayed += u64::from(to - open.upto);
     }
     replay_all(history, &mut open.tracker, at..to, |effect| effects.push(effect))?;
     open.upto = to;

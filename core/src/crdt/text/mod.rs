@@ -31,6 +31,7 @@ mod error;
 mod forget;
 mod graph;
 mod join;
+mod lines;
 mod marks;
 mod merge;
 mod ops;

@@ -55,7 +55,7 @@ impl Text {
         let new = self.stretches(&to)?;
         let mut letters = Letters::of(self)?;
         let mut changes: Vec<Change> = Vec::new();
-        let mut at = 0;
+        let (mut at, mut apart) = (0, true);
         let mut olds = old.into_iter();
         let mut held: Option<Stretch> = None;
         for now in new {
@@ -70,11 +70,14 @@ impl Text {
                 let id = now.id + (now.len - left);
                 left -= take;
                 match (was.shown, now.shown) {
-                    (true, true) => at += take as usize,
+                    (true, true) => {
+                        at += take as usize;
+                        apart = true;
+                    }
                     (false, false) => {}
-                    (true, false) => change_at(&mut changes, at).deleted += take as usize,
+                    (true, false) => change_at(&mut changes, at, &mut apart).deleted += take as usize,
                     (false, true) => {
-                        letters.push(self, id, take, &mut change_at(&mut changes, at).inserted);
+                        letters.push(self, id, take, &mut change_at(&mut changes, at, &mut apart).inserted);
                         at += take as usize;
                     }
                 }
@@ -113,10 +116,9 @@ impl Text {
     }
 }
 
-/// The change at a place: the last one, if it ends there.
-fn change_at(changes: &mut Vec<Change>, at: usize) -> &mut Change {
-    let ends_here = changes.last().is_some_and(|last| last.at + last.inserted.chars().count() == at);
-    if !ends_here {
+/// The change at a place: the last one, unless something that stays lies between.
+fn change_at<'a>(changes: &'a mut Vec<Change>, at: usize, apart: &mut bool) -> &'a mut Change {
+    if std::mem::take(apart) || changes.is_empty() {
         changes.push(Change { at, deleted: 0, inserted: String::new() });
     }
     let last = changes.len() - 1;

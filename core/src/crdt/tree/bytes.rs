@@ -9,7 +9,7 @@ use crate::crdt::context::{Context, Roster};
 use crate::crdt::item::ItemId;
 use crate::crdt::moment::{decode_stamp, encode_stamp};
 use crate::crdt::newest::Newest;
-use crate::crdt::position::Position;
+use crate::crdt::position::{Places, Position};
 use crate::limits;
 
 const ROOT: u64 = 0;
@@ -31,8 +31,15 @@ impl Tree {
         let ids: Vec<ItemId> = self.nodes.keys().copied().collect();
         out.len(ids.len());
         ids.iter().for_each(|id| id.encode(&mut out));
+        let edges = self.nodes.values().flat_map(|node| &node.edges);
+        let mut places: Vec<&Position> = edges.filter_map(|edge| Some(&edge.value.as_ref()?.place)).collect();
+        places.sort_unstable();
+        places.dedup();
+        out.len(places.len());
+        let mut written = Places::default();
+        places.iter().for_each(|place| written.encode(place, &mut out));
         for node in self.nodes.values() {
-            node.encode(&ids, &roster, &mut out);
+            node.encode(&ids, &places, &roster, &mut out);
         }
         out.finish().into()
     }
@@ -50,16 +57,48 @@ impl Tree {
         if ids.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(BAD);
         }
-        let nodes = ids.iter().map(|id| Ok((*id, Node::decode(&ids, &roster, &mut input)?)));
+        let mut places = Known::decode(&mut input)?;
+        let nodes = ids.iter().map(|id| Ok((*id, Node::decode(&ids, &mut places, &roster, &mut input)?)));
         let nodes = nodes.collect::<Result<Vec<_>, DecodeError>>()?;
         input.finish()?;
+        if !places.named.iter().all(|named| *named) {
+            return Err(BAD);
+        }
         // Sorted already.
         Ok(Self { context, forgot, nodes: nodes.into_iter().collect() })
     }
 }
 
+/// The places of a tree, and whether a move named each.
+struct Known {
+    places: Vec<Position>,
+    named: Vec<bool>,
+}
+
+impl Known {
+    fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
+        // Two lengths.
+        let count = input.count(2, WHAT)?;
+        let (mut read, mut places) = (Places::default(), Vec::with_capacity(count.min(1024)));
+        for _ in 0..count {
+            let place = read.decode(input)?;
+            if places.last().is_some_and(|last| *last >= place) {
+                return Err(BAD);
+            }
+            places.push(place);
+        }
+        Ok(Self { named: vec![false; places.len()], places })
+    }
+
+    fn named(&mut self, input: &mut Reader) -> Result<Position, DecodeError> {
+        let at = usize::try_from(input.u64(WHAT)?).map_err(|_| BAD)?;
+        *self.named.get_mut(at).ok_or(BAD)? = true;
+        self.places.get(at).cloned().ok_or(BAD)
+    }
+}
+
 impl Node {
-    fn encode(&self, ids: &[ItemId], roster: &Roster, out: &mut Writer) {
+    fn encode(&self, ids: &[ItemId], places: &[&Position], roster: &Roster, out: &mut Writer) {
         out.u8(self.value.is_some().into());
         if let Some(value) = &self.value {
             roster.encode_when(value.when(), out);
@@ -82,11 +121,12 @@ impl Node {
                     }
                 },
             }
-            out.bytes(spot.place.as_bytes());
+            let (Ok(at) | Err(at)) = places.binary_search(&&spot.place);
+            out.len(at);
         }
     }
 
-    fn decode(ids: &[ItemId], roster: &Roster, input: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(ids: &[ItemId], places: &mut Known, roster: &Roster, input: &mut Reader) -> Result<Self, DecodeError> {
         let value = match input.u8(WHAT)? {
             0 => None,
             1 => {
@@ -117,8 +157,7 @@ impl Node {
                     Some(Parent::Node(*at.and_then(|at| ids.get(at)).ok_or(BAD)?))
                 }
             };
-            let spot =
-                |parent| Ok::<_, DecodeError>(Spot { parent, place: Position::from_bytes(&input.bytes(WHAT)?)? });
+            let spot = |parent| Ok::<_, DecodeError>(Spot { parent, place: places.named(input)? });
             let edge = Newest { stamp, nth, value: parent.map(spot).transpose()? };
             if edges.last().is_some_and(|last| order(last) >= order(&edge)) {
                 return Err(BAD);

@@ -4,8 +4,8 @@
 //!
 //! The byte 1 and a count of at least one; each: 0, a place and a value for a new node; 1, a node and a value for a new value; 2,
 //! a node and a place for a move; 3 and a node for a remove; 4 and a stamp for what may be forgotten. A node is 16 bytes of
-//! the op that made it and which of the op's as a varint. A place is 0 under the root, or 1 and a node, and then the
-//! [position](crate::crdt::position) behind its varint length. No op moves or removes a node twice. A value is JSON text behind its varint length.
+//! the op that made it and which of the op's as a varint. A place is 0 under the root, or 1 and a node, and then a
+//! [position](crate::crdt::position) after the ones before it in the op. No op moves or removes a node twice. A value is JSON text behind its varint length.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::crdt::content::{begin, json, opened};
 use crate::crdt::item::ItemId;
 use crate::crdt::moment::{Stamp, decode_stamp, encode_stamp};
-use crate::crdt::position::Position;
+use crate::crdt::position::Places;
 
 /// One thing that an op says of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +38,13 @@ pub(super) fn read(payload: Bytes) -> Result<Vec<TreeEdit>, DecodeError> {
     if count == 0 {
         return Err(BAD);
     }
+    let mut places = Places::default();
     let mut edits = Vec::with_capacity(count.min(1024));
     for _ in 0..count {
         edits.push(match input.u8(WHAT)? {
-            0 => TreeEdit::Insert(Spot::decode(&mut input)?, json(&mut input, WHAT)?),
+            0 => TreeEdit::Insert(Spot::decode(&mut places, &mut input)?, json(&mut input, WHAT)?),
             1 => TreeEdit::Set(ItemId::decode(&mut input)?, json(&mut input, WHAT)?),
-            2 => TreeEdit::Move(ItemId::decode(&mut input)?, Spot::decode(&mut input)?),
+            2 => TreeEdit::Move(ItemId::decode(&mut input)?, Spot::decode(&mut places, &mut input)?),
             3 => TreeEdit::Remove(ItemId::decode(&mut input)?),
             4 => TreeEdit::Forget(decode_stamp(&mut input)?),
             other => return Err(DecodeError::Unknown { what: WHAT, value: other.into() }),
@@ -67,11 +68,12 @@ pub(super) const fn moved(edit: &TreeEdit) -> Option<ItemId> {
 pub(super) fn write(edits: &[TreeEdit]) -> Bytes {
     let mut out = begin(64 * edits.len());
     out.len(edits.len());
+    let mut places = Places::default();
     for edit in edits {
         match edit {
             TreeEdit::Insert(spot, value) => {
                 out.u8(0);
-                spot.encode(&mut out);
+                spot.encode(&mut places, &mut out);
                 out.bytes(value);
             }
             TreeEdit::Set(node, value) => {
@@ -82,7 +84,7 @@ pub(super) fn write(edits: &[TreeEdit]) -> Bytes {
             TreeEdit::Move(node, spot) => {
                 out.u8(2);
                 node.encode(&mut out);
-                spot.encode(&mut out);
+                spot.encode(&mut places, &mut out);
             }
             TreeEdit::Remove(node) => {
                 out.u8(3);
@@ -107,7 +109,7 @@ pub(super) fn left_of(older: Vec<TreeEdit>, newer: &[TreeEdit]) -> Vec<TreeEdit>
 }
 
 impl Spot {
-    fn encode(&self, out: &mut Writer) {
+    fn encode(&self, places: &mut Places, out: &mut Writer) {
         match self.parent {
             Parent::Root => out.u8(0),
             Parent::Node(node) => {
@@ -115,15 +117,15 @@ impl Spot {
                 node.encode(out);
             }
         }
-        out.bytes(self.place.as_bytes());
+        places.encode(&self.place, out);
     }
 
-    fn decode(input: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(places: &mut Places, input: &mut Reader) -> Result<Self, DecodeError> {
         let parent = match input.u8(WHAT)? {
             0 => Parent::Root,
             1 => Parent::Node(ItemId::decode(input)?),
             _ => return Err(BAD),
         };
-        Ok(Self { parent, place: Position::from_bytes(&input.bytes(WHAT)?)? })
+        Ok(Self { parent, place: places.decode(input)? })
     }
 }

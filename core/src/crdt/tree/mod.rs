@@ -16,11 +16,12 @@
 //! # Bytes, version 1
 //!
 //! For an edit see [`TreeEdit`]. The value: the byte 1; the [context](super::context); 0, or 1 and the stamp up to which it
-//! forgot; a count, and the names of the nodes in order: 16 bytes of the op and which of the op's as a varint. Then per node
+//! forgot; a count, and the names of the nodes in order: 16 bytes of the op and which of the op's as a varint; a count, and the
+//! [positions](super::position) that nodes have or had, each once and in order. Then per node
 //! in the same order: 0, or 1 and when its value was written and the text behind its varint length; a count, and its
 //! newest moves, newest first: when, and as a varint 0 for the root, 1 for a node that is not here (its name follows), 2 for
-//! a remove, or 3 + the parent's place among the names; and but for a remove the [position](Position) behind its varint
-//! length. When is the author's place in the context, the reading's milliseconds and counter, and how many of the author's
+//! a remove, or 3 + the parent's place among the names; and but for a remove which of the positions, from 0.
+//! When is the author's place in the context, the reading's milliseconds and counter, and how many of the author's
 //! with that stamp came before, all as varints.
 
 mod bytes;

@@ -22,6 +22,8 @@ struct Walk<'a> {
     text: &'a Text,
     /// What each author has left, next last.
     left: Vec<Vec<Part>>,
+    /// How many parents of that next part are known to be numbered.
+    met: Vec<usize>,
     place: Vec<usize>,
     done: Vec<u32>,
     ready: BTreeSet<(usize, AuthorIndex)>,
@@ -72,6 +74,7 @@ fn walk(text: &Text) -> Vec<(AuthorIndex, Lv, u32)> {
     let mut walk = Walk {
         text,
         left: (0..count).map(|author| parts(text, int(author))).collect(),
+        met: vec![0; count],
         place,
         done: (0..count).map(|author| text.authors.first(int(author))).collect(),
         ready: BTreeSet::new(),
@@ -89,6 +92,7 @@ fn walk(text: &Text) -> Vec<(AuthorIndex, Lv, u32)> {
         let Some((seq, lv, len)) = walk.left[author as usize].pop() else { continue };
         order.push((author, lv, len));
         walk.done[author as usize] = seq + len;
+        walk.met[author as usize] = 0;
         walk.wake(author);
         walk.enlist(author);
     }
@@ -113,8 +117,14 @@ impl Walk<'_> {
         let Some((_, lv, _)) = self.left[author as usize].last() else { return };
         let mut own = [0];
         let parents = self.text.graph.parents_of(*lv, &mut own);
-        let names = parents.iter().map(|parent| self.text.authors.of(*parent));
-        match { names }.find(|(parent, seq)| self.done[*parent as usize] <= *seq) {
+        let met = &mut self.met[author as usize];
+        let names = parents.iter().skip(*met).map(|parent| self.text.authors.of(*parent));
+        let missing = { names }.find(|(parent, seq)| {
+            let numbered = self.done[*parent as usize] > *seq;
+            *met += usize::from(numbered);
+            !numbered
+        });
+        match missing {
             Some(missing) => self.waiting.entry(missing).or_default().push(author),
             None => drop(self.ready.insert((self.place[author as usize], author))),
         }
