@@ -16,7 +16,6 @@ mod op;
 #[cfg(feature = "encryption")]
 mod seal;
 mod transaction;
-#[cfg(feature = "files")]
 mod tree;
 mod values;
 
