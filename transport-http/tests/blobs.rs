@@ -254,4 +254,14 @@ async fn one_request_carries_so_many_bytes_and_no_more() {
         assert_eq!(answer.status, 413, "{method}");
         assert!(String::from_utf8_lossy(&answer.body).contains("BODY_TOO_LARGE"));
     }
+    // A piece of the largest size is read, and found to be more than this blob has.
+    for length in [limits::BLOB_PIECE_BYTES_MAX - 1, limits::BLOB_PIECE_BYTES_MAX] {
+        let length = usize::try_from(length).expect("small");
+        let path = format!("{}?size=1", target("uploads", blob));
+        let mut request = head("PATCH", &path, &[("upload-offset", "0")], Some(length)).into_bytes();
+        request.extend_from_slice(&[7; 64]);
+        let answer = rig.raw(&request).await;
+        assert_eq!(answer.status, 413);
+        assert!(String::from_utf8_lossy(&answer.body).contains("BLOB_TOO_LARGE"));
+    }
 }

@@ -62,6 +62,9 @@ pub enum ManifestError {
         /// Bytes of the file.
         file: u64,
     },
+    /// The file is too large.
+    #[error("a file has at most {max} bytes, this one has {0}", max = limits::FILE_BYTES_MAX)]
+    TooLarge(u64),
     /// Too many pieces.
     #[error("a file has at most {max} pieces, this one has {0}", max = limits::MANIFEST_PIECES_MAX)]
     TooMany(u64),
@@ -78,6 +81,9 @@ impl Manifest {
     pub fn new(file: Digest, size: u64, chunker: Chunker, pieces: Vec<Piece>) -> Result<Self, ManifestError> {
         if pieces.len() > limits::MANIFEST_PIECES_MAX {
             return Err(ManifestError::TooMany(pieces.len() as u64));
+        }
+        if size > limits::FILE_BYTES_MAX {
+            return Err(ManifestError::TooLarge(size));
         }
         let last = pieces.len().saturating_sub(1);
         for (at, piece) in pieces.iter().enumerate() {
@@ -255,6 +261,20 @@ mod tests {
         // The largest file, cut as finely as anything cuts it, fits.
         let average = limits::FILE_BYTES_MAX / (1 << 20);
         assert!(average * 4 <= limits::MANIFEST_PIECES_MAX as u64);
+    }
+
+    #[test]
+    fn a_file_has_so_many_bytes_and_no_more() {
+        let longest = 4 << 20;
+        let full = u32::try_from(limits::FILE_BYTES_MAX / u64::from(longest)).unwrap();
+        let new = |rest: u32| {
+            let pieces = (0..full - 1).map(|at| piece(at, longest)).chain([piece(full, longest - 1)]);
+            let pieces = pieces.chain((rest > 0).then(|| piece(full + 1, rest))).collect();
+            let size = u64::from(full) * u64::from(longest) - 1 + u64::from(rest);
+            Manifest::new(Digest::of(&[b"file"]), size, Chunker::Content { average: 1 << 20 }, pieces).map(drop)
+        };
+        assert_eq!((new(0), new(1)), (Ok(()), Ok(())));
+        assert_eq!(new(2), Err(ManifestError::TooLarge(limits::FILE_BYTES_MAX + 1)));
     }
 
     #[test]

@@ -95,6 +95,22 @@ const ELSEWHERE: &[&str] = &[
     "TEXT_EVENTS_MAX",
     "TEXT_CONTENT_BYTES_MAX",
     "TEXT_PARENTS_MAX",
+    // core/src/blob
+    "FILE_CUT_BYTES_MIN",
+    "FILE_BYTES_MAX",
+    "MANIFEST_PIECES_MAX",
+    // core/tests/server/blobs.rs and tree.rs
+    "BLOB_BYTES_MAX",
+    "BLOB_BATCH_BYTES_MAX",
+    "BLOB_LEASE_MS",
+    "BLOB_GRACE_MS",
+    "BLOB_DELETE_MS",
+    "TREE_PAGE_NODES_MAX",
+    // core/tests/tree/rules.rs: a tree's own number, whatever it is
+    "TREE_NODES_MAX",
+    // transport-http/tests/blobs.rs
+    "BLOB_PUT_BYTES_MAX",
+    "BLOB_PIECE_BYTES_MAX",
     // core/tests/server/snapshot.rs, with a thousand ops on each side
     "SNAPSHOT_STALE_OPS",
 ];
