@@ -111,7 +111,7 @@ impl LogWrites {
 pub struct TreeWrites {
     /// Applied in order; the names of siblings are unique when all of them are, and not before.
     pub changes: Vec<Change>,
-    /// Contents to remember; no file has two of one seq.
+    /// Contents to remember; of two of one file and one seq the later one counts.
     pub revisions: Vec<Revision>,
     /// Contents to forget: the file and the seq. One that is not there is no error. What a purged node had goes with it.
     pub forgotten: Vec<(EntityId, Seq)>,
