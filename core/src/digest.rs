@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::{SerializableState as _, SerializedState};
 
 /// A SHA-256 digest; 64 lower-case hexadecimal digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +18,9 @@ pub struct Digest([u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest: expected {0} hexadecimal digits")]
 pub struct DigestError(pub usize);
+
+/// Names immutable bytes by their SHA-256.
+pub type BlobId = Digest;
 
 impl Digest {
     /// The digest with these bytes.
@@ -39,6 +43,49 @@ impl Digest {
             hasher.update(part);
         }
         Self(hasher.finalize().into())
+    }
+}
+
+/// SHA-256 over bytes that come in pieces. What it knows so far can be kept, and gone on with elsewhere.
+#[derive(Clone, Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything taken.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+
+    /// What it knows so far, some hundred bytes. Made of the bytes taken: as secret as they are.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        self.0.serialize().to_vec()
+    }
+
+    /// Goes on from what [`Hasher::save`] gave; `None` when these bytes are not of its making, or of a version of it
+    /// that wrote another form.
+    #[must_use]
+    pub fn restore(saved: &[u8]) -> Option<Self> {
+        let saved = SerializedState::<sha2::Sha256>::try_from(saved).ok()?;
+        sha2::Sha256::deserialize(&saved).ok().map(Self)
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
     }
 }
 

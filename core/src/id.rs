@@ -84,6 +84,8 @@ ids! {
     ReplicaId;
     /// One client request, kept on retries so that a retry has no second effect.
     RequestId;
+    /// One upload that may be continued, until it is a blob.
+    UploadId;
     /// Who holds a bearer token.
     TokenId;
 }

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::access::Caller;
 use crate::call::{Call, Reply};
-use crate::client::{CallError, Transport};
-use crate::id::LogKey;
+use crate::client::{BlobTransport, CallError, Transport};
+use crate::digest::BlobId;
+use crate::id::{LogId, LogKey};
 use crate::server::Server;
-use crate::store::{Interest, SignalSource};
+use crate::store::{BlobSource, ByteRange, BytesSource, Interest, PutOutcome, SignalSource};
 use crate::time::EnvSource;
 
 /// The way to a [`Server`] by function calls, in the name of one caller.
@@ -70,5 +72,37 @@ impl Transport for InProcess {
     async fn wakes(&self, log: LogKey) -> Result<Option<Box<dyn SignalSource>>, CallError> {
         let source = self.server.fanout().subscribe(Interest::Logs(vec![log])).await;
         source.map(Some).map_err(|error| CallError::Unreachable(error.into()))
+    }
+}
+
+#[async_trait]
+impl BlobTransport for InProcess {
+    async fn put_blob(&self, log: LogId, blob: BlobId, bytes: Bytes) -> Result<PutOutcome, CallError> {
+        let named = (blob, bytes.len() as u64);
+        Ok(self.server.put_blob(&self.caller, log, named, &mut BytesSource::new(bytes), self.env.env()).await?)
+    }
+
+    async fn put_blobs(&self, log: LogId, blobs: Vec<(BlobId, Bytes)>) -> Result<Vec<PutOutcome>, CallError> {
+        Ok(self.server.put_blobs(&self.caller, log, blobs, self.env.env()).await?)
+    }
+
+    async fn upload_at(&self, log: LogId, blob: BlobId, size: u64) -> Result<u64, CallError> {
+        Ok(self.server.upload_at(&self.caller, log, (blob, size), self.env.env()).await?)
+    }
+
+    async fn append_blob(
+        &self,
+        log: LogId,
+        blob: BlobId,
+        size: u64,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<u64, CallError> {
+        let (named, mut body) = ((blob, size), BytesSource::new(bytes));
+        Ok(self.server.append_blob(&self.caller, log, named, offset, &mut body, self.env.env()).await?)
+    }
+
+    async fn open_blob(&self, log: LogId, blob: BlobId, range: ByteRange) -> Result<Box<dyn BlobSource>, CallError> {
+        Ok(self.server.open_blob(&self.caller, log, blob, range).await?.1)
     }
 }

@@ -133,6 +133,7 @@
 //! | causality | [`clock`] |
 //! | types that merge without asking anyone | [`crdt`] |
 //! | the log and its rules | [`oplog`]; who asks: [`access`] |
+//! | files and folders | [`tree`] |
 //! | payloads only clients can read | [`seal`]; the ciphers behind the feature `encryption` |
 //! | decisions | [`decide`]: what a rule may read and write |
 //! | the pluggable edge | [`store`], with a guide to writing one |
@@ -155,11 +156,15 @@ pub mod time;
 pub mod clock;
 
 // Types that merge without asking anyone.
+pub mod blob;
 pub mod crdt;
 
 // The log and its rules; who asks.
 pub mod access;
 pub mod oplog;
+
+// Files and folders.
+pub mod tree;
 
 // What only clients can read.
 pub mod seal;

@@ -48,6 +48,50 @@ pub const TEXT_PARENTS_MAX: usize = 1 << 16;
 /// tree next settles that, so few will do.
 pub const TREE_MOVES_KEPT: usize = 4;
 
+// ── Blobs and files ─────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of one blob; a file of many pieces may have more.
+pub const BLOB_BYTES_MAX: u64 = 5 << 30;
+/// Bytes of a blob sent in one request; a larger one is uploaded piece by piece.
+pub const BLOB_PUT_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of one piece of an upload: what a slow line sends in the time of a request.
+pub const BLOB_PIECE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of blobs sent at once.
+pub const BLOB_BATCH_BYTES_MAX: usize = 16 << 20;
+/// How long a blob that nothing refers to yet is kept for a device that was told of it.
+pub const BLOB_LEASE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a blob that nobody needs stays readable for those who were told of it before.
+pub const BLOB_GRACE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long deleting a blob's bytes may take before somebody else does it again.
+pub const BLOB_DELETE_MS: u64 = 60 * 60 * 1_000;
+/// Bytes from which on a file is cut into pieces; a smaller one is one blob.
+pub const FILE_CUT_BYTES_MIN: u64 = 128 << 10;
+/// Bytes of a file.
+pub const FILE_BYTES_MAX: u64 = 128 << 30;
+/// Pieces of a file.
+pub const MANIFEST_PIECES_MAX: usize = 1 << 19;
+/// Bytes of a file's name in NFC: what file systems hold.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes of a device's label in the names of conflict copies.
+pub const LABEL_BYTES_MAX: usize = 24;
+/// Levels of a tree below its root, dead nodes' included. Bounds every walk to the root.
+pub const TREE_DEPTH_MAX: usize = 256;
+/// Bytes of a path, slashes included: `PATH_MAX` of Linux.
+pub const PATH_BYTES_MAX: usize = 4_096;
+/// Characters of a path beyond which its user is warned: other cloud drives stop here.
+pub const PATH_CHARS_WARNED: usize = 400;
+/// Nodes of a tree, dead ones included, unless its log says otherwise.
+pub const TREE_NODES_MAX: u64 = 10_000_000;
+/// Nodes of one page of a listing.
+pub const TREE_PAGE_NODES_MAX: usize = 5_000;
+/// Ops of one commit to a tree.
+pub const TREE_OPS_MAX: usize = 1_000;
+/// Nodes in a deleted folder that its deleter had not seen change; beyond it the whole folder stays. Bounds what a commit
+/// reads and says.
+pub const TREE_UNSEEN_MAX: usize = 10_000;
+/// Revisions of a file that thinning leaves at most, those aside that are held.
+pub const REVISIONS_KEPT_MAX: usize = 100;
+
 // ── Sealed payloads ─────────────────────────────────────────────────────────────────────────────────
 
 /// Shortest content of an envelope: two flags, or a flag and a word, are told apart by nobody.

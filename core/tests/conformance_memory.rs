@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use syncline::conformance::Fixture;
+use syncline::conformance::{BlobFixture, Fixture};
 use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
 
 /// The memory store never waits for anyone else, so polling is all the runtime it needs.
@@ -20,7 +20,7 @@ fn poll_to_end<T>(future: impl Future<Output = T>) -> T {
 
 mod blobs {
     use super::*;
-    syncline::blob_conformance! { run: poll_to_end, fresh: || async { Arc::new(MemoryBlobs::new()) } }
+    syncline::blob_conformance! { run: poll_to_end, fresh: || async { BlobFixture::with(MemoryBlobs::new(), ()) } }
 }
 
 mod fanout {

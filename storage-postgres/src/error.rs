@@ -76,6 +76,8 @@ pub(crate) fn classify(operation: &'static str, phase: Phase, error: Error) -> F
         "57014" | "55P03" => Failure::Fatal(told(Kind::Timeout, error)),
         "53100" => Failure::Fatal(told(Kind::Full, error)),
         "53200" | "53300" => Failure::Fatal(told(Kind::Busy, error)),
+        // Two siblings of one name when all was written: a rule's fault, and nothing was.
+        "23505" if phase == Phase::Commit => Failure::Fatal(told(Kind::Fault, error)),
         // Two rows where the lock allows one: what is stored contradicts itself.
         "23505" => Failure::Fatal(told(Kind::Corrupt, error)),
         // A read replica.

@@ -4,7 +4,7 @@
 //! rests on the lock of a log's row and on nothing a session remembers, so a pooler in transaction mode may stand
 //! between (see [`PostgresOptions::statement_cache`]).
 //!
-//! Next: `transact` is the one way to write; `read` has the four reads; `notify` wakes other servers.
+//! Next: `transact` is the one way to write; `read` has the reads; `tree` the files beside a log; `notify` wakes other servers.
 //!
 //! [`Fanout`]: syncline::store::Fanout
 
@@ -16,6 +16,7 @@ mod read;
 mod rows;
 mod schema;
 mod transact;
+mod tree;
 mod write;
 
 use std::str::FromStr as _;
@@ -25,8 +26,11 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnectOptions;
 use syncline::decide::{Decision, Scope};
 use syncline::oplog::{Collection, EntityKey, Snapshot};
-use syncline::store::{HeadPage, LogPage, LogSummary, PageLimit, Store, StoreError, StoreErrorKind};
-use syncline::{BucketId, LogId, LogKey, Seq, limits};
+use syncline::store::{
+    HeadPage, LogPage, LogSummary, NodePage, NodeQuery, PageLimit, Store, StoreError, StoreErrorKind,
+};
+use syncline::tree::Revision;
+use syncline::{BucketId, EntityId, LogId, LogKey, Seq, limits};
 
 pub use notify::{EPHEMERAL_BYTES_MAX, PostgresFanout, SignalTooLarge};
 
@@ -127,6 +131,20 @@ impl Store for PostgresStore {
 
     async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {
         self.reader().snapshot(log, at).await
+    }
+
+    async fn nodes(&self, log: LogKey, asked: &NodeQuery, limit: usize) -> Result<NodePage, StoreError> {
+        tree::nodes(&self.reader(), log, asked, limit).await
+    }
+
+    async fn revisions(
+        &self,
+        log: LogKey,
+        node: EntityId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        tree::revisions(&self.reader(), log, node, after, limit).await
     }
 
     async fn logs(&self, bucket: BucketId, after: Option<LogId>, limit: usize) -> Result<Vec<LogSummary>, StoreError> {

@@ -1,4 +1,4 @@
-//! What a decision asked for → its view, in one statement per log and round.
+//! What a decision asked for → its view, in one statement per log and round, and those of [`tree`](crate::tree).
 //!
 //! Every key is looked up through a unique index of its own (`LATERAL … LIMIT 1`), so that a plan made while a table
 //! was small is still the right one when it is large.
@@ -13,6 +13,7 @@ use crate::error::{Failure, Phase, classify, corrupt, new};
 use crate::pool::Lease;
 use crate::rows::{self, Columns};
 use crate::transact::{Locked, TRANSACT};
+use crate::tree;
 
 /// Whether the last op is the one that the bounds end with. Checked before anything is put after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub(crate) async fn load(lease: &mut Lease, log: &mut Locked, reads: Reads, view
         return Err(new(StoreErrorKind::Runaway, TRANSACT).because("too many reads").into());
     }
     if let (Some(id), Some(bounds)) = (log.id, &log.bounds)
-        && (!reads.is_empty() || log.tip == Tip::Unread)
+        && (reads.len() > reads.tree.len() || log.tip == Tip::Unread)
     {
         for row in fetch(lease, id, &reads, bounds).await? {
             let columns = Columns::of(&row, TRANSACT);
@@ -72,6 +73,11 @@ pub(crate) async fn load(lease: &mut Lease, log: &mut Locked, reads: Reads, view
                 into.anchors.insert(*seq, anchor);
             }
         }
+    }
+    match log.id {
+        Some(id) if !reads.tree.is_empty() => tree::load(lease, id, &reads.tree, &mut into.tree).await?,
+        Some(_) => {}
+        None => reads.tree.iter().for_each(|read| into.tree.answer_empty(read.clone())),
     }
     into.asked.add(reads);
     Ok(())

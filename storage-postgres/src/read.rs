@@ -1,4 +1,4 @@
-//! The four reads: each answered by one statement, and so from one consistent view of the store.
+//! Reads: each answered by one statement, and so from one consistent view of the store.
 //!
 //! What must hold: no read loads more than about a page, whatever the log holds.
 
@@ -79,7 +79,7 @@ WHERE log = (SELECT id FROM log WHERE bucket = $1 AND log = $2) AND seq <= $3";
 
 const LOGS: &str = "SELECT log, bounds FROM log WHERE bucket = $1 AND log > $2 ORDER BY log LIMIT $3";
 
-type Statement = Query<'static, Postgres, PgArguments>;
+pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
 
 /// How to run reads.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Reader<'_> {
     /// A connection that died while it was idle is replaced once; a read leaves no trace, so it may run again.
     ///
     /// Each row is read as it arrives: to keep all of them and read them afterwards costs half as much again.
-    async fn fetch<T: Send + Unpin>(
+    pub(crate) async fn fetch<T: Send + Unpin>(
         &self,
         operation: &'static str,
         make: impl Fn() -> Statement + Sync,
@@ -241,10 +241,10 @@ fn put_together(parts: Vec<Part>, after: Seq) -> Result<Option<LogPage>, StoreEr
     Ok(Some(page))
 }
 
-fn of_log(sql: &'static str, log: LogKey) -> Statement {
+pub(crate) fn of_log(sql: &'static str, log: LogKey) -> Statement {
     sqlx::query(sql).bind(*log.bucket.as_bytes()).bind(*log.log.as_bytes())
 }
 
-fn count(count: usize) -> i64 {
+pub(crate) fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

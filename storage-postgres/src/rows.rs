@@ -44,6 +44,16 @@ impl<'r> Columns<'r> {
         bytes.try_into().map_err(|_| self.corrupt("bytes of another length"))
     }
 
+    /// [`Columns::fixed`], or nothing where nothing is stored.
+    pub(crate) fn maybe_fixed<const N: usize>(&self, column: usize) -> Result<Option<[u8; N]>, StoreError> {
+        if self.is_null(column)? { Ok(None) } else { self.fixed(column).map(Some) }
+    }
+
+    /// [`Columns::seq`], or nothing where nothing is stored.
+    pub(crate) fn maybe_seq(&self, column: usize) -> Result<Option<Seq>, StoreError> {
+        if self.is_null(column)? { Ok(None) } else { self.seq(column).map(Some) }
+    }
+
     pub(crate) fn seq(&self, column: usize) -> Result<Seq, StoreError> {
         u64::try_from(self.get::<i64>(column)?).ok().and_then(Seq::new).ok_or_else(|| self.corrupt("a seq below 0"))
     }
@@ -99,7 +109,7 @@ impl<'r> Columns<'r> {
         })
     }
 
-    fn corrupt(&self, what: &'static str) -> StoreError {
+    pub(crate) fn corrupt(&self, what: &'static str) -> StoreError {
         corrupt(self.operation, what)
     }
 }

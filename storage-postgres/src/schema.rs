@@ -13,7 +13,7 @@ use crate::pool::{Lease, Pool};
 const CONNECT: &str = "connect";
 
 /// Step n is the n-th, from 1.
-const STEPS: &[&str] = &[include_str!("../schema/0001_tables.sql")];
+const STEPS: &[&str] = &[include_str!("../schema/0001_tables.sql"), include_str!("../schema/0002_tree.sql")];
 
 /// Serialises migrations of one schema, whoever runs them.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('syncline/schema/' || current_schema(), 0))";

@@ -9,7 +9,8 @@
 //! - How many statements a transaction takes depends on which kinds of things are written, never on how many.
 //! - All settings are `SET LOCAL`: the next transaction may meet another backend.
 //!
-//! Next: [`load`](crate::load) reads for a view, [`write`](crate::write) writes a write set.
+//! Next: [`load`](crate::load) reads for a view, [`write`](crate::write) writes a write set, [`tree`](crate::tree) both for
+//! files.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -153,10 +154,12 @@ async fn commit(lease: &mut Lease, locked: &mut [Locked], view: &View, writes: &
 /// Begins and locks the logs one by one in key order, so that no two transactions wait for each other.
 async fn lock(lease: &mut Lease, limit: Duration, scope: &Scope) -> Result<Vec<Locked>, Failure> {
     let ms = limit.as_millis();
-    // What was promised must be on the disk, and a server that hangs must not hold a log for ever.
+    // What was promised must be on the disk, and a server that hangs must not hold a log for ever. Every row is found by
+    // an index: a plan made when a table was small, and kept, must be right when it is large.
     let mut before = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on; \
-         SET LOCAL statement_timeout = {ms}; SET LOCAL idle_in_transaction_session_timeout = {ms}; "
+         SET LOCAL statement_timeout = {ms}; SET LOCAL idle_in_transaction_session_timeout = {ms}; \
+         SET LOCAL enable_seqscan = off; "
     );
     let mut locked = Vec::with_capacity(scope.parts().len());
     for (key, _) in scope.parts() {

@@ -7,6 +7,7 @@ use crate::error::{Failure, Phase, classify, fault};
 use crate::pool::Lease;
 use crate::rows::{clock_bytes, millis, number, payload_form};
 use crate::transact::{Locked, TRANSACT};
+use crate::tree;
 
 /// Ops, heads, receipts and the log's row, whatever their number.
 const WRITE: &str = "\
@@ -27,7 +28,8 @@ UPDATE log SET bounds = $2 WHERE id = $1";
 const ERASE: &str = "\
 WITH a AS (DELETE FROM op WHERE log = $1), b AS (DELETE FROM op_past WHERE log = $1),
 c AS (DELETE FROM head WHERE log = $1), d AS (DELETE FROM slot WHERE log = $1),
-e AS (DELETE FROM receipt WHERE log = $1)
+e AS (DELETE FROM receipt WHERE log = $1), f AS (DELETE FROM node WHERE log = $1),
+g AS (DELETE FROM node_alias WHERE log = $1), h AS (DELETE FROM revision WHERE log = $1)
 DELETE FROM snapshot WHERE log = $1";
 
 const REWIND: &str = "\
@@ -66,6 +68,7 @@ macro_rules! send {
             .rows_affected()
     };
 }
+pub(crate) use send;
 
 /// Writes to one locked log.
 pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrites) -> Result<(), Failure> {
@@ -91,6 +94,7 @@ pub(crate) async fn write(lease: &mut Lease, log: &mut Locked, writes: &LogWrite
     forget(lease, id, &writes.forget).await?;
     write_rows(lease, id, &bounds, writes).await?;
     write_slots(lease, id, writes).await?;
+    tree::write(lease, id, &writes.tree).await?;
     if let Some(snapshot) = &writes.snapshot {
         write_snapshot(lease, id, snapshot).await?;
     }

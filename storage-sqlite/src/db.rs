@@ -17,7 +17,7 @@ use crate::schema;
 
 /// The write-ahead log's file is cut back to this when it is next reused.
 const WAL_BYTES_MAX: u32 = 64 << 20;
-const STATEMENTS_CACHED: usize = 64;
+const STATEMENTS_CACHED: usize = 128;
 
 /// What opening further connections takes.
 #[derive(Debug)]

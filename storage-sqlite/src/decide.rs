@@ -13,6 +13,7 @@ use syncline::store::StoreErrorKind;
 use crate::db::Db;
 use crate::error::{Failed, Outcome};
 use crate::rows::LogRow;
+use crate::tree::TreeRows;
 use crate::write;
 
 /// Runs a decision; how many bytes it wrote, `None` when it wrote nothing.
@@ -65,6 +66,12 @@ fn read(db: &Db, log: LogKey, row: Option<&LogRow>, reads: Reads, view: &mut Vie
         }
         for seq in &reads.anchors {
             into.anchors.extend(row.anchor(db, *seq)?.map(|anchor| (*seq, anchor)));
+        }
+    }
+    for asked in reads.tree.iter().cloned() {
+        match row {
+            Some(row) => into.tree.answer(asked, &TreeRows { db, log: row.id })?,
+            None => into.tree.answer_empty(asked),
         }
     }
     into.asked.add(reads);

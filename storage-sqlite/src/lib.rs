@@ -11,7 +11,7 @@
 //! plain futures. What must hold is what [`Store`] says, and: what was acknowledged survives a power cut; a second
 //! process, a network file system, a newer schema, a damaged or exchanged file are refused with a typed error.
 //!
-//! Next: `transact` (group commit), `decide` and `write` (one decision), `read`, `schema` (the tables), `guard`
+//! Next: `transact` (group commit), `decide` and `write` (one decision), `read`, `tree` (files), `schema` (the tables), `guard`
 //! (whose file it is). Unix only.
 
 mod bodies;
@@ -26,6 +26,7 @@ mod reply;
 mod rows;
 mod schema;
 mod transact;
+mod tree;
 mod verify;
 mod write;
 
@@ -37,10 +38,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use syncline::decide::{Decision, Scope};
-use syncline::id::{BucketId, LogId, LogKey};
+use syncline::id::{BucketId, EntityId, LogId, LogKey};
 use syncline::oplog::{Collection, EntityKey, Snapshot};
 use syncline::seq::Seq;
-use syncline::store::{HeadPage, LogPage, LogSummary, PageLimit, Store, StoreError, StoreErrorKind};
+use syncline::store::{
+    HeadPage, LogPage, LogSummary, NodePage, NodeQuery, PageLimit, Store, StoreError, StoreErrorKind,
+};
+use syncline::tree::Revision;
 
 pub use options::{Durability, SqliteOptions};
 
@@ -156,6 +160,21 @@ impl Store for SqliteStore {
 
     async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {
         self.readers.run("snapshot", move |db| read::snapshot(db, log, at)).await
+    }
+
+    async fn nodes(&self, log: LogKey, asked: &NodeQuery, limit: usize) -> Result<NodePage, StoreError> {
+        let asked = asked.clone();
+        self.readers.run("nodes", move |db| tree::nodes(db, log, &asked, limit)).await
+    }
+
+    async fn revisions(
+        &self,
+        log: LogKey,
+        node: EntityId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.readers.run("revisions", move |db| tree::revisions(db, log, node, after, limit)).await
     }
 
     async fn logs(&self, bucket: BucketId, after: Option<LogId>, limit: usize) -> Result<Vec<LogSummary>, StoreError> {

@@ -1,4 +1,4 @@
-//! Reader threads and the four reads.
+//! Reader threads and the reads of logs.
 //!
 //! What must hold: each read sees one state of the store, and steps over no more rows than its page holds and one.
 

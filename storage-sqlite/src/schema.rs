@@ -5,7 +5,9 @@
 //! is refused untouched.
 //!
 //! A log's 32 bytes of key are mapped onto a small integer, so that no row repeats them. All keys are blobs,
-//! compared as bytes. Integers that are `u64` in core are at most 2^63 − 1 there and fit SQLite's.
+//! compared as bytes. A node's row has what is looked for (its folder, empty at the root; its folded name; `dead`, 0 while
+//! it lives; whether it is a root of the trash; the largest seq of its stamps) and the node itself without `dead`, which
+//! changes for whole folders at once. Integers that are `u64` in core are at most 2^63 − 1 there and fit SQLite's.
 
 use syncline::store::StoreErrorKind;
 
@@ -15,7 +17,7 @@ use crate::error::{Failed, Outcome};
 /// "Sycl": says in the file's header whose file it is.
 const APPLICATION: i32 = 0x5379_636C;
 
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     // 1: everything core 0.1 keeps.
     "CREATE TABLE log (
          id INTEGER PRIMARY KEY, bucket BLOB NOT NULL, log BLOB NOT NULL, bounds BLOB NOT NULL,
@@ -41,7 +43,22 @@ const MIGRATIONS: &[&str] = &[
      CREATE INDEX receipt_by_time ON receipt (log, at);
      CREATE TABLE snapshot (
          log INTEGER PRIMARY KEY, seq INTEGER NOT NULL, anchor BLOB NOT NULL, clock BLOB NOT NULL,
-         schema_version INTEGER NOT NULL, form INTEGER NOT NULL, payload BLOB NOT NULL, digest BLOB NOT NULL) STRICT;",
+         schema_version INTEGER NOT NULL, form INTEGER NOT NULL, payload BLOB NOT NULL, digest BLOB NOT NULL) STRICT;
+     CREATE TABLE node (
+         log INTEGER NOT NULL, id BLOB NOT NULL, parent BLOB NOT NULL, name BLOB NOT NULL, folder INTEGER NOT NULL,
+         dead INTEGER NOT NULL, trash INTEGER NOT NULL, changed INTEGER NOT NULL, body BLOB NOT NULL,
+         PRIMARY KEY (log, id)) STRICT, WITHOUT ROWID;
+     CREATE INDEX node_by_name ON node (log, parent, dead, name);
+     CREATE INDEX node_by_change ON node (log, changed) WHERE dead = 0;
+     CREATE INDEX node_by_death ON node (log, dead) WHERE dead > 0;
+     CREATE INDEX node_in_trash ON node (log, id) WHERE trash = 1;
+     CREATE INDEX node_folder ON node (log, parent) WHERE folder = 1;
+     CREATE TABLE alias (
+         log INTEGER NOT NULL, id BLOB NOT NULL, node BLOB NOT NULL, PRIMARY KEY (log, id)) STRICT, WITHOUT ROWID;
+     CREATE INDEX alias_by_node ON alias (log, node);
+     CREATE TABLE revision (
+         log INTEGER NOT NULL, node BLOB NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL,
+         PRIMARY KEY (log, node, seq)) STRICT, WITHOUT ROWID;",
 ];
 
 /// Whether the file is ours and not from a newer binary; how many migrations it has seen. Reads only.

@@ -12,6 +12,7 @@ use syncline::seq::Seq;
 use crate::db::Db;
 use crate::error::Outcome;
 use crate::rows::{self, LogRow};
+use crate::tree;
 
 /// Writes everything and says roughly how many bytes that was. `rows` are the scope's, as this transaction read them.
 pub(crate) fn write(db: &Db, rows: &[(LogKey, Option<LogRow>)], writes: &WriteSet) -> Outcome<usize> {
@@ -81,6 +82,7 @@ fn write_log(db: &Db, id: i64, log: &LogWrites) -> Outcome<usize> {
             )?,
         };
     }
+    size += tree::write(db, id, &log.tree)?;
     for receipt in &log.receipts {
         size += receipt.answer.len();
         db.run(
@@ -193,7 +195,10 @@ fn forget_pruned(db: &Db, id: i64, before: Seq) -> Outcome<()> {
 }
 
 fn erase(db: &Db, id: i64) -> Outcome<()> {
-    const ALL: [&str; 7] = [
+    const ALL: [&str; 10] = [
+        "DELETE FROM node WHERE log = ?1",
+        "DELETE FROM alias WHERE log = ?1",
+        "DELETE FROM revision WHERE log = ?1",
         "DELETE FROM op WHERE log = ?1",
         "DELETE FROM op_past WHERE log = ?1",
         "DELETE FROM head WHERE log = ?1",

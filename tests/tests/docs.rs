@@ -65,6 +65,7 @@ fn every_fault_of_this_stage_has_its_test() {
         ("s", vec![1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 14, 15, 17, 18]),
         ("q", (1..=8).collect()),
         ("p", vec![1, 2, 3, 5, 6, 7, 8, 9]),
+        ("b", vec![1, 2, 3, 5, 6, 7, 9, 17]),
     ];
     let functions = functions();
     let mut missing = Vec::new();

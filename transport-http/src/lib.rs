@@ -21,5 +21,11 @@ pub const PROTOCOL_HEADER: &str = "syncline-protocol";
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 /// Media type of a refusal (RFC 9457).
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+/// A blob's bytes.
+pub const BLOB_MEDIA_TYPE: &str = "application/octet-stream";
+/// How far an upload is: where it goes on, or where the bytes of a request belong (tus 1.0).
+pub const UPLOAD_OFFSET_HEADER: &str = "upload-offset";
+/// Bytes of the whole upload (tus 1.0).
+pub const UPLOAD_LENGTH_HEADER: &str = "upload-length";
 /// Bodies smaller than this are not worth compressing, either way.
 pub const COMPRESS_BYTES_MIN: u64 = 1_024;

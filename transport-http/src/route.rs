@@ -13,6 +13,10 @@ pub enum Verb {
     Post,
     /// Remove.
     Delete,
+    /// Read what is said about it, and not itself.
+    Head,
+    /// Change a part of it.
+    Patch,
 }
 
 impl Verb {
@@ -24,6 +28,8 @@ impl Verb {
             Self::Put => "PUT",
             Self::Post => "POST",
             Self::Delete => "DELETE",
+            Self::Head => "HEAD",
+            Self::Patch => "PATCH",
         }
     }
 }
@@ -83,6 +89,15 @@ routes! {
     UndoRestore = Post "/v1/logs/{log}/restore/undo", "undoRestore", "Take the last restore back.";
     Acknowledge = Post "/v1/logs/{log}/acknowledge", "acknowledge", "Say up to where a replica holds the log durably, and hear what all of them hold.";
     Devices = Get "/v1/logs/{log}/devices", "devices", "Which replicas hold the log, and how far.";
+    ReserveBlobs = Post "/v1/logs/{log}/blobs/reserve", "reserveBlobs", "Which of these blobs have to be sent before an op refers to them; all of them are kept for a day.";
+    BlobUsage = Get "/v1/logs/{log}/blobs", "blobUsage", "What the log's blobs take, and may take.";
+    SetBlobQuota = Put "/v1/logs/{log}/blobs", "setBlobQuota", "Say what the log's blobs may take.";
+    PutBlobs = Post "/v1/logs/{log}/blobs", "putBlobs", "Send many small blobs at once.";
+    PutBlob = Put "/v1/logs/{log}/blobs/{blob}", "putBlob", "Send a blob.";
+    GetBlob = Get "/v1/logs/{log}/blobs/{blob}", "getBlob", "A blob, or a range of it.";
+    UploadAt = Head "/v1/logs/{log}/uploads/{blob}", "uploadAt", "How far the upload of a large blob is.";
+    AppendBlob = Patch "/v1/logs/{log}/uploads/{blob}", "appendBlob", "Send more of a large blob.";
+    DropUpload = Delete "/v1/logs/{log}/uploads/{blob}", "dropUpload", "Drop what came of an upload.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -110,6 +125,17 @@ impl Route {
                 | Self::RotateKeys
                 | Self::Acknowledge
                 | Self::MintToken
+                | Self::ReserveBlobs
+                | Self::SetBlobQuota
+        )
+    }
+
+    /// Whether a blob's bytes come or go, as they are and one after the other.
+    #[must_use]
+    pub const fn streams(self) -> bool {
+        matches!(
+            self,
+            Self::PutBlobs | Self::PutBlob | Self::GetBlob | Self::UploadAt | Self::AppendBlob | Self::DropUpload
         )
     }
 

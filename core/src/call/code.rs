@@ -142,6 +142,20 @@ codes! {
     NoSuchSeq = "NO_SUCH_SEQ", Fix, 400;
     /// The newest op is not a restore.
     NothingToUndo = "NOTHING_TO_UNDO", Fix, 409;
+    /// No such blob in this log.
+    BlobNotFound = "BLOB_NOT_FOUND", Fix, 404;
+    /// The bytes are not those of the blob that was named.
+    BlobMismatch = "BLOB_MISMATCH", Fix, 422;
+    /// The blob is larger than allowed, or than announced.
+    BlobTooLarge = "BLOB_TOO_LARGE", Fix, 413;
+    /// An upload does not go on there; asking how far it is says where.
+    UploadOffset = "UPLOAD_OFFSET", Resync, 409;
+    /// The log's quota does not hold it; nothing was taken.
+    QuotaExceeded = "QUOTA_EXCEEDED", Fix, 413;
+    /// The stored bytes of the blob are not its bytes any more.
+    BlobDamaged = "BLOB_DAMAGED", Operator, 500;
+    /// This server keeps no blobs.
+    NoBlobs = "NO_BLOBS", Fix, 501;
     /// All capacity is taken.
     Busy = "BUSY", Retry, 503;
     /// The store cannot be reached.

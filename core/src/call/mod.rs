@@ -9,12 +9,16 @@ pub use code::{Advice, ErrorCode, Refusal};
 pub(crate) use page::Place;
 pub use page::{LeftOut, Page, PageOp};
 
+use std::sync::Arc;
+
 use crate::access::{Access, Bearer};
-use crate::id::{LogId, ReplicaId, RequestId, TokenId};
+use crate::digest::BlobId;
+use crate::id::{EntityId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
-use crate::store::{LogSummary, PageLimit};
+use crate::store::{LogSummary, NodePage, NodeQuery, PageLimit};
 use crate::time::Timestamp;
+use crate::tree::{self, Answer, Label, Revision};
 
 /// A question to a server. The bucket is the caller's.
 #[derive(Debug, Clone)]
@@ -109,6 +113,45 @@ pub enum Call {
     },
     /// Which replicas hold a log, and how far.
     Devices(LogId),
+    /// Say which of these blobs, each with its size in bytes, have to be sent before an op may refer to them; all of them
+    /// are kept for [`limits::BLOB_LEASE_MS`](crate::limits::BLOB_LEASE_MS) from now on.
+    Reserve {
+        /// Into which log.
+        log: LogId,
+        /// 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) blobs.
+        blobs: Vec<(BlobId, u64)>,
+    },
+    /// Change a log's tree of files.
+    Commit(Commit),
+    /// Nodes of a log's tree of files.
+    Nodes {
+        /// Of which log.
+        log: LogId,
+        /// Which.
+        asked: NodeQuery,
+        /// At most this many, 1 to [`limits::TREE_PAGE_NODES_MAX`](crate::limits::TREE_PAGE_NODES_MAX).
+        limit: usize,
+    },
+    /// The contents that a file had, oldest first.
+    Revisions {
+        /// Of which log.
+        log: LogId,
+        /// Which file.
+        node: EntityId,
+        /// Those behind this seq.
+        after: Seq,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// What a log's blobs take, and may take.
+    BlobUsage(LogId),
+    /// Say what a log's blobs may take.
+    SetBlobQuota {
+        /// Which log.
+        log: LogId,
+        /// Bytes; `None`: as many as there is room for.
+        quota: Option<u64>,
+    },
     /// Make a bearer token.
     MintToken {
         /// For people.
@@ -151,6 +194,39 @@ pub struct Push {
     pub atomic: bool,
     /// 1 to [`limits::BATCH_OPS_MAX`](crate::limits::BATCH_OPS_MAX) ops in the order they were written.
     pub ops: Vec<Op>,
+}
+
+/// Changes to a tree of files, made on a device.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_structs, reason = "arguments of one call")]
+pub struct Commit {
+    /// Whose tree.
+    pub log: LogId,
+    /// Kept on retries: it has one effect, and a retry gets the first answer again for as long as the log keeps it.
+    pub id: OpId,
+    /// Whose copy of the tree it was made on.
+    pub replica: ReplicaId,
+    /// What the names of conflict copies call the device.
+    pub label: Label,
+    /// What is to be done.
+    pub ops: Arc<tree::Commit>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a device must act on each")]
+pub enum Committed {
+    /// It was decided. What it did to the tree is in the log.
+    Done {
+        /// Where it stands in the log; `None` when it changed nothing.
+        seq: Option<Seq>,
+        /// One answer per op.
+        answers: Vec<Answer>,
+        /// The log's end, as far as the answer knows.
+        end: Cursor,
+    },
+    /// These blobs have to be sent first; then the same commit again. Nothing was changed.
+    Needs(Vec<BlobId>),
 }
 
 /// The verdicts on a push.
@@ -212,6 +288,16 @@ pub enum Reply {
     },
     /// To [`Call::Devices`].
     Devices(Box<Holders>),
+    /// To [`Call::Commit`].
+    Committed(Committed),
+    /// To [`Call::Nodes`].
+    Nodes(NodePage),
+    /// To [`Call::Revisions`].
+    Revisions(Vec<Revision>),
+    /// To [`Call::Reserve`]: one per blob, in order.
+    Needs(Vec<crate::blob::Need>),
+    /// To [`Call::BlobUsage`] and [`Call::SetBlobQuota`].
+    BlobUsage(crate::blob::Usage),
     /// To [`Call::MintToken`]: the only time the secret is shown.
     Token {
         /// Its id, to revoke it by.

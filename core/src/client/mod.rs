@@ -70,6 +70,6 @@ pub use sealer::{Sealer, Unopened, Unsealed};
 pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOptions, Setback};
 pub use spent::{spend, unspent};
 pub use status::Status;
-pub use transport::{CallError, Transport};
+pub use transport::{BlobTransport, CallError, Transport};
 pub use value::{SharedText, Typing, Value};
 pub use write::Write;

@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::call::{Call, Refusal, Reply};
-use crate::id::LogKey;
-use crate::store::SignalSource;
+use crate::digest::BlobId;
+use crate::id::{LogId, LogKey};
+use crate::store::{BlobSource, ByteRange, PutOutcome, SignalSource};
 
 /// The client's way to a server: HTTP, or a function call in the same process.
 #[async_trait]
@@ -26,6 +28,53 @@ pub trait Transport: Debug + Send + Sync + 'static {
         let _ = log;
         Ok(None)
     }
+}
+
+/// The way of bytes to a server that keeps blobs, and back. What a log may refer to is asked for with
+/// [`Call::Reserve`]. Every call may be repeated.
+#[async_trait]
+pub trait BlobTransport: Transport {
+    /// Sends a blob of at most [`BLOB_PUT_BYTES_MAX`](crate::limits::BLOB_PUT_BYTES_MAX) bytes.
+    ///
+    /// # Errors
+    /// As [`Transport::call`].
+    async fn put_blob(&self, log: LogId, blob: BlobId, bytes: Bytes) -> Result<PutOutcome, CallError>;
+
+    /// Sends many small blobs at once, at most [`LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) with at most
+    /// [`BLOB_BATCH_BYTES_MAX`](crate::limits::BLOB_BATCH_BYTES_MAX) bytes; says of each whether it was new.
+    ///
+    /// # Errors
+    /// As [`Transport::call`].
+    async fn put_blobs(&self, log: LogId, blobs: Vec<(BlobId, Bytes)>) -> Result<Vec<PutOutcome>, CallError>;
+
+    /// How far the upload of a large blob is: where it goes on.
+    ///
+    /// # Errors
+    /// As [`Transport::call`].
+    async fn upload_at(&self, log: LogId, blob: BlobId, size: u64) -> Result<u64, CallError>;
+
+    /// Sends the next bytes of a large blob of `size` bytes, at most
+    /// [`BLOB_PIECE_BYTES_MAX`](crate::limits::BLOB_PIECE_BYTES_MAX) of them; says where it goes on. With its last byte it
+    /// is stored.
+    ///
+    /// # Errors
+    /// As [`Transport::call`]; [`ErrorCode::UploadOffset`](crate::call::ErrorCode::UploadOffset) when it goes on elsewhere.
+    async fn append_blob(
+        &self,
+        log: LogId,
+        blob: BlobId,
+        size: u64,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<u64, CallError>;
+
+    /// A blob, or a part of it. A whole one is verified: its source does not end unless all of it hashes to its name. Of a
+    /// part only its length can be told; its reader holds it against something else.
+    ///
+    /// # Errors
+    /// As [`Transport::call`]; the source's are [`BlobError::Unavailable`](crate::store::BlobError::Unavailable) when the
+    /// way broke, and [`BlobError::Corrupt`](crate::store::BlobError::Corrupt).
+    async fn open_blob(&self, log: LogId, blob: BlobId, range: ByteRange) -> Result<Box<dyn BlobSource>, CallError>;
 }
 
 /// Why a call has no answer.

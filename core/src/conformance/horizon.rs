@@ -192,6 +192,7 @@ async fn left(store: &dyn Store, key: LogKey, ops: &[crate::oplog::Op], slot: &S
         slots: vec![slot.clone()],
         receipts: vec![crate::id::RequestId::from_bytes([1; 16])],
         anchors: Vec::new(),
+        tree: Vec::new(),
     };
     let rule = move |view: &View| {
         let seen = view.log(key);

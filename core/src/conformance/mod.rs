@@ -7,10 +7,17 @@
 //! expands to one `#[test]` per case. `run` drives a future to its end on whatever runtime the store needs; `fresh`
 //! makes an empty store. A case is a named async function over the store and says in its name what it proves.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "cases fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "cases fail by panicking"
+)]
 
 pub mod author;
 pub mod blobs;
+pub mod bodies;
 pub mod fanouts;
 pub mod forget;
 pub mod heads;
@@ -27,13 +34,17 @@ pub mod rewind;
 mod rewrite;
 pub mod snapshots;
 pub mod support;
+pub mod tree_runs;
+mod tree_world;
+pub mod trees;
+pub mod uploads;
 pub mod verdicts;
 pub mod writes;
 
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::store::Store;
+use crate::store::{BlobStore, Store};
 
 /// A store to test, and whatever must live as long as it does (a temporary folder, say).
 #[derive(Debug)]
@@ -54,6 +65,23 @@ impl Fixture {
     /// A store and what it stands on.
     #[must_use]
     pub fn with(store: impl Store, keep: impl Any + Send) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(keep) }
+    }
+}
+
+/// A blob store to test, and whatever must live as long as it does.
+#[derive(Debug)]
+pub struct BlobFixture {
+    /// The store.
+    pub store: Arc<dyn BlobStore>,
+    /// Dropped after the store.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl BlobFixture {
+    /// A store and what it stands on.
+    #[must_use]
+    pub fn with(store: impl BlobStore, keep: impl Any + Send) -> Self {
         Self { store: Arc::new(store), keep: Box::new(keep) }
     }
 }
@@ -174,6 +202,29 @@ macro_rules! store_conformance {
                 a_log_made_by_many_at_once_has_one_origin
                 racing_preconditions_have_one_winner
             ]
+            trees: [
+                a_tree_begins_with_its_root
+                a_log_without_a_tree_answers_nothing
+                a_node_is_read_with_its_path_to_the_root
+                a_live_child_is_found_by_its_folded_name
+                what_died_with_its_folder_is_found_by_name_and_group
+                what_others_changed_below_a_folder_is_found
+                the_height_of_a_folder_counts_the_dead_too
+                a_deleted_folder_takes_all_along_but_what_is_kept
+                what_died_together_comes_back_together
+                an_alias_leads_to_what_stands_for_it
+                purging_forgets_nodes_aliases_and_revisions
+                names_change_hands_in_one_write
+                nodes_are_listed_by_id
+                children_are_listed_by_folded_name_as_bytes
+                the_trash_lists_the_roots_of_what_was_deleted
+                revisions_come_oldest_first_and_may_be_forgotten
+                a_tree_is_of_its_log_and_goes_with_it
+                writes_that_would_make_the_tree_none_are_refused_whole
+            ]
+            tree_runs: [
+                random_commits_agree_with_the_memory_store
+            ]
             model: [
                 random_runs_agree_with_the_memory_store
             ]
@@ -210,17 +261,56 @@ macro_rules! store_conformance_family {
     };
 }
 
-/// One `#[test]` per case that a [`BlobStore`](crate::store::BlobStore) must pass; `fresh` makes an empty one behind an `Arc`.
+/// One `#[test]` per case that a [`BlobStore`] must pass; `fresh` makes an empty one in a [`BlobFixture`].
 #[macro_export]
 macro_rules! blob_conformance {
     (run: $run:expr, fresh: $fresh:expr) => {
-        $crate::simple_conformance! { ($run) ($fresh) blobs dyn $crate::store::BlobStore:
+        $crate::blob_conformance_family! { ($run) ($fresh) blobs:
             a_blob_is_stored_once_and_read_back
             bytes_that_are_not_the_ones_announced_are_not_stored
+            bytes_are_verified_also_where_the_blob_is_there
+            the_empty_blob_is_a_blob
             a_range_is_half_open_and_clamped
             buckets_do_not_share_blobs
             blobs_are_listed_in_id_order_and_deleted
+            fault_b09_sixteen_writers_of_one_blob_store_it_once
+            a_long_blob_passes_in_pieces
+            a_source_that_breaks_half_way_leaves_nothing
+            a_put_that_is_given_up_leaves_nothing_visible
         }
+        $crate::blob_conformance_family! { ($run) ($fresh) uploads:
+            an_upload_goes_on_where_it_stopped
+            a_wrong_offset_changes_nothing_and_says_the_true_one
+            an_upload_that_does_not_fit_its_name_is_discarded
+            an_upload_that_is_too_short_goes_on
+            an_upload_does_not_grow_past_its_bound
+            nobody_gets_a_blob_by_finishing_nothing
+            an_append_that_breaks_goes_on_where_it_is
+            uploads_are_listed_and_dropped
+            racing_appends_take_each_byte_once
+            racing_finishes_make_one_blob
+            a_long_upload_passes_in_pieces
+        }
+    };
+}
+
+/// Expands one family of [`blob_conformance!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! blob_conformance_family {
+    (($run:expr) ($fresh:expr) $family:ident:) => {};
+    (($run:expr) ($fresh:expr) $family:ident: $case:ident $($rest:ident)*) => {
+        #[test]
+        fn $case() {
+            let fresh = $fresh;
+            $run(async move {
+                let fixture: $crate::conformance::BlobFixture = fresh().await;
+                let store = std::sync::Arc::clone(&fixture.store);
+                $crate::conformance::$family::$case(store).await;
+                drop(fixture);
+            });
+        }
+        $crate::blob_conformance_family! { ($run) ($fresh) $family: $($rest)* }
     };
 }
 
@@ -228,7 +318,7 @@ macro_rules! blob_conformance {
 #[macro_export]
 macro_rules! fanout_conformance {
     (run: $run:expr, fresh: $fresh:expr) => {
-        $crate::simple_conformance! { ($run) ($fresh) fanouts dyn $crate::store::Fanout:
+        $crate::fanout_conformance_case! { ($run) ($fresh)
             a_wake_reaches_everyone_interested
             a_wake_of_another_log_is_not_heard
             waiting_wakes_end_with_the_newest
@@ -238,20 +328,20 @@ macro_rules! fanout_conformance {
     };
 }
 
-/// Expands [`blob_conformance!`] and [`fanout_conformance!`].
+/// Expands [`fanout_conformance!`].
 #[doc(hidden)]
 #[macro_export]
-macro_rules! simple_conformance {
-    (($run:expr) ($fresh:expr) $family:ident $port:ty:) => {};
-    (($run:expr) ($fresh:expr) $family:ident $port:ty: $case:ident $($rest:ident)*) => {
+macro_rules! fanout_conformance_case {
+    (($run:expr) ($fresh:expr)) => {};
+    (($run:expr) ($fresh:expr) $case:ident $($rest:ident)*) => {
         #[test]
         fn $case() {
             let fresh = $fresh;
             $run(async move {
-                let subject: std::sync::Arc<$port> = fresh().await;
-                $crate::conformance::$family::$case(subject).await;
+                let subject: std::sync::Arc<dyn $crate::store::Fanout> = fresh().await;
+                $crate::conformance::fanouts::$case(subject).await;
             });
         }
-        $crate::simple_conformance! { ($run) ($fresh) $family $port: $($rest)* }
+        $crate::fanout_conformance_case! { ($run) ($fresh) $($rest)* }
     };
 }

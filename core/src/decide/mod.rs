@@ -8,7 +8,9 @@
 //! Next: [`upload()`] is the rule that matters most; [`store`](crate::store) is the other side.
 
 mod admin;
+mod blobs;
 mod holders;
+mod place;
 mod prune;
 mod record;
 mod sealing;
@@ -20,19 +22,26 @@ mod write;
 use std::sync::Arc;
 
 pub use admin::{DeleteLog, Deleted, create_log, delete_log, keep_snapshot, mark_damaged};
+pub use blobs::{
+    BlobBook, BlobFault, Came, Going, adopt_blobs, blob_key, blob_notes, blob_of, blob_reads, forget_blobs,
+    reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
+};
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
+pub use place::{Placed, Placement, TREE_ROOT, TreeTerms, place, tree_key, tree_terms_of};
 pub use prune::{Prune, Pruned, prune};
+use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
-pub use write::{Forget, LogWrites, Receipt, WriteSet};
+pub use write::{Forget, LogWrites, Receipt, TreeWrites, WriteSet};
 
 use crate::id::{LogKey, OpId, RequestId};
 use crate::limits;
 use crate::oplog::EntityKey;
 use crate::seq::Seq;
+use crate::tree::TreeRead;
 
 /// The logs a transaction locks, each with what to read along with its bounds. Sorted by key, no repeats.
 #[derive(Debug, Clone)]
@@ -92,6 +101,8 @@ pub struct Reads {
     pub receipts: Vec<RequestId>,
     /// The log's running hash at these seqs.
     pub anchors: Vec<Seq>,
+    /// Questions about the log's tree of files.
+    pub tree: Vec<TreeRead>,
 }
 
 impl Reads {
@@ -102,12 +113,18 @@ impl Reads {
         self.slots.extend(more.slots);
         self.receipts.extend(more.receipts);
         self.anchors.extend(more.anchors);
+        self.tree.extend(more.tree);
     }
 
     /// How many keys.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.ops.len() + self.heads.len() + self.slots.len() + self.receipts.len() + self.anchors.len()
+        self.ops.len()
+            + self.heads.len()
+            + self.slots.len()
+            + self.receipts.len()
+            + self.anchors.len()
+            + self.tree.len()
     }
 
     /// Whether there is nothing to read.

@@ -162,15 +162,20 @@ pub fn set_note(log: LogKey, key: &EntityKey, state: &Bytes, view: &View) -> Cho
     let Some(bounds) = view.log(log).bounds.clone() else {
         return Choice::Done(false, None);
     };
-    let head = Head {
+    let head = note_head(&bounds, state.clone());
+    let writes = LogWrites { heads: vec![(key.clone(), head)], ..LogWrites::new(log, bounds) };
+    Choice::Done(true, Some(writes.alone()))
+}
+
+/// The head that a note is.
+pub(super) fn note_head(bounds: &LogBounds, state: Bytes) -> Head {
+    Head {
         version: bounds.last,
         op: NO_OP,
         replica: ReplicaId::SERVER,
         clock: VectorClock::new(),
-        state: HeadState::Live(Some(state.clone())),
-    };
-    let writes = LogWrites { heads: vec![(key.clone(), head)], ..LogWrites::new(log, bounds) };
-    Choice::Done(true, Some(writes.alone()))
+        state: HeadState::Live(Some(state)),
+    }
 }
 
 /// Forgets notes of a log, as if they had never been; how many there were. A head that an op made is no note and stays.

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::id::{LogKey, OpId, RequestId};
 use crate::oplog::{EntityKey, Gap, Head, LogBounds};
 use crate::seq::{Anchor, Seq};
+use crate::tree::Loaded;
 
 /// An op that was accepted once: where, and the digest of its bytes. Outlives the op itself when that is pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct LogView {
     pub receipts: BTreeMap<RequestId, Receipt>,
     /// The anchors found.
     pub anchors: BTreeMap<Seq, Anchor>,
+    /// What was found of the tree.
+    pub tree: Loaded,
     /// Everything asked for so far.
     pub asked: Reads,
 }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::SlotKey;
 use crate::digest::Digest;
-use crate::id::{LogKey, RequestId};
+use crate::id::{EntityId, LogKey, RequestId};
 use crate::oplog::{EntityKey, Head, LogBounds, LoggedOp, Snapshot};
 use crate::seq::Seq;
 use crate::time::Timestamp;
+use crate::tree::{Change, Revision};
 
 /// Everything one transaction writes.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +42,8 @@ pub struct LogWrites {
     pub heads: Vec<(EntityKey, Head)>,
     /// Slots taken (`Some`) or given up (`None`); no key twice.
     pub slots: Vec<(SlotKey, Option<EntityKey>)>,
+    /// What becomes of the tree of files.
+    pub tree: TreeWrites,
     /// Answers to remember.
     pub receipts: Vec<Receipt>,
     /// A snapshot to keep; older ones of the log go.
@@ -86,6 +89,7 @@ impl LogWrites {
             forget: Forget::Nothing,
             heads: Vec::new(),
             slots: Vec::new(),
+            tree: TreeWrites::NOTHING,
             receipts: Vec::new(),
             snapshot: None,
             prune_before: None,
@@ -98,6 +102,28 @@ impl LogWrites {
     #[must_use]
     pub fn alone(self) -> Box<WriteSet> {
         Box::new(WriteSet { logs: vec![self] })
+    }
+}
+
+/// What becomes of a log's tree of files. Only to be written where the view answered every question that it came of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::exhaustive_structs, reason = "adapters must write every part")]
+pub struct TreeWrites {
+    /// Applied in order; the names of siblings are unique when all of them are, and not before.
+    pub changes: Vec<Change>,
+    /// Contents to remember; of two of one file and one seq the later one counts.
+    pub revisions: Vec<Revision>,
+    /// Contents to forget: the file and the seq. One that is not there is no error. What a purged node had goes with it.
+    pub forgotten: Vec<(EntityId, Seq)>,
+}
+
+impl TreeWrites {
+    const NOTHING: Self = Self { changes: Vec::new(), revisions: Vec::new(), forgotten: Vec::new() };
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.revisions.is_empty() && self.forgotten.is_empty()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod admin;
 mod auth;
+mod blobs;
 mod holders;
 mod partly;
 mod pull;
@@ -15,10 +16,12 @@ mod replay;
 mod restore;
 mod sealing;
 mod snapshot;
+mod tree;
 
 use std::sync::Arc;
 
 pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
+pub use blobs::{SweptBlobs, blob_space, refuse_blob};
 
 use crate::access::{Access, Caller};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
@@ -33,13 +36,14 @@ pub struct Server {
     store: Arc<dyn Store>,
     fanout: Arc<dyn Fanout>,
     schema: Arc<Schema>,
+    blobs: Option<Arc<dyn crate::store::BlobStore>>,
 }
 
 impl Server {
     /// A server with these rules over this store, waking readers through this bus.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, fanout: Arc<dyn Fanout>, schema: Schema) -> Self {
-        Self { store, fanout, schema: Arc::new(schema) }
+        Self { store, fanout, schema: Arc::new(schema), blobs: None }
     }
 
     /// The bus, for whoever delivers its signals to clients.
@@ -81,6 +85,16 @@ impl Server {
                 self.acknowledge(caller, crate::decide::Acknowledge { log, replica, cursor }, env).await
             }
             Call::Devices(log) => self.devices(permit(caller, Access::Read, log)?).await,
+            Call::Reserve { log, blobs } => self.reserve(permit(caller, Access::Write, log)?, blobs, env).await,
+            Call::BlobUsage(log) => self.blob_usage(permit(caller, Access::Read, log)?).await.map(Reply::BlobUsage),
+            Call::SetBlobQuota { log, quota } => {
+                self.set_blob_quota(permit(caller, Access::Admin, log)?, quota).await.map(Reply::BlobUsage)
+            }
+            Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
+            Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
+            Call::Revisions { log, node, after, limit } => {
+                self.revisions(permit(caller, Access::Read, log)?, node, after, limit).await
+            }
             Call::MintToken { name, access, logs, replica, expires_at } => {
                 let record = admin::NewToken { name, access, logs, replica, expires_at };
                 self.mint_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, record, env).await

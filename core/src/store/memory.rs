@@ -7,14 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{HeadPage, LogPage, LogSummary, PageLimit, Store, StoreError, StoreErrorKind};
+use super::{HeadPage, LogPage, LogSummary, NodePage, NodeQuery, PageLimit, Store, StoreError, StoreErrorKind};
 use crate::decide::{
-    Decision, Forget, KnownOp, LogView, LogWrites, Reads, Receipt, Scope, SlotKey, Step, View, WriteSet,
+    Decision, Forget, KnownOp, LogView, LogWrites, Reads, Receipt, Scope, SlotKey, Step, TreeWrites, View, WriteSet,
 };
-use crate::id::{BucketId, LogId, LogKey, OpId, RequestId};
+use crate::id::{BucketId, EntityId, LogId, LogKey, OpId, RequestId};
 use crate::limits;
 use crate::oplog::{Collection, EntityKey, Gap, Head, LogBounds, LoggedOp, Snapshot};
 use crate::seq::{Anchor, Seq};
+use crate::tree::{Change, Found, MemoryTree, Node, Revision, TreeView as _};
 
 /// Logs in memory.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ struct StoredLog {
     slots: BTreeMap<SlotKey, EntityKey>,
     receipts: BTreeMap<RequestId, Receipt>,
     snapshot: Option<Snapshot>,
+    tree: Option<MemoryTree>,
+    revisions: BTreeMap<(EntityId, Seq), Revision>,
 }
 
 impl MemoryStore {
@@ -86,7 +89,9 @@ impl Store for MemoryStore {
                 Step::Abort => return Ok(false),
                 Step::Commit(writes) => {
                     writes.logs.iter().try_for_each(|log| view.check(log)).map_err(fault)?;
-                    write(&mut logs, *writes);
+                    // A tree that would not be one is found out before anything is written.
+                    let trees = trees(&logs, &writes)?;
+                    write(&mut logs, *writes, trees);
                     return Ok(true);
                 }
             }
@@ -139,6 +144,43 @@ impl Store for MemoryStore {
         Ok(kept.filter(|snapshot| snapshot.seq <= at))
     }
 
+    async fn nodes(&self, log: LogKey, asked: &NodeQuery, limit: usize) -> Result<NodePage, StoreError> {
+        let logs = self.lock();
+        let Some(stored) = logs.get(&log) else { return Ok(NodePage::default()) };
+        let end = stored.bounds.as_ref().map(LogBounds::end);
+        let Some(tree) = &stored.tree else { return Ok(NodePage { end, ..NodePage::default() }) };
+        let owned = |(id, node): (EntityId, &Node)| (id, node.clone());
+        let mut nodes: Vec<(EntityId, Node)> = match asked {
+            NodeQuery::All { after } => {
+                let behind = tree.nodes().filter(|(id, _)| after.is_none_or(|after| *id > after));
+                behind.take(limit + 1).map(owned).collect()
+            }
+            NodeQuery::Children { of, after } => tree.children(*of, after.as_ref(), limit + 1).map(owned).collect(),
+            NodeQuery::Trash { after } => tree.trash(*after, limit + 1).map(owned).collect(),
+            NodeQuery::One(id) => {
+                let Ok(found) = tree.node(*id);
+                let id = if let Found::Alias(of) = found { of } else { *id };
+                tree.get(id).map(|node| (id, node.clone())).into_iter().collect()
+            }
+        };
+        let more = nodes.len() > limit;
+        nodes.truncate(limit);
+        Ok(NodePage { nodes, more, end })
+    }
+
+    async fn revisions(
+        &self,
+        log: LogKey,
+        node: EntityId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        let logs = self.lock();
+        let behind = (Bound::Excluded((node, after)), Bound::Included((node, Seq::MAX)));
+        let found = logs.get(&log).into_iter().flat_map(|stored| stored.revisions.range(behind));
+        Ok(found.take(limit).map(|(_, revision)| *revision).collect())
+    }
+
     async fn logs(&self, bucket: BucketId, after: Option<LogId>, limit: usize) -> Result<Vec<LogSummary>, StoreError> {
         let logs = self.lock();
         let found = logs
@@ -182,16 +224,46 @@ fn read(logs: &BTreeMap<LogKey, StoredLog>, log: LogKey, reads: Reads, view: &mu
         into.receipts.extend(receipts);
         into.anchors.extend(reads.anchors.iter().filter_map(|seq| Some((*seq, stored.anchor(*seq)?))));
     }
+    for asked in reads.tree.iter().cloned() {
+        match logs.get(&log).and_then(|stored| stored.tree.as_ref()) {
+            Some(tree) => {
+                let Ok(()) = into.tree.answer(asked, tree);
+            }
+            None => into.tree.answer_empty(asked),
+        }
+    }
     into.asked.add(reads);
 }
 
-fn write(logs: &mut BTreeMap<LogKey, StoredLog>, writes: WriteSet) {
+/// The trees of the logs as they are afterwards, of those whose tree changes.
+fn trees(logs: &BTreeMap<LogKey, StoredLog>, writes: &WriteSet) -> Result<BTreeMap<LogKey, MemoryTree>, StoreError> {
+    let mut trees = BTreeMap::new();
+    for log in writes.logs.iter().filter(|log| !log.tree.changes.is_empty()) {
+        let before = logs.get(&log.log).filter(|_| !log.erase).and_then(|stored| stored.tree.as_ref());
+        let tree = match (before, log.tree.changes.as_slice()) {
+            (Some(tree), changes) => tree.clone().applied(changes),
+            (None, [Change::Node { id, node }, rest @ ..]) if **node == Node::root(node.name_stamp) => {
+                MemoryTree::new(*id, node.name_stamp).applied(rest)
+            }
+            (None, _) => return Err(fault("a tree that is not there is changed")),
+        };
+        trees.insert(log.log, tree.map_err(|damage| fault("the tree would be none").caused_by(damage))?);
+    }
+    Ok(trees)
+}
+
+fn write(logs: &mut BTreeMap<LogKey, StoredLog>, writes: WriteSet, mut trees: BTreeMap<LogKey, MemoryTree>) {
     for log in writes.logs {
         if log.erase {
             logs.remove(&log.log);
         }
         if log.bounds.is_some() {
-            write_log(logs.entry(log.log).or_default(), log);
+            let tree = trees.remove(&log.log);
+            let stored = logs.entry(log.log).or_default();
+            if let Some(tree) = tree {
+                stored.tree = Some(tree);
+            }
+            write_log(stored, log);
         }
     }
 }
@@ -218,6 +290,16 @@ fn write_log(stored: &mut StoredLog, writes: LogWrites) {
             Some(entity) => stored.slots.insert(key, entity),
             None => stored.slots.remove(&key),
         };
+    }
+    let TreeWrites { changes, revisions, forgotten } = writes.tree;
+    stored.revisions.extend(revisions.into_iter().map(|revision| ((revision.node, revision.seq), revision)));
+    for gone in forgotten {
+        stored.revisions.remove(&gone);
+    }
+    if let Some(tree) =
+        stored.tree.as_ref().filter(|_| changes.iter().any(|change| matches!(change, Change::Purge { .. })))
+    {
+        stored.revisions.retain(|(node, _), _| tree.get(*node).is_some());
     }
     stored.receipts.extend(writes.receipts.into_iter().map(|receipt| (receipt.request, receipt)));
     if writes.snapshot.is_some() {

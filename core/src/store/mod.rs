@@ -20,16 +20,24 @@
 mod blob;
 mod error;
 mod fanout;
+mod gather;
 mod memory;
 mod memory_blobs;
+mod nodes;
 mod page;
+mod upload;
+mod verify;
 
 pub use blob::{BlobError, BlobId, BlobKey, BlobSource, BlobStat, BlobStore, ByteRange, PutOutcome};
 pub use error::{StoreError, StoreErrorKind};
 pub use fanout::{Fanout, FanoutError, Interest, MemoryFanout, Signal, SignalSource};
+pub use gather::Gather;
 pub use memory::MemoryStore;
 pub use memory_blobs::{BytesSource, MemoryBlobs};
+pub use nodes::{NodePage, NodeQuery};
 pub use page::{HeadPage, LogPage, LogSummary, PageLimit};
+pub use upload::{Append, UploadKey, UploadMark, UploadStat};
+pub use verify::{Announced, Verified};
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,9 +45,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::decide::{Choice, Decision, Scope, Step, View};
-use crate::id::{BucketId, LogId, LogKey};
+use crate::id::{BucketId, EntityId, LogId, LogKey};
 use crate::oplog::{Collection, EntityKey, Head, LogBounds, Snapshot};
 use crate::seq::Seq;
+use crate::tree::Revision;
 
 /// Where logs live. One writing method; four reads. Object-safe: servers hold an `Arc<dyn Store>`.
 #[async_trait]
@@ -82,6 +91,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`Store::ops_after`].
     async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Nodes of a log's tree of files, with the log's end from the same consistent read.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn nodes(&self, log: LogKey, asked: &NodeQuery, limit: usize) -> Result<NodePage, StoreError>;
+
+    /// The contents that a file had, oldest first, those behind one seq.
+    ///
+    /// # Errors
+    /// As [`Store::ops_after`].
+    async fn revisions(
+        &self,
+        log: LogKey,
+        node: EntityId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError>;
 
     /// The logs of a bucket in id order, after one id.
     ///
@@ -132,10 +159,8 @@ pub trait StoreExt: Store {
     /// As [`Store::ops_after`].
     async fn head(&self, log: LogKey, key: &EntityKey) -> Result<Option<Head>, StoreError> {
         let before = u128::from_be_bytes(*key.entity.as_bytes()).checked_sub(1);
-        let after = before.map(|id| EntityKey {
-            collection: key.collection.clone(),
-            entity: crate::id::EntityId::from_bytes(id.to_be_bytes()),
-        });
+        let after = before
+            .map(|id| EntityKey { collection: key.collection.clone(), entity: EntityId::from_bytes(id.to_be_bytes()) });
         let page = self.heads(log, &key.collection, after.as_ref(), 1).await?;
         Ok(page.heads.into_iter().find(|(found, _)| found == key).map(|(_, head)| head))
     }

@@ -7,6 +7,7 @@
 //! | push | 1 | flags (1 atomic, 2 request id, 4 cursor), request 16?, cursor?, count, per op: length + canonical bytes |
 //! | pushed | 2 | flags (1 replayed, 2 newer), server's time, count, per op: verdict; page? |
 //! | page | 3 | cursor `next`, varint `end`, flags (1 more, 2 left out), count, per op: varint seq, varint accepted_at ms, varint batch_rest, length + canonical bytes; left out? |
+//! | blobs | 5 | count, per blob: its SHA-256 32, length + bytes |
 //! | snapshot | 4 | varint seq, anchor 48, clock, varint schema version, payload form (0 JSON, 1 plain, 2 sealed), length + payload |
 //!
 //! What is left out of a partial reader's page: a count of authors with 16 bytes each, then a count of ops, per op: varint
@@ -22,7 +23,7 @@ use super::{WireError, check_state};
 use crate::call::{LeftOut, Page, PageOp, Push, Pushed};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::digest::Digest;
+use crate::digest::{BlobId, Digest};
 use crate::id::{LogId, ReplicaId, RequestId};
 use crate::limits;
 use crate::oplog::{Op, Payload, Snapshot, Verdict};
@@ -38,6 +39,7 @@ const PUSH: u8 = 1;
 const PUSHED: u8 = 2;
 const PAGE: u8 = 3;
 const SNAPSHOT: u8 = 4;
+const BLOBS: u8 = 5;
 
 /// The body of a push; the log is named by the route.
 #[must_use]
@@ -168,6 +170,35 @@ pub fn decode_snapshot(body: Bytes) -> Result<Snapshot, WireError> {
     input.finish()?;
     check_state(&payload)?;
     Ok(Snapshot { seq, anchor, clock, schema_version, payload })
+}
+
+/// Blobs that are sent together.
+#[must_use]
+pub fn encode_blobs(blobs: &[(BlobId, Bytes)]) -> Bytes {
+    let size: usize = blobs.iter().map(|(_, bytes)| bytes.len() + 40).sum();
+    let mut out = begin(BLOBS, size + 16);
+    out.len(blobs.len());
+    for (blob, bytes) in blobs {
+        out.fixed(blob.as_bytes());
+        out.bytes(bytes);
+    }
+    out.finish()
+}
+
+/// The inverse of [`encode_blobs`]; that the bytes are those named is not looked at here.
+///
+/// # Errors
+/// When the bytes are not canonical.
+pub fn decode_blobs(body: Bytes) -> Result<Vec<(BlobId, Bytes)>, WireError> {
+    const WHAT: &str = "blobs";
+    let mut input = open(BLOBS, body)?;
+    let count = input.count(33, WHAT)?;
+    let mut blobs = Vec::with_capacity(count);
+    for _ in 0..count {
+        blobs.push((Digest::from_bytes(input.fixed(WHAT)?), input.bytes(WHAT)?));
+    }
+    input.finish()?;
+    Ok(blobs)
 }
 
 fn begin(tag: u8, capacity: usize) -> Writer {

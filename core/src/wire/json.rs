@@ -22,6 +22,7 @@ use crate::time::{Hlc, Timestamp};
 
 mod answer;
 mod ask;
+mod blobs;
 mod page;
 mod problem;
 
@@ -32,6 +33,7 @@ pub use answer::{
 pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
+pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
 

@@ -14,9 +14,11 @@ use syncline::oplog::{
 };
 use syncline::server::Server;
 use syncline::store::{
-    HeadPage, LogPage, LogSummary, MemoryFanout, MemoryStore, PageLimit, Store, StoreError, StoreErrorKind, StoreExt,
+    HeadPage, LogPage, LogSummary, MemoryFanout, MemoryStore, NodePage, NodeQuery, PageLimit, Store, StoreError,
+    StoreErrorKind, StoreExt,
 };
-use syncline::{Anchor, BucketId, LogId, LogKey, Origin, RequestId, Seq, limits};
+use syncline::tree::Revision;
+use syncline::{Anchor, BucketId, EntityId, LogId, LogKey, Origin, RequestId, Seq, limits};
 
 use crate::call::asks;
 use crate::check;
@@ -90,6 +92,14 @@ impl Store for Long {
 
     async fn snapshot(&self, _: LogKey, _: Seq) -> Result<Option<Snapshot>, StoreError> {
         Ok(None)
+    }
+
+    async fn nodes(&self, _: LogKey, _: &NodeQuery, _: usize) -> Result<NodePage, StoreError> {
+        Ok(NodePage::default())
+    }
+
+    async fn revisions(&self, _: LogKey, _: EntityId, _: Seq, _: usize) -> Result<Vec<Revision>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn logs(&self, _: BucketId, _: Option<LogId>, _: usize) -> Result<Vec<LogSummary>, StoreError> {

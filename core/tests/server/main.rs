@@ -10,6 +10,7 @@
 mod common;
 
 mod access;
+mod blobs;
 mod devices;
 mod faults;
 mod piggyback;
@@ -18,6 +19,7 @@ mod restore;
 mod sealing;
 mod snapshot;
 mod store;
+mod tree;
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -2,11 +2,12 @@
 
 use crate::*;
 use async_trait::async_trait;
-use syncline::BucketId;
 use syncline::call::Advice;
 use syncline::decide::{Decision, Scope};
 use syncline::oplog::{Collection, EntityKey, Sealing};
-use syncline::store::{HeadPage, LogPage, LogSummary, StoreError, StoreErrorKind};
+use syncline::store::{HeadPage, LogPage, LogSummary, NodePage, NodeQuery, StoreError, StoreErrorKind};
+use syncline::tree::Revision;
+use syncline::{BucketId, EntityId};
 
 /// Fails at everything.
 #[derive(Debug)]
@@ -37,6 +38,14 @@ impl Store for Failing {
     }
 
     async fn snapshot(&self, _: LogKey, _: Seq) -> Result<Option<Snapshot>, StoreError> {
+        Err(self.error())
+    }
+
+    async fn nodes(&self, _: LogKey, _: &NodeQuery, _: usize) -> Result<NodePage, StoreError> {
+        Err(self.error())
+    }
+
+    async fn revisions(&self, _: LogKey, _: EntityId, _: Seq, _: usize) -> Result<Vec<Revision>, StoreError> {
         Err(self.error())
     }
 

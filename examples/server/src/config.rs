@@ -41,6 +41,16 @@ pub(crate) struct Flags {
     /// `sqlite:PATH`, `postgres:URL` or `memory` [default: sqlite:DATA/syncline.db].
     #[arg(long, env = "SYNCLINE_STORE", hide_env_values = true)]
     store: Option<String>,
+    /// Where blobs lie: `fs:PATH`, `s3:BUCKET` or `s3:BUCKET/PREFIX`, or `memory` [default: fs:DATA/blobs, or memory where
+    /// the store is]. The keys of S3 are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    #[arg(long, env = "SYNCLINE_BLOBS")]
+    blobs: Option<String>,
+    /// The address of the S3 service; AWS itself when there is none.
+    #[arg(long, env = "SYNCLINE_S3_ENDPOINT")]
+    s3_endpoint: Option<String>,
+    /// The region of the S3 service.
+    #[arg(long, env = "AWS_REGION")]
+    s3_region: Option<String>,
     /// The operator's token, at least 32 characters. On a loopback address one is made when it is missing.
     #[arg(long, env = "SYNCLINE_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
@@ -77,6 +87,9 @@ struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     store: Option<String>,
+    blobs: Option<String>,
+    s3_endpoint: Option<String>,
+    s3_region: Option<String>,
     admin_token: Option<String>,
     bucket: Option<BucketId>,
     collections: Option<BTreeMap<String, Policy>>,
@@ -121,6 +134,11 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) store: String,
+    pub(crate) blobs: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) s3_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) s3_region: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) admin_token: Option<String>,
     pub(crate) bucket: BucketId,
@@ -144,10 +162,18 @@ impl Config {
         };
         let data = flags.data.or(file.data).unwrap_or_else(|| DATA.into());
         let store = flags.store.or(file.store);
+        let store = store.unwrap_or_else(|| format!("sqlite:{}", data.join("syncline.db").display()));
+        let blobs = flags.blobs.or(file.blobs).unwrap_or_else(|| match store.as_str() {
+            "memory" => "memory".into(),
+            _ => format!("fs:{}", data.join("blobs").display()),
+        });
         let collections = flags.collections.map(|pairs| pairs.into_iter().collect()).or(file.collections);
         let config = Self {
             listen: pick(flags.listen, file.listen, LISTEN)?,
-            store: store.unwrap_or_else(|| format!("sqlite:{}", data.join("syncline.db").display())),
+            store,
+            blobs,
+            s3_endpoint: flags.s3_endpoint.or(file.s3_endpoint),
+            s3_region: flags.s3_region.or(file.s3_region),
             data,
             admin_token: flags.admin_token.or(file.admin_token),
             bucket: pick(flags.bucket, file.bucket, BUCKET)?,

@@ -50,7 +50,9 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     if let Some(dialect) = dialect.clone() {
         tokio::spawn(async move { dialect.clean_up_daily().await });
     }
-    let server = Server::new(backends.store, backends.fanout, config.schema()?);
+    let server = Server::new(backends.store, backends.fanout, config.schema()?).with_blobs(backends.blobs);
+    let (sweeping, bucket) = (server.clone(), config.bucket);
+    tokio::spawn(async move { operate::sweep_hourly(&sweeping, bucket).await });
     let tokens = || Tokens::new(server.clone()).with_operator(&token, config.bucket);
     let beside = dialect.map_or_else(Beside::default, |dialect| {
         Beside::new(dialect.router().merge(dialect.operator_router(Arc::new(tokens())))).worded_by(dialect)

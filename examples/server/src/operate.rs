@@ -5,12 +5,23 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use syncline::access::Caller;
+use syncline::call::{Call, ErrorCode, Refusal, Reply};
+use syncline::id::{BucketId, LogKey};
+use syncline::limits;
+use syncline::server::Server;
+use syncline::time::{Env, EnvSource as _};
+use syncline_transport_http::client::SystemEnv;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
+
+/// How often blobs are swept.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Characters of an operator's token at least.
 const TOKEN_CHARS_MIN: usize = 32;
@@ -90,6 +101,57 @@ pub(crate) fn start_logging(config: &Config) -> anyhow::Result<()> {
         LogFormat::Json => logger.json().try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
+}
+
+/// Looks every hour, and once at the start, for blobs of the operator's bucket that nothing needs any more.
+pub(crate) async fn sweep_hourly(server: &Server, bucket: BucketId) {
+    let mut hours = tokio::time::interval(HOUR);
+    loop {
+        hours.tick().await;
+        if let Err(refusal) = sweep(server, bucket).await {
+            tracing::warn!(%refusal, "blobs were not swept; the next hour goes on");
+        }
+    }
+}
+
+async fn sweep(server: &Server, bucket: BucketId) -> Result<(), Refusal> {
+    let operator = Caller::operator(bucket);
+    let (mut after, mut deleted) = (None, 0);
+    loop {
+        let call = Call::Logs { after, limit: limits::LIST_ITEMS_MAX };
+        let Reply::Logs(logs) = server.handle(&operator, call, env()?).await? else { return Ok(()) };
+        for log in &logs {
+            let log = LogKey { bucket, log: log.log };
+            let mut from = None;
+            loop {
+                let (_, next) = server.adopt_blobs(log, from, limits::LIST_ITEMS_MAX, env()?).await?;
+                from = next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            loop {
+                let (swept, next) = server.sweep_blobs(log, from, limits::LIST_ITEMS_MAX, env()?).await?;
+                deleted += swept.deleted;
+                from = next;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        after = logs.last().map(|log| log.log);
+        if logs.len() < limits::LIST_ITEMS_MAX {
+            if deleted > 0 {
+                tracing::info!(deleted, "blobs that nothing needed were deleted");
+            }
+            return Ok(());
+        }
+    }
+}
+
+fn env() -> Result<Env, Refusal> {
+    let no_randomness = |_| Refusal::new(ErrorCode::Internal, "the operating system has no randomness");
+    SystemEnv::new().map(|env| env.env()).map_err(no_randomness)
 }
 
 /// Resolves when the process is asked to stop.

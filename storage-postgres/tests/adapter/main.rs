@@ -1,5 +1,5 @@
 //! What Postgres adds to the store's contract: tables that many servers make at once, work that is counted, rows that
-//! are checked, signals between processes.
+//! are checked, moves that race, signals between processes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -7,6 +7,7 @@ mod schema;
 mod signals;
 mod statements;
 mod stored;
+mod tree;
 
 use syncline::conformance::author::Author;
 use syncline::oplog::{Op, OpKind};

@@ -18,7 +18,7 @@ async fn eight_servers_may_start_at_once_on_an_empty_schema() {
     }
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let steps = sqlx::query("SELECT count(*) FROM syncline_schema").fetch_one(&mut connection).await.unwrap();
-    assert_eq!(steps.get::<i64, _>(0), 1);
+    assert_eq!(steps.get::<i64, _>(0), 2);
 }
 
 #[tokio::test]

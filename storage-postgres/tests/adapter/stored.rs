@@ -10,7 +10,7 @@ use syncline::store::{PageLimit, Store as _, StoreErrorKind, StoreExt as _};
 
 use crate::{fresh, ops};
 
-async fn change(url: &str, sql: &'static str) {
+pub(crate) async fn change(url: &str, sql: &'static str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     assert!(sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected() > 0);
 }

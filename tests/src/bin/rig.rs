@@ -1,12 +1,14 @@
 //! `rig exec -- CMD…`: runs a command with the test servers it needs, and leaves nothing behind.
 //!
-//! Starts one Postgres cluster, exports `SYNCLINE_TEST_PG_URL`, runs the command and exits with its code. Ctrl-C and
-//! SIGTERM end the command first; the cluster ends even when this process is killed outright.
+//! Starts one Postgres cluster and, where it is installed, one S3 server, exports `SYNCLINE_TEST_PG_URL` and
+//! `SYNCLINE_TEST_S3_URL`, runs the command and exits with its code. Ctrl-C and SIGTERM end the command first; the servers
+//! end even when this process is killed outright.
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use syncline_tests::rig::postgres::{Cluster, Durability, URL_VARIABLE};
+use syncline_tests::rig::seaweed::{self, Seaweed};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,16 +24,21 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let (program, args) = command.split_first().context(USAGE)?;
 
-    // Before the cluster starts, so that a signal never finds it without a handler.
+    // Before the servers start, so that a signal never finds it without a handler.
     let interrupts = signal(SignalKind::interrupt())?;
     let terminations = signal(SignalKind::terminate())?;
+    let mut s3 = Seaweed::program().map(|program| Seaweed::start(&program)).transpose()?;
     let cluster = Cluster::start(Durability::None)?;
-    let child = Command::new(program)
-        .args(args)
-        .env(URL_VARIABLE, cluster.url())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("starting {program}"))?;
+    let mut command = Command::new(program);
+    command.args(args).env(URL_VARIABLE, cluster.url()).kill_on_drop(true);
+    match &mut s3 {
+        Some(s3) => {
+            s3.ready().await?;
+            command.env(seaweed::URL_VARIABLE, &s3.url);
+        }
+        None => eprintln!("rig: no S3 server is installed, so tests that need one will fail"),
+    }
+    let child = command.spawn().with_context(|| format!("starting {program}"))?;
     wait(child, interrupts, terminations).await
 }
 

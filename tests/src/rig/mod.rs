@@ -3,10 +3,13 @@
 //! What must hold: a missing server fails the test that needs it, in a sentence that names the remedy; nothing is
 //! left running, not even when the test process is killed. See [`guard`] for how.
 //!
-//! Next: [`postgres`] starts clusters, [`proxy`] cuts connections to them, [`bouncer`] pools them; [`server`] runs ours.
+//! Next: [`postgres`] starts clusters, [`proxy`] cuts connections to them, [`bouncer`] pools them; [`seaweed`] is an S3
+//! server, [`faulty_s3`] a bad way to it; [`server`] runs ours.
 
 pub mod bouncer;
+pub mod faulty_s3;
 pub mod guard;
 pub mod postgres;
 pub mod proxy;
+pub mod seaweed;
 pub mod server;

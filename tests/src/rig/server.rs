@@ -81,6 +81,8 @@ impl Process {
         let mut child = Command::new(program("syncline-server"))
             .args(&self.arguments)
             .env("SYNCLINE_ADMIN_TOKEN", TOKEN)
+            .env("AWS_ACCESS_KEY_ID", super::seaweed::KEY)
+            .env("AWS_SECRET_ACCESS_KEY", super::seaweed::SECRET)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

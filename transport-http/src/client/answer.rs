@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
-    AcknowledgedJson, DevicesJson, LogJson, LogsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson,
-    RestoredJson, SnapshotJson, TokenJson,
+    AcknowledgedJson, DevicesJson, LogJson, LogsJson, NeedsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson,
+    RestoredJson, SnapshotJson, TokenJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -62,6 +62,8 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
             Reply::Acknowledged { stable, devices }
         }
         Route::Devices => Reply::Devices(Box::new(json::<DevicesJson>(&answer.body)?.read())),
+        Route::ReserveBlobs => Reply::Needs(json::<NeedsJson>(&answer.body)?.read()),
+        Route::BlobUsage | Route::SetBlobQuota => Reply::BlobUsage(json::<UsageJson>(&answer.body)?.read()),
         Route::MintToken => {
             let TokenJson { id, token } = json(&answer.body)?;
             let bearer = token.parse().map_err(|error| WireError::Json(format!("{error}")))?;
@@ -71,7 +73,7 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
     })
 }
 
-fn refused(answer: &Answer) -> CallError {
+pub(super) fn refused(answer: &Answer) -> CallError {
     let problem = (answer.media_type == PROBLEM_MEDIA_TYPE).then(|| json::<ProblemJson>(&answer.body));
     let wait_ms = answer.retry_after.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     if let Some(refusal) = problem.and_then(Result::ok).and_then(ProblemJson::read) {

@@ -5,7 +5,8 @@ use syncline::call::Call;
 use syncline::id::LogId;
 use syncline::seq::Cursor;
 use syncline::wire::json::{
-    AcknowledgeJson, MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, MintTokenJson, NamedJson, PushJson, QuotaJson, ReserveJson, RestoreJson, RotateKeysJson,
+    SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -79,6 +80,16 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             json(Route::Acknowledge, path(Route::Acknowledge, log), body)
         }
         Call::Devices(log) => bare(Route::Devices, path(Route::Devices, log)),
+        Call::Reserve { log, blobs } => {
+            let blobs = blobs.into_iter().map(|(blob, size)| NamedJson { blob, size }).collect();
+            let body = serde_json::to_vec(&ReserveJson { blobs })?;
+            json(Route::ReserveBlobs, path(Route::ReserveBlobs, log), body)
+        }
+        Call::BlobUsage(log) => bare(Route::BlobUsage, path(Route::BlobUsage, log)),
+        Call::SetBlobQuota { log, quota } => {
+            let body = serde_json::to_vec(&QuotaJson { quota })?;
+            json(Route::SetBlobQuota, path(Route::SetBlobQuota, log), body)
+        }
         Call::MintToken { name, access, logs, replica, expires_at } => {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
             json(Route::MintToken, Route::MintToken.path().to_owned(), body)

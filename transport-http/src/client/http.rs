@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(limits::HEADER_TIME_S / 2);
 /// The way to a server over HTTP. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     pub(super) base: Url,
     pub(super) options: ClientOptions,
 }
@@ -69,6 +69,8 @@ impl HttpClient {
             Verb::Put => Method::PUT,
             Verb::Post => Method::POST,
             Verb::Delete => Method::DELETE,
+            Verb::Head => Method::HEAD,
+            Verb::Patch => Method::PATCH,
         };
         let url = self.base.join(&ask.target).map_err(|error| CallError::Protocol(error.to_string()))?;
         let accept = match self.options.form {
@@ -112,7 +114,7 @@ pub(super) fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
     HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::Bearer)
 }
 
-async fn receive(mut response: Response) -> Result<Answer, CallError> {
+pub(super) async fn receive(mut response: Response) -> Result<Answer, CallError> {
     let status = response.status().as_u16();
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -128,7 +130,7 @@ async fn receive(mut response: Response) -> Result<Answer, CallError> {
 }
 
 /// Only a connection that was never made is sure not to have carried the call.
-fn lost(error: reqwest::Error) -> CallError {
+pub(super) fn lost(error: reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
         CallError::Unreachable(error.into())
     } else {

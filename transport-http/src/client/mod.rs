@@ -20,6 +20,7 @@
 mod answer;
 mod ask;
 mod background;
+mod blobs;
 mod env;
 mod http;
 mod ws;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, DevicesJson, LogJson, LogsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson,
-    SnapshotJson, TokenJson,
+    AcknowledgedJson, DevicesJson, LogJson, LogsJson, NeedsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson,
+    SnapshotJson, TokenJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -40,6 +40,8 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
             json(StatusCode::OK, &AcknowledgedJson { stable: *stable, devices: *devices })
         }
         (Reply::Devices(holders), _) => json(StatusCode::OK, &DevicesJson::of(holders)),
+        (Reply::Needs(needs), _) => json(StatusCode::OK, &NeedsJson::of(needs)),
+        (Reply::BlobUsage(usage), _) => json(StatusCode::OK, &UsageJson::of(usage)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
         }
@@ -49,7 +51,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
 }
 
 /// A JSON response.
-fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Response, WireError> {
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Response, WireError> {
     Ok(with_type(status, serde_json::to_vec(body)?.into(), JSON_MEDIA_TYPE))
 }
 

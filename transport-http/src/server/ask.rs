@@ -11,7 +11,8 @@ use syncline::id::LogId;
 use syncline::limits;
 use syncline::oplog::Part;
 use syncline::wire::json::{
-    AcknowledgeJson, MintTokenJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, MintTokenJson, NamedJson, PushJson, QuotaJson, ReserveJson, RestoreJson, RotateKeysJson,
+    SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -105,6 +106,10 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             let call = Call::Pull { log: log()?, cursor: asked.cursor(), limit: asked.page()? };
             partly(asked.part, call)
         }
+        Route::BlobUsage => {
+            plain()?;
+            Call::BlobUsage(log()?)
+        }
         Route::RestorePoints => {
             let LimitQuery { limit } = query(parts)?;
             Call::RestorePoints { log: log()?, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
@@ -133,6 +138,13 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         }
         (Route::Acknowledge, _) => json::<AcknowledgeJson>(&bytes)
             .map(|AcknowledgeJson { replica, cursor }| Call::Acknowledge { log, replica, cursor }),
+        (Route::ReserveBlobs, _) => json::<ReserveJson>(&bytes).map(|ReserveJson { blobs }| Call::Reserve {
+            log,
+            blobs: blobs.into_iter().map(|NamedJson { blob, size }| (blob, size)).collect(),
+        }),
+        (Route::SetBlobQuota, _) => {
+            json::<QuotaJson>(&bytes).map(|QuotaJson { quota }| Call::SetBlobQuota { log, quota })
+        }
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
                 Call::MintToken { name, access, logs, replica, expires_at }
@@ -148,7 +160,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
 }
 
 /// A body that does not read is the request's fault; an op that breaks a rule on single ops is that op's.
-fn refuse(error: &WireError) -> Refusal {
+pub(super) fn refuse(error: &WireError) -> Refusal {
     let detail = error.to_string();
     match error {
         WireError::Op { index, .. } => Refusal::new(ErrorCode::OpInvalid, detail).at_op(*index),

@@ -28,23 +28,32 @@ pub(super) async fn read(body: &mut Body, headers: &HeaderMap, options: &ServerO
     let mut decoder = Decoder::new(encoding, options.body_decoded_bytes_max)?;
     let mut pace = Pace::new(options);
     let mut seen = 0;
+    while let Some(chunk) = chunk(body, &mut pace).await? {
+        seen += chunk.len();
+        if seen > max {
+            return Err(too_large(max));
+        }
+        decoder.feed(&chunk)?;
+    }
+    decoder.finish()
+}
+
+/// What comes next of a body; `None` at its end.
+pub(super) async fn chunk(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Refusal> {
     loop {
         let frame = match timeout_at(pace.ends, body.frame()).await {
             Err(_) => {
                 pace.roll()?;
                 continue;
             }
-            Ok(None) => return decoder.finish(),
+            Ok(None) => return Ok(None),
             Ok(Some(Err(_))) => return Err(malformed("the body ends early")),
             Ok(Some(Ok(frame))) => frame,
         };
-        let Some(chunk) = frame.data_ref() else { continue };
-        seen += chunk.len();
-        if seen > max {
-            return Err(too_large(max));
+        if let Ok(chunk) = frame.into_data() {
+            pace.took(chunk.len())?;
+            return Ok(Some(chunk));
         }
-        pace.took(chunk.len())?;
-        decoder.feed(chunk)?;
     }
 }
 
@@ -68,7 +77,7 @@ pub(crate) async fn linger(body: &mut Body, most: usize) {
 }
 
 /// Bytes that arrived in the window now running.
-struct Pace {
+pub(super) struct Pace {
     window: Duration,
     least: u64,
     ends: Instant,
@@ -76,7 +85,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(options: &ServerOptions) -> Self {
+    pub(super) fn new(options: &ServerOptions) -> Self {
         let window = options.body_rate_window;
         let least = u128::from(options.body_rate_bytes_per_s_min) * window.as_millis() / 1_000;
         Self { window, least: u64::try_from(least).unwrap_or(u64::MAX), ends: Instant::now() + window, arrived: 0 }

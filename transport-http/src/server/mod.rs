@@ -21,6 +21,7 @@ mod answer;
 mod ask;
 mod auth;
 mod beside;
+mod blobs;
 pub(crate) mod body;
 mod decode;
 pub(crate) mod env;
@@ -49,7 +50,7 @@ use syncline::call::{ErrorCode, Refusal};
 use syncline::server::Server;
 use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tracing::Instrument as _;
 
 pub(crate) use auth::bearer;
@@ -58,8 +59,8 @@ pub use beside::{Asked, Beside, Wording};
 pub use options::ServerOptions;
 pub use serve::{serve, serve_beside};
 
-use crate::COMPRESS_BYTES_MIN;
 use crate::route::{Route, Verb};
+use crate::{BLOB_MEDIA_TYPE, COMPRESS_BYTES_MIN};
 use form::Form;
 use problem::{malformed, problem};
 
@@ -133,7 +134,7 @@ impl App {
             .with_state(self.clone())
             .merge(routes)
             .layer(axum::middleware::from_fn_with_state((self.clone(), wording), limits::guard))
-            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN)))
+            .layer(CompressionLayer::new().compress_when(worth_packing()))
     }
 
     fn server(&self) -> &Server {
@@ -151,6 +152,11 @@ impl App {
     }
 }
 
+/// What is small is not worth it, and a blob is what its name says: its ranges are ranges of these very bytes.
+fn worth_packing() -> impl Predicate {
+    SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::const_new(BLOB_MEDIA_TYPE))
+}
+
 type Params = Result<RawPathParams, RawPathParamsRejection>;
 
 const fn filter(verb: Verb) -> MethodFilter {
@@ -159,6 +165,8 @@ const fn filter(verb: Verb) -> MethodFilter {
         Verb::Put => MethodFilter::PUT,
         Verb::Post => MethodFilter::POST,
         Verb::Delete => MethodFilter::DELETE,
+        Verb::Head => MethodFilter::HEAD,
+        Verb::Patch => MethodFilter::PATCH,
     }
 }
 
@@ -199,6 +207,9 @@ async fn answer(
     let known = app.authenticate(&parts).await?;
     if route == Route::Wake {
         return ws::upgrade(app, known, params, parts).await;
+    }
+    if route.streams() {
+        return blobs::answer(app, route, known.1, params, parts, std::mem::take(body)).await;
     }
     let form = if route.speaks_binary() { Form::wanted(&parts.headers) } else { Form::Json };
     let call = ask::read(route, params, &parts, body, app.options()).await?;

@@ -70,6 +70,23 @@ const fn shape(route: Route) -> Shape {
         Route::UndoRestore => (&[], Some("UndoRestore"), &[(200, "restored", Some("Restored"))]),
         Route::Acknowledge => (&[], Some("Acknowledge"), &[(200, "what all of them hold", Some("Acknowledged"))]),
         Route::Devices => (&[], None, &[(200, "who holds it", Some("Devices"))]),
+        Route::ReserveBlobs => (&[], Some("Reserve"), &[(200, "one need per blob", Some("Needs"))]),
+        Route::BlobUsage => (&[], None, &[(200, "what they take", Some("BlobUsage"))]),
+        Route::SetBlobQuota => (&[], Some("BlobQuota"), &[(200, "what they take", Some("BlobUsage"))]),
+        Route::PutBlobs => (&[], None, &[(200, "of each whether it was new", Some("Stored"))]),
+        Route::PutBlob => (&[], None, &[(201, "stored", None), (204, "was there", None)]),
+        Route::GetBlob => {
+            (&[], None, &[(200, "the blob", None), (206, "the range", None), (304, "the reader has it", None)])
+        }
+        Route::UploadAt => {
+            (&[("size", "Seq", Required::True)], None, &[(200, "`Upload-Offset` says where it goes on", None)])
+        }
+        Route::AppendBlob => (
+            &[("size", "Seq", Required::True)],
+            None,
+            &[(204, "`Upload-Offset` says where it goes on; at the end it is stored", None)],
+        ),
+        Route::DropUpload => (&[], None, &[(204, "dropped", None)]),
         Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
         Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
         Route::Wake => (&[], None, &[(101, "a WebSocket of {\"wake\":{\"log\":…,\"seq\":…}} frames", None)]),
@@ -119,6 +136,9 @@ fn operation(route: Route) -> Operation {
             operation = operation.parameter(parameter(name, "Id", ParameterIn::Path, Required::True));
         }
     }
+    if route.path().contains("{blob}") {
+        operation = operation.parameter(parameter("blob", "Blob", ParameterIn::Path, Required::True));
+    }
     for (name, schema, required) in shape.query {
         operation = operation.parameter(parameter(name, schema, ParameterIn::Query, required.clone()));
     }
@@ -166,5 +186,7 @@ const fn method(verb: Verb) -> HttpMethod {
         Verb::Put => HttpMethod::Put,
         Verb::Post => HttpMethod::Post,
         Verb::Delete => HttpMethod::Delete,
+        Verb::Head => HttpMethod::Head,
+        Verb::Patch => HttpMethod::Patch,
     }
 }

@@ -15,7 +15,7 @@ use syncline::oplog::{
 };
 use syncline::seq::Seq;
 use syncline::server::Server;
-use syncline::store::{MemoryFanout, MemoryStore};
+use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
 use syncline::time::{Env, Hlc, Timestamp};
 use syncline_transport_http::client::{ClientOptions, Compression, Form, HttpClient};
 use syncline_transport_http::server::{App, ServerOptions, Tokens, serve};
@@ -45,7 +45,8 @@ impl Rig {
 
     pub(crate) async fn with(options: ServerOptions) -> Self {
         let schema = Schema::new(Rules::of(ConflictPolicy::Causal));
-        let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), schema);
+        let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), schema)
+            .with_blobs(Arc::new(MemoryBlobs::new()));
         let tokens = Tokens::new(server.clone()).with_operator(OPERATOR, BUCKET);
         let app = App::new(server.clone(), tokens, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");

@@ -1,0 +1,287 @@
+//! A commit to a log's tree of files: decided, placed in the log and written, in one transaction.
+//!
+//! The log is locked before the first question is answered, so what was checked holds until it is written: two moves that
+//! would close a circle together cannot both be accepted. What must hold: a commit has one effect however often it is sent;
+//! what it refers to is there, and stays as long as a revision refers to it; a commit that changes nothing leaves no trace.
+//!
+//! *Next:* [`tree::commit`](crate::tree::commit()) is the rule, [`blobs`](super::BlobBook) are what contents refer to.
+
+use std::sync::Arc;
+
+use super::blobs::{BlobBook, BlobFault, blob_reads};
+use super::record::note_head;
+use super::{Choice, KnownOp, LogWrites, Reads, View};
+use crate::clock::VectorClock;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::digest::{BlobId, Digest};
+use crate::id::{EntityId, LogKey, OpId, ReplicaId};
+use crate::limits;
+use crate::oplog::{Collection, Draft, EntityKey, Head, LogBounds, LoggedOp, OpKind, Payload, Precondition, Subject};
+use crate::seq::Seq;
+use crate::time::{Env, Hlc};
+use crate::tree::{
+    Answer, Change, Commit, Committed, Content, Entry, Found, Label, Loaded, NamePolicy, Node, Outcome, Room, Stamp,
+    Stuck, Terms, TreeRead, TreeView as _, commit,
+};
+
+/// The folder that every tree begins with.
+pub const TREE_ROOT: EntityId = EntityId::from_bytes([0; 16]);
+
+/// What a device wants done to a tree.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_structs, reason = "arguments of one rule")]
+pub struct Placement {
+    /// Which log's tree.
+    pub log: LogKey,
+    /// The commit's id, made by its author: it has one effect, whoever repeats it.
+    pub id: OpId,
+    /// Whose copy of the tree it was made on.
+    pub replica: ReplicaId,
+    /// What conflict copies call it.
+    pub label: Label,
+    /// What is to be done.
+    pub commit: Arc<Commit>,
+}
+
+/// The outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every outcome needs its own answer")]
+pub enum Placed {
+    /// Decided.
+    Done {
+        /// Where it stands in the log; `None` when it changed nothing.
+        seq: Option<Seq>,
+        /// One answer per op.
+        answers: Vec<Answer>,
+        /// The log's end after it.
+        bounds: Box<LogBounds>,
+    },
+    /// It was accepted before; its entry has the answers.
+    Known(KnownOp),
+    /// These have to be sent first; nothing was changed.
+    Needs(Vec<BlobId>),
+    /// The log is not there.
+    NoLog,
+    /// The log, or its tree, contradicts itself and takes no writes.
+    Damaged,
+    /// The entry would be larger than an op may be.
+    TooLarge,
+    /// What is kept does not read.
+    Unreadable(DecodeError),
+}
+
+/// What a tree takes, and how much of it there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a row")]
+pub struct TreeTerms {
+    /// Which names there may be.
+    pub names: NamePolicy,
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Nodes, dead ones included.
+    pub nodes_max: u64,
+    /// How many there are.
+    pub nodes: u64,
+}
+
+impl Default for TreeTerms {
+    fn default() -> Self {
+        Self {
+            names: NamePolicy::Strict,
+            file_bytes_max: limits::BLOB_BYTES_MAX,
+            nodes_max: limits::TREE_NODES_MAX,
+            nodes: 0,
+        }
+    }
+}
+
+impl TreeTerms {
+    /// Its bytes: version 1, names (0 strict, 1 lenient), then the numbers as varints.
+    #[must_use]
+    pub fn to_bytes(&self) -> bytes::Bytes {
+        let mut out = Writer::with_capacity(32);
+        out.u8(1);
+        out.u8(u8::from(self.names == NamePolicy::Lenient));
+        [self.file_bytes_max, self.nodes_max, self.nodes].into_iter().for_each(|number| out.u64(number));
+        out.finish()
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes).
+    ///
+    /// # Errors
+    /// When the bytes are not canonical.
+    pub fn from_bytes(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
+        const WHAT: &str = "a tree's terms";
+        let mut input = Reader::new(bytes);
+        let names = match (input.u8(WHAT)?, input.u8(WHAT)?) {
+            (1, 0) => NamePolicy::Strict,
+            (1, 1) => NamePolicy::Lenient,
+            _ => return Err(DecodeError::NotCanonical(WHAT)),
+        };
+        let (file_bytes_max, nodes_max, nodes) = (input.u64(WHAT)?, input.u64(WHAT)?, input.u64(WHAT)?);
+        input.finish()?;
+        Ok(Self { names, file_bytes_max, nodes_max, nodes })
+    }
+}
+
+/// The note of a tree's terms.
+#[must_use]
+pub fn tree_key() -> EntityKey {
+    EntityKey { collection: Collection::system("sys.tree"), entity: TREE_ROOT }
+}
+
+/// A tree's terms, by the note.
+///
+/// # Errors
+/// When it does not read.
+pub fn tree_terms_of(note: Option<&Head>) -> Result<TreeTerms, DecodeError> {
+    note.and_then(Head::live_state)
+        .map_or_else(|| Ok(TreeTerms::default()), |bytes| TreeTerms::from_bytes(bytes.clone()))
+}
+
+/// What a content needs to be there.
+fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
+    [Some(content.manifest.unwrap_or(content.blob)), content.attributes].into_iter().flatten()
+}
+
+impl Placement {
+    /// What was asked, for repeats under the same id.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&[b"commit\0", self.replica.as_bytes(), &self.commit.to_bytes()])
+    }
+
+    /// What the rule reads whatever it finds.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        let contents = self.commit.ops().iter().filter_map(|op| op.content());
+        let mut reads = blob_reads(contents.flat_map(needs));
+        reads.heads.push(tree_key());
+        reads.ops.push(self.id);
+        let nodes = self.commit.ops().iter().map(|op| op.node()).chain([TREE_ROOT]);
+        reads.tree = nodes.map(TreeRead::Node).collect();
+        reads.tree.sort_unstable();
+        reads.tree.dedup();
+        reads
+    }
+}
+
+/// Decides a commit. Needs [`Placement::reads`] in the scope; asks for more of the tree as the rule needs it.
+#[must_use]
+pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
+    let log = view.log(placement.log);
+    let done = |placed| Choice::Done(placed, None);
+    if let Some(known) = log.ops.get(&placement.id) {
+        return done(Placed::Known(*known));
+    }
+    let Some(bounds) = log.bounds.clone() else { return done(Placed::NoLog) };
+    let Some(seq) = bounds.last.next().filter(|_| !bounds.damaged) else { return done(Placed::Damaged) };
+    let (mut book, mut terms) = match (BlobBook::open(placement.log, view), tree_terms_of(log.heads.get(&tree_key()))) {
+        (Ok(book), Ok(terms)) => (book, terms),
+        (Err(BlobFault::Unreadable(error)), _) | (_, Err(error)) => return done(Placed::Unreadable(error)),
+        (Err(_), _) => return done(Placed::NoLog),
+    };
+    let mut missing: Vec<BlobId> =
+        placement.commit.ops().iter().filter_map(|op| op.content()).flat_map(needs).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing.retain(|blob| !book.get(*blob).is_some_and(|record| record.blob == *blob && record.readable().is_some()));
+    if !missing.is_empty() {
+        return done(Placed::Needs(missing));
+    }
+    let (tree, root) = with_root(&log.tree, seq);
+    let decided = commit(
+        &*tree,
+        &Terms {
+            seq,
+            replica: placement.replica,
+            label: &placement.label,
+            accepted_at: env.now,
+            root: TREE_ROOT,
+            policy: terms.names,
+            room: Room {
+                file_bytes_max: terms.file_bytes_max,
+                // Bytes are counted when they come.
+                bytes_free: u64::MAX,
+                nodes_free: terms.nodes_max.saturating_sub(terms.nodes),
+            },
+        },
+        &placement.commit,
+    );
+    let committed = match decided {
+        Ok(committed) => committed,
+        Err(stuck) => return ask(placement.log, stuck),
+    };
+    let Committed { changes, outcomes, revisions, nodes_added, .. } = committed;
+    let answers = answers(outcomes);
+    if changes.is_empty() {
+        return done(Placed::Done { seq: None, answers, bounds: Box::new(bounds) });
+    }
+    for revision in &revisions {
+        for blob in needs(&revision.content) {
+            book.refer(blob);
+        }
+    }
+    let fresh = u64::from(root.is_some());
+    terms.nodes = terms.nodes.saturating_add(nodes_added).saturating_add(fresh);
+    let changes: Vec<Change> = root.into_iter().chain(changes).collect();
+    let entry = Entry { replica: placement.replica, asked: placement.fingerprint(), answers, changes };
+    let Some((bounds, logged)) = append(placement.id, &entry, seq, env, bounds) else { return done(Placed::TooLarge) };
+    let mut writes = LogWrites::new(placement.log, bounds.clone());
+    writes.ops.push(logged);
+    writes.heads.push((tree_key(), note_head(&bounds, terms.to_bytes())));
+    writes.tree.changes = entry.changes;
+    writes.tree.revisions = revisions;
+    book.write_into(&mut writes);
+    let placed = Placed::Done { seq: Some(seq), answers: entry.answers, bounds: Box::new(bounds) };
+    Choice::Done(placed, Some(writes.alone()))
+}
+
+/// The tree that was read; before its first commit, a root that this commit makes.
+fn with_root(read: &Loaded, seq: Seq) -> (std::borrow::Cow<'_, Loaded>, Option<Change>) {
+    if !matches!(read.node(TREE_ROOT), Ok(Found::Nothing)) {
+        return (std::borrow::Cow::Borrowed(read), None);
+    }
+    let root = Node::root(Stamp { seq, by: ReplicaId::SERVER });
+    let mut tree = read.clone();
+    tree.set_node(TREE_ROOT, root.clone());
+    (std::borrow::Cow::Owned(tree), Some(Change::Node { id: TREE_ROOT, node: Box::new(root) }))
+}
+
+fn ask(log: LogKey, stuck: Vec<Stuck<TreeRead>>) -> Choice<Placed> {
+    let mut tree = Vec::with_capacity(stuck.len());
+    for stuck in stuck {
+        match stuck {
+            Stuck::View(read) => tree.push(read),
+            Stuck::Damaged(_) => return Choice::Done(Placed::Damaged, None),
+        }
+    }
+    tree.sort_unstable();
+    tree.dedup();
+    Choice::Read(vec![(log, Reads { tree, ..Reads::default() })])
+}
+
+fn answers(outcomes: Vec<Outcome>) -> Vec<Answer> {
+    outcomes.into_iter().map(|outcome| Answer { verdict: outcome.verdict, long_path: outcome.long_path }).collect()
+}
+
+/// The entry as the log's next op.
+fn append(id: OpId, entry: &Entry, seq: Seq, env: &Env, mut bounds: LogBounds) -> Option<(LogBounds, LoggedOp)> {
+    let draft = Draft {
+        id,
+        replica: ReplicaId::SERVER,
+        subject: Subject::Entity { key: tree_key(), also: Vec::new() },
+        kind: OpKind::Update,
+        clock: VectorClock::new(),
+        hlc: Hlc { ms: env.now, counter: 0 },
+        schema_version: 1,
+        precondition: Precondition::None,
+        payload: Payload::Plain(entry.to_bytes()),
+    };
+    let op = draft.seal().ok()?;
+    bounds.tip = bounds.tip.extend(op.digest(), env.now);
+    bounds.last = seq;
+    bounds.bytes += op.bytes().len() as u64;
+    let logged = LoggedOp { seq, anchor: bounds.tip, accepted_at: env.now, batch_rest: 0, op: op.raw().clone() };
+    Some((bounds, logged))
+}

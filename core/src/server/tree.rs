@@ -1,0 +1,94 @@
+//! The tree of files of a log: commits, listings, and what a file was before.
+
+use super::{Server, refuse_store};
+use crate::access::Caller;
+use crate::call::{Commit, Committed, ErrorCode, Refusal, Reply};
+use crate::decide::{KnownOp, Placed, Placement, Scope, place};
+use crate::digest::Digest;
+use crate::id::{LogKey, ReplicaId};
+use crate::limits;
+use crate::oplog::Payload;
+use crate::seq::Seq;
+use crate::store::{NodeQuery, PageLimit, StoreExt};
+use crate::time::Env;
+use crate::tree::Entry;
+
+impl Server {
+    pub(super) async fn commit(&self, caller: &Caller, log: LogKey, asked: Commit, env: Env) -> Result<Reply, Refusal> {
+        if asked.replica == ReplicaId::SERVER || caller.replica.is_some_and(|own| own != asked.replica) {
+            let detail = "the commit is made as a replica that is not the caller's";
+            return Err(Refusal::new(ErrorCode::ForbiddenReplica, detail));
+        }
+        let Commit { id, replica, label, ops, .. } = asked;
+        let placement = Placement { log, id, replica, label, commit: ops };
+        let fingerprint = placement.fingerprint();
+        let scope = Scope::log(log, placement.reads());
+        let rule = move |view: &crate::decide::View| place(&placement, &env, view);
+        match self.store.decide(scope, rule).await.map_err(refuse_store)? {
+            Placed::Done { seq, answers, bounds } => {
+                if seq.is_some() {
+                    self.wake(log, bounds.end()).await;
+                }
+                Ok(Reply::Committed(Committed::Done { seq, answers, end: bounds.end() }))
+            }
+            Placed::Known(known) => self.commit_again(log, known, fingerprint).await,
+            Placed::Needs(blobs) => Ok(Reply::Committed(Committed::Needs(blobs))),
+            Placed::NoLog => Err(Refusal::new(ErrorCode::LogNotFound, "no such log")),
+            Placed::Damaged => Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes")),
+            Placed::TooLarge => {
+                Err(Refusal::new(ErrorCode::BatchSize, "what the commit does is more than one op may say"))
+            }
+            Placed::Unreadable(error) => Err(Refusal::new(ErrorCode::LogDamaged, error.to_string())),
+        }
+    }
+
+    /// The answer that was given first.
+    async fn commit_again(&self, log: LogKey, known: KnownOp, asked: Digest) -> Result<Reply, Refusal> {
+        let one = PageLimit::ops(1).unwrap_or_default();
+        let page = self.store.ops_after(log, known.seq.before(), one).await.map_err(refuse_store)?;
+        let logged = page.ops.first().filter(|logged| logged.seq == known.seq);
+        let logged = logged.ok_or_else(|| Refusal::new(ErrorCode::GapPruned, "the commit was accepted long ago"))?;
+        let damaged = || Refusal::new(ErrorCode::LogDamaged, "a commit does not read");
+        let op = logged.op.read().map_err(|_| damaged())?;
+        // Under its id there may be an op of another kind, which is no commit.
+        let entry = match op.payload() {
+            Payload::Plain(bytes) => Entry::from_bytes(bytes.clone()).ok(),
+            _ => None,
+        };
+        match entry.filter(|entry| entry.asked == asked) {
+            Some(entry) => {
+                let end = page.bounds.ok_or_else(damaged)?.end();
+                Ok(Reply::Committed(Committed::Done { seq: Some(known.seq), answers: entry.answers, end }))
+            }
+            None => Err(Refusal::new(ErrorCode::RequestIdReused, "the commit's id was used for another commit")),
+        }
+    }
+
+    pub(super) async fn nodes(&self, log: LogKey, asked: NodeQuery, limit: usize) -> Result<Reply, Refusal> {
+        within(limit, limits::TREE_PAGE_NODES_MAX)?;
+        let page = self.store.nodes(log, &asked, limit).await.map_err(refuse_store)?;
+        if page.end.is_none() {
+            return Err(Refusal::new(ErrorCode::LogNotFound, "no such log"));
+        }
+        Ok(Reply::Nodes(page))
+    }
+
+    pub(super) async fn revisions(
+        &self,
+        log: LogKey,
+        node: crate::id::EntityId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Reply, Refusal> {
+        within(limit, limits::LIST_ITEMS_MAX)?;
+        self.bounds(log).await?;
+        self.store.revisions(log, node, after, limit).await.map(Reply::Revisions).map_err(refuse_store)
+    }
+}
+
+fn within(limit: usize, max: usize) -> Result<(), Refusal> {
+    if (1..=max).contains(&limit) {
+        return Ok(());
+    }
+    Err(Refusal::new(ErrorCode::LimitOutOfRange, format!("a listing has 1 to {max} items, not {limit}")))
+}

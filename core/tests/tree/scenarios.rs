@@ -1,0 +1,142 @@
+//! Every race of the table, in both orders of arrival.
+
+use std::collections::BTreeSet;
+
+use syncline::tree::{Dropped, TreeVerdict};
+
+use crate::device::Device;
+use crate::server::Server;
+
+struct Row<'a> {
+    name: &'a str,
+    initial: &'a str,
+    acts: [&'a str; 2],
+    first_a: &'a str,
+    verdicts: &'a str,
+    first_b: &'a str,
+}
+
+fn rows() -> Vec<Row<'static>> {
+    let lines = include_str!("scenarios.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let row = |line: &'static str| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [name, _, initial, a, b, first_a, verdicts, first_b] = cells[..] else { panic!("{line}") };
+        let first_b = if first_b == "same" { first_a } else { first_b };
+        Row { name, initial, acts: [a, b], first_a, verdicts, first_b }
+    };
+    lines.map(row).collect()
+}
+
+/// Writes out what is short in the table.
+fn spelled(path: &str) -> String {
+    let time = |device: &str| format!("(conflict {device} 2023-11-14 221320)");
+    let path = path.replace("é(NFC)", "\u{e9}").replace("é(NFD)", "e\u{301}");
+    path.replace("(conflict A)", &time("A")).replace("(conflict B)", &time("B"))
+}
+
+fn tree(cell: &str, separator: char) -> BTreeSet<String> {
+    cell.split(separator).map(str::trim).filter(|path| !path.is_empty()).map(spelled).collect()
+}
+
+fn act(device: &mut Device, server: &mut Server, acts: &str) {
+    for act in acts.split(';').map(str::trim).filter(|act| !act.is_empty()) {
+        let (verb, rest) = act.split_once(' ').unwrap_or((act, ""));
+        let done = match verb {
+            "w" => {
+                let (path, value) = rest.rsplit_once('=').unwrap();
+                device.write(&spelled(path), value.parse().unwrap())
+            }
+            "mv" => {
+                let (from, to) = rest.split_once(" -> ").unwrap();
+                device.rename(&spelled(from), &spelled(to))
+            }
+            "rm" => device.remove(&spelled(rest)),
+            "mkdir" => device.make_folder(&spelled(rest)),
+            "sync" => {
+                device.sync(server);
+                true
+            }
+            _ => false,
+        };
+        assert!(done, "{act}");
+    }
+}
+
+fn spoken(verdict: &TreeVerdict) -> String {
+    let dropped = |dropped: &Dropped| match dropped {
+        Dropped::Name => "superseded_name",
+        Dropped::Parent => "superseded_parent",
+        Dropped::Circle => "would_cycle",
+        Dropped::Unseen => "kept_unseen",
+        other => panic!("{other:?}"),
+    };
+    match verdict {
+        TreeVerdict::Done | TreeVerdict::Alias { .. } => "ok".to_owned(),
+        TreeVerdict::Noop => "noop".to_owned(),
+        TreeVerdict::Copied { .. } => "conflict_copy".to_owned(),
+        TreeVerdict::Revived => "revived".to_owned(),
+        TreeVerdict::Superseded => "superseded".to_owned(),
+        TreeVerdict::Partial(parts) => format!("partial:{}", parts.iter().map(dropped).collect::<Vec<_>>().join("+")),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Two devices in step, apart, and synced in this order; gives the tree and the verdicts.
+fn run(row: &Row<'_>, order: [usize; 2]) -> (BTreeSet<String>, String) {
+    let mut server = Server::new();
+    let mut seeder = Device::new(9, "S");
+    for path in tree(row.initial, ',') {
+        let (path, value) = path.split_once('=').map_or((path.as_str(), None), |(path, value)| (path, Some(value)));
+        let mut folder = String::new();
+        for name in path.trim_end_matches('/').split('/') {
+            let at = format!("{folder}{name}");
+            if at != path {
+                seeder.make_folder(&at);
+            }
+            folder = format!("{at}/");
+        }
+        if let Some(value) = value {
+            assert!(seeder.write(path, value.parse().unwrap()));
+        }
+    }
+    seeder.sync(&mut server);
+    let mut devices = [Device::new(1, "A"), Device::new(2, "B")];
+    devices.iter_mut().for_each(|device| device.pull(&server));
+    for (device, acts) in devices.iter_mut().zip(row.acts) {
+        act(device, &mut server, acts);
+    }
+    let mut verdicts = Vec::new();
+    for device in order {
+        verdicts.extend(devices[device].sync(&mut server));
+    }
+    for device in order {
+        assert_eq!(devices[device].sync(&mut server), [], "{}: what was synced is to be synced again", row.name);
+    }
+    assert_eq!(devices[0].local, devices[1].local, "{}", row.name);
+    let verdicts: Vec<String> = verdicts.iter().map(spoken).filter(|verdict| verdict != "ok").collect();
+    let verdicts = if verdicts.is_empty() { "ok".to_owned() } else { verdicts.join(", ") };
+    (server.show(), verdicts)
+}
+
+#[test]
+fn every_race_of_two_devices_ends_as_the_table_says_in_both_orders() {
+    let mut faults = Vec::new();
+    let rows = rows();
+    assert_eq!(rows.len(), 82);
+    for row in &rows {
+        let (shown, verdicts) = run(row, [0, 1]);
+        let expected = tree(row.first_a, ';');
+        if shown != expected {
+            faults.push(format!("{}, A first: {shown:?}, not {expected:?}", row.name));
+        }
+        if verdicts != row.verdicts {
+            faults.push(format!("{}, A first: {verdicts}, not {}", row.name, row.verdicts));
+        }
+        let (shown, _) = run(row, [1, 0]);
+        let expected = tree(row.first_b, ';');
+        if shown != expected {
+            faults.push(format!("{}, B first: {shown:?}, not {expected:?}", row.name));
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
