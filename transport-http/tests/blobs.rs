@@ -172,6 +172,9 @@ async fn readers_that_have_a_blob_are_told_so_and_ranges_are_said() {
     assert_eq!((behind.status, behind.header("content-range")), (416, Some("bytes */5000")));
 }
 
+/// Method, path, headers, body, and the status of the answer.
+type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16);
+
 #[tokio::test]
 async fn what_is_wrong_with_a_request_is_said_and_nothing_is_taken() {
     let (rig, client) = rig().await;
@@ -179,7 +182,7 @@ async fn what_is_wrong_with_a_request_is_said_and_nothing_is_taken() {
     let (blob, absent) = (name(&bytes), name(&content(9, 9)));
     let put = target("blobs", blob);
     let patch = format!("{}?size=100", target("uploads", blob));
-    let rows: [(&str, &str, &[(&str, &str)], &[u8], u16); 11] = [
+    let rows: [Row<'_>; 11] = [
         ("PUT", &put, &[], b"other bytes", 422),
         ("PUT", &put, &[("content-encoding", "gzip")], &bytes, 415),
         ("PUT", &format!("/v1/logs/{LOG}/blobs/beef"), &[], &bytes, 400),
