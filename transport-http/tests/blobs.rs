@@ -218,6 +218,17 @@ async fn what_is_wrong_with_a_request_is_said_and_nothing_is_taken() {
 }
 
 #[tokio::test]
+async fn a_refusal_arrives_though_the_peer_is_still_sending() {
+    let (_rig, client) = rig().await;
+    let set = Call::SetBlobQuota { log: LOG, quota: Some(10) };
+    client.call(set).await.expect("set");
+    let bytes = content(1, 6 << 20);
+    assert_eq!(code(client.put_blob(LOG, name(&bytes), bytes.clone()).await), ErrorCode::QuotaExceeded);
+    let size = bytes.len() as u64;
+    assert_eq!(code(client.append_blob(LOG, name(&bytes), size, 0, bytes).await), ErrorCode::QuotaExceeded);
+}
+
+#[tokio::test]
 async fn a_quota_is_kept_and_its_figures_are_said() {
     let (_rig, client) = rig().await;
     let set = Call::SetBlobQuota { log: LOG, quota: Some(1_000) };

@@ -158,7 +158,7 @@ fn parents_that_nobody_made_are_refused() {
         out.u64(0);
         out.u64(u64::MAX);
     }));
-    assert_eq!(huge, TextError::TooManyVersions);
+    assert!(matches!(huge, TextError::Decode(_)));
     let nothing_behind = refused(&speaker.say(false, &[(replica(1), 1)], &[]));
     assert!(matches!(nothing_behind, TextError::Decode(_)));
 }

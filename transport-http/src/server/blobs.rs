@@ -52,7 +52,7 @@ pub(super) async fn answer(
     caller: Caller,
     params: &RawPathParams,
     parts: Parts,
-    body: Body,
+    body: &mut Body,
 ) -> Result<Response, Refusal> {
     let log: LogId = param(params, "log")?;
     let at = At { app: app.clone(), caller, log, env: env::env()? };
@@ -63,12 +63,12 @@ pub(super) async fn answer(
         }
         Route::PutBlob => {
             let NoQuery {} = query(&parts)?;
-            let (blob, size) = (param(params, "blob")?, announced(&parts, &body, limits::BLOB_PUT_BYTES_MAX)?);
+            let (blob, size) = (param(params, "blob")?, announced(&parts, body, limits::BLOB_PUT_BYTES_MAX)?);
             tokio::spawn(at.take((blob, size), Incoming::new(app, body)).in_current_span())
         }
         Route::AppendBlob => {
             let SizeQuery { size } = query(&parts)?;
-            announced(&parts, &body, limits::BLOB_PIECE_BYTES_MAX)?;
+            announced(&parts, body, limits::BLOB_PIECE_BYTES_MAX)?;
             let (blob, offset) = (param(params, "blob")?, offset(&parts.headers)?);
             tokio::spawn(at.append((blob, size), offset, Incoming::new(app, body)).in_current_span())
         }
@@ -103,11 +103,11 @@ struct At {
 }
 
 impl At {
-    async fn take_many(self, parts: &Parts, mut body: Body) -> Result<Response, Refusal> {
+    async fn take_many(self, parts: &Parts, body: &mut Body) -> Result<Response, Refusal> {
         if Form::given(&parts.headers)? != Form::Binary {
             return Err(unsupported());
         }
-        let bytes = body::read(&mut body, &parts.headers, self.app.options()).await?;
+        let bytes = body::read(body, &parts.headers, self.app.options()).await?;
         let blobs = binary::decode_blobs(bytes).map_err(|error| refuse(&error))?;
         let work = async move { self.app.server().put_blobs(&self.caller, self.log, blobs, self.env).await };
         let stored = tokio::spawn(work.in_current_span()).await;
@@ -118,7 +118,7 @@ impl At {
 
     async fn take(self, named: (BlobId, u64), mut body: Incoming) -> Result<Response, Refusal> {
         let put = self.app.server().put_blob(&self.caller, self.log, named, &mut body, self.env).await;
-        Ok(match body.judged(put)? {
+        Ok(match body.judged(put).await? {
             PutOutcome::Stored => StatusCode::CREATED.into_response(),
             _ => StatusCode::NO_CONTENT.into_response(),
         })
@@ -127,7 +127,7 @@ impl At {
     async fn append(self, named: (BlobId, u64), offset: u64, mut body: Incoming) -> Result<Response, Refusal> {
         let server = self.app.server();
         let come = server.append_blob(&self.caller, self.log, named, offset, &mut body, self.env).await;
-        Ok(upload(StatusCode::NO_CONTENT, body.judged(come)?, named.1))
+        Ok(upload(StatusCode::NO_CONTENT, body.judged(come).await?, named.1))
     }
 
     async fn give(self, blob: BlobId, parts: &Parts) -> Result<Response, Refusal> {
@@ -204,16 +204,24 @@ impl Asked {
 struct Incoming {
     body: Body,
     pace: Pace,
+    most: usize,
     refusal: Option<Refusal>,
 }
 
 impl Incoming {
-    fn new(app: &App, body: Body) -> Self {
-        Self { body, pace: Pace::new(app.options()), refusal: None }
+    /// Takes the body over; what asked for it must run to its end.
+    fn new(app: &App, body: &mut Body) -> Self {
+        let options = app.options();
+        Self { body: std::mem::take(body), pace: Pace::new(options), most: options.body_bytes_max, refusal: None }
     }
 
-    /// What went wrong with the body comes before what that did to the work.
-    fn judged<T>(self, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+    /// What went wrong with the body comes before what that did to the work. A body that is refused is read on for a while,
+    /// so that the refusal arrives.
+    async fn judged<T>(mut self, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+        let slow = self.refusal.as_ref().is_some_and(|refusal| refusal.code == ErrorCode::BodyTooSlow);
+        if outcome.is_err() && !slow {
+            body::linger(&mut self.body, self.most).await;
+        }
         match (outcome, self.refusal) {
             (Err(_), Some(refusal)) => Err(refusal),
             (outcome, _) => outcome,

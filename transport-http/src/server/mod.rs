@@ -209,7 +209,7 @@ async fn answer(
         return ws::upgrade(app, known, params, parts).await;
     }
     if route.streams() {
-        return blobs::answer(app, route, known.1, params, parts, std::mem::take(body)).await;
+        return blobs::answer(app, route, known.1, params, parts, body).await;
     }
     let form = if route.speaks_binary() { Form::wanted(&parts.headers) } else { Form::Json };
     let call = ask::read(route, params, &parts, body, app.options()).await?;
