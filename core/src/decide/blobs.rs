@@ -128,7 +128,7 @@ impl BlobBook {
     }
 
     /// The record of a blob that is to come or has come: the one there is, or a new promise.
-    fn expect(&mut self, blob: BlobId, size: u64, now: Timestamp) -> Result<BlobRecord, BlobRefused> {
+    fn known_or_promised(&mut self, blob: BlobId, size: u64, now: Timestamp) -> Result<BlobRecord, BlobRefused> {
         match self.get(blob) {
             // Nobody has seen its bytes: who said another size may have been wrong, and hinders nobody.
             Some(record) if record.blob == blob && record.size != size && record.state == BlobState::Promised => {
@@ -201,7 +201,7 @@ pub fn reserve_blobs(
     decide(log, view, |book| {
         let mut needs = Vec::with_capacity(asked.len());
         for (blob, size) in asked {
-            let mut record = book.expect(*blob, *size, now)?;
+            let mut record = book.known_or_promised(*blob, *size, now)?;
             needs.push(record.lease(now));
             book.set(record);
         }
@@ -239,7 +239,7 @@ pub fn settle_blobs(
         let mut places = Vec::with_capacity(came.len());
         for Came { blob, size, place } in came {
             // What was promised long ago may have been forgotten meanwhile.
-            let mut record = book.expect(*blob, *size, now)?;
+            let mut record = book.known_or_promised(*blob, *size, now)?;
             let fresh = record.settle(*place, now);
             places.push(record.readable().ok_or(BlobRefused::Going(*blob))?);
             if let Place::Packed { pack, .. } = place

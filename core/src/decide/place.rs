@@ -6,6 +6,7 @@
 //!
 //! *Next:* [`tree::commit`](crate::tree::commit()) is the rule, [`blobs`](super::BlobBook) are what contents refer to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::blobs::{BlobBook, BlobFault, blob_reads};
@@ -20,8 +21,8 @@ use crate::oplog::{Collection, Draft, EntityKey, Head, LogBounds, LoggedOp, OpKi
 use crate::seq::Seq;
 use crate::time::{Env, Hlc};
 use crate::tree::{
-    Answer, Change, Commit, Committed, Content, Entry, Found, Label, Loaded, NamePolicy, Node, Outcome, Room, Stamp,
-    Stuck, Terms, TreeRead, TreeView as _, commit,
+    Answer, Change, Commit, Committed, Content, Entry, Found, Label, Loaded, NamePolicy, Node, Outcome, Revision, Room,
+    Stamp, Stuck, Terms, TreeRead, TreeView as _, commit,
 };
 
 /// The folder that every tree begins with.
@@ -217,6 +218,9 @@ pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
     if changes.is_empty() {
         return done(Placed::Done { seq: None, answers, bounds: Box::new(bounds) });
     }
+    // A file that is written twice in one commit has one revision of it, the later one: no more is referred to than is kept.
+    let revisions: BTreeMap<EntityId, Revision> = revisions.into_iter().map(|new| (new.node, new)).collect();
+    let revisions: Vec<Revision> = revisions.into_values().collect();
     for revision in &revisions {
         for blob in needs(&revision.content) {
             book.refer(blob);

@@ -20,6 +20,13 @@ impl Server {
             return Err(Refusal::new(ErrorCode::ForbiddenReplica, detail));
         }
         let Commit { id, replica, label, ops, .. } = asked;
+        // Only the manifest would be referred to: its pieces would be swept away under it.
+        if ops.ops().iter().filter_map(|op| op.content()).any(|content| content.manifest.is_some()) {
+            return Err(Refusal::new(
+                ErrorCode::Malformed,
+                "files in pieces are not taken yet; send the file as one blob",
+            ));
+        }
         let placement = Placement { log, id, replica, label, commit: ops };
         let fingerprint = placement.fingerprint();
         let scope = Scope::log(log, placement.reads());

@@ -229,6 +229,45 @@ fn what_a_revision_refers_to_stays_and_what_nothing_refers_to_goes() {
 }
 
 #[test]
+fn a_file_written_twice_in_one_commit_refers_to_what_it_keeps_and_to_no_more() {
+    let mut drive = Drive::new();
+    drive.send_all(&["one", "two", "three"]);
+    drive.does(1, vec![file(1, TREE_ROOT, "a", "one")]);
+    let twice = drive.does(1, vec![put(1, "two", 1, 50), put(1, "three", 1, 51)]);
+    let kept: Vec<_> = drive.nodes(NodeQuery::All { after: None }).nodes;
+    let contents: Vec<_> = kept.iter().filter_map(|(_, node)| node.content.map(|content| content.blob)).collect();
+    let history = kept.iter().filter(|(_, node)| node.content.is_some()).map(|(node, _)| *node);
+    let mut referred: std::collections::BTreeSet<Digest> = contents.into_iter().collect();
+    for node in history {
+        let asked = Call::Revisions { log: LOG.log, node, after: Seq::ZERO, limit: 100 };
+        let Reply::Revisions(revisions) = drive.world.call(asked) else { panic!("no revisions") };
+        referred.extend(revisions.iter().map(|revision| revision.content.blob));
+    }
+    let mut now = 1_000;
+    for _ in 0..4 {
+        now += limits::BLOB_LEASE_MS + 1;
+        let env = syncline::conformance::support::env(now);
+        poll_to_end(drive.world.server.sweep_blobs(LOG, None, 100, env)).expect("swept");
+    }
+    let usage = drive.world.call(Call::BlobUsage(LOG.log));
+    let Reply::BlobUsage(usage) = usage else { panic!("{usage:?}") };
+    assert_eq!(usage.blobs, referred.len() as u64, "{twice:?}");
+}
+
+#[test]
+fn a_file_in_pieces_is_refused_as_long_as_its_pieces_would_not_be_kept() {
+    let mut drive = Drive::new();
+    drive.send("one");
+    let TreeOp::Create { node, parent, name, kind, content: Some(whole) } = file(1, TREE_ROOT, "a", "one") else {
+        panic!("a file")
+    };
+    let pieces = Content { manifest: Some(whole.blob), ..whole };
+    let commit = drive.commit_of(1, vec![TreeOp::Create { node, parent, name, kind, content: Some(pieces) }]);
+    assert_eq!(drive.ask(commit).expect_err("refused").code, ErrorCode::Malformed);
+    assert!(drive.names(TREE_ROOT).is_empty());
+}
+
+#[test]
 fn readers_are_woken_by_a_commit_and_not_by_one_that_changes_nothing() {
     let mut drive = Drive::new();
     let mut wakes = poll_to_end(drive.world.server.fanout().subscribe(Interest::Logs(vec![LOG]))).expect("a source");
