@@ -9,10 +9,25 @@
 //!
 //! Nothing here does I/O. Next: `recognize`, `plan`, `settle`.
 
+mod agree;
 mod held;
+mod issue;
+mod plan;
+mod recognize;
 mod scan;
+mod seen;
+mod settle;
 mod step;
+mod steps;
+mod wish;
 
+pub use agree::agree;
 pub use held::{Base, Body, Fingerprint, Held, Identity};
+pub use issue::{About, Issue, Issues};
+pub use plan::{Halt, Plan, RootState, Wanted, check_root, plan};
+pub use recognize::{Local, Place, name_of, recognize};
 pub use scan::{Found, Scan, What};
-pub use step::Step;
+pub use seen::Remote;
+pub use settle::{Notice, settle};
+pub use step::{ASIDE, Step};
+pub use wish::{Becomes, Wish};

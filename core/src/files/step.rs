@@ -7,6 +7,9 @@ use super::held::{Base, Body, Fingerprint, Held};
 use crate::id::EntityId;
 use crate::tree::{Content, Node};
 
+/// What begins the names of files and folders that are being written or were moved aside. Nobody else may have such names.
+pub const ASIDE: &str = ".syncline-tmp-";
+
 /// One thing to do in the folder. Where a node lies now is what [`Base::path`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a device must carry out each")]
@@ -39,15 +42,19 @@ pub enum Step {
         at: String,
         /// What to write.
         content: Content,
-        /// How what is there must look; nothing may be there when this is `None`.
-        instead_of: Option<Fingerprint>,
+        /// Whether it replaces what the node contained, which must look as it is held; else nothing may be there.
+        replaces: bool,
     },
-    /// Take a file or a link away that the server no longer shows.
+    /// Take a file or a link away that the server no longer shows. It must look as it is held.
     Remove {
         /// Which.
         node: EntityId,
-        /// How it must look; `None` when it is not in the folder.
-        looks: Option<Fingerprint>,
+    },
+    /// Take a file away that the server has and that is not wanted here: what is left of it is a placeholder. It must look as
+    /// it is held.
+    Evict {
+        /// Which.
+        node: EntityId,
     },
     /// Take a folder away, if nothing is in it but what is ignored.
     RemoveFolder {
@@ -61,12 +68,10 @@ pub enum Step {
         /// Into which folder.
         into: EntityId,
     },
-    /// A file that is the double, by name and content, of a held one: take it away.
+    /// A file that is the double, by name and content, of a held one: take it away. It must look as it was found.
     RemoveDouble {
         /// Its number in the scan.
         entry: usize,
-        /// How it must look.
-        looks: Fingerprint,
         /// Of which.
         of: EntityId,
     },
@@ -83,7 +88,7 @@ impl Base {
                     held.print = held.print.map(|_| print);
                 }
                 // What was moved aside has not come to where it belongs.
-                if let Some(node) = node.filter(|node| node.parent == Some(*parent)) {
+                if let Some(node) = node.filter(|node| node.parent == Some(*parent) && !at.starts_with(ASIDE)) {
                     held.name = node.name.clone();
                     (held.parent_seq, held.name_seq) = (node.parent_stamp.seq, node.name_stamp.seq);
                 }
@@ -101,7 +106,12 @@ impl Base {
                 (held.print, held.body) = (looks, Body::Here);
                 self.hold(*id, held);
             }
-            Step::Remove { node, .. } | Step::RemoveFolder { node } => self.drop_one(*node),
+            Step::Evict { node: id } => {
+                let Some(mut held) = self.get(*id).cloned() else { return };
+                (held.print, held.body) = (None, Body::Elsewhere);
+                self.hold(*id, held);
+            }
+            Step::Remove { node } | Step::RemoveFolder { node } => self.drop_one(*node),
             Step::Merge { .. } | Step::RemoveDouble { .. } => {}
         }
     }
