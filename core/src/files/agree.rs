@@ -44,6 +44,7 @@ pub fn agree(base: &mut Base, local: &Local, remote: &MemoryTree) -> Vec<EntityI
             changed.push(id);
         }
     }
+    changed.extend(base.drop_displaced());
     changed
 }
 

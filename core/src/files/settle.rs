@@ -65,6 +65,8 @@ pub fn settle(
             settling.notices.push(Notice::LongPath { node: wish.op.node() });
         }
     }
+    let displaced = settling.base.drop_displaced();
+    settling.changed.extend(displaced);
     (settling.changed, settling.notices)
 }
 
@@ -170,9 +172,6 @@ impl Settling<'_> {
     }
 
     fn hold(&mut self, id: EntityId, held: Held) {
-        if let Some(other) = self.base.at(held.parent, &held.at).filter(|other| *other != id) {
-            self.changed.push(other);
-        }
         self.base.hold(id, held);
         self.changed.push(id);
     }

@@ -80,6 +80,12 @@ pub enum Step {
 impl Base {
     /// Takes over that a step was done. `node` is the node as the step knew it, `looks` how it looks in the folder now.
     pub fn did(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) {
+        self.take_over(step, node, looks);
+        // Steps go where nobody lies: whoever was held there had left unheard.
+        self.drop_displaced();
+    }
+
+    fn take_over(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) {
         match step {
             Step::Move { node: id, parent, at } => {
                 let Some(mut held) = self.get(*id).cloned() else { return };
