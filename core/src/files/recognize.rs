@@ -222,7 +222,7 @@ impl Search<'_> {
     /// What the server shows at the place of an entry that is nobody held.
     fn shown(&self, number: usize, found: &Found, parent: EntityId, content: Option<&Content>) -> Shown {
         let Some((id, node)) = self.child(parent, &found.name) else { return Shown::Nothing };
-        if !is_kind(found.what, node.kind) || self.local.nodes.contains_key(&id) {
+        if !is_kind(found.what, node.kind) {
             return Shown::Nothing;
         }
         let is_same = match (node.content, content) {
@@ -230,7 +230,10 @@ impl Search<'_> {
             (Some(theirs), Some(ours)) => theirs.is_same(ours),
             (Some(_), None) => false,
         };
+        let is_found = self.local.nodes.contains_key(&id);
         match self.base.get(id) {
+            _ if is_found && is_same => Shown::Double(id),
+            _ if is_found => Shown::Nothing,
             None if is_same => Shown::Node(id),
             None => Shown::Nothing,
             // Its own place is empty, so this is it, written in another case or composition.

@@ -1,8 +1,7 @@
 //! What the folder wants of the server: the ops that say what was done in it.
 //!
 //! New folders, then moves from the top, then deletes of the topmost nodes that are gone, then new files and contents: the
-//! order that [`tree::Commit`](crate::tree::Commit) asks for, so that any beginning of them can be committed by itself. What
-//! must hold: what could not be read says nothing.
+//! order that [`tree::Commit`](crate::tree::Commit) asks for. What must hold: what could not be read says nothing.
 
 use std::collections::HashSet;
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use syncline::files::{
-    Base, Fingerprint, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree, plan, recognize, settle,
+    Base, Fingerprint, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree, batch, plan, recognize,
+    settle,
 };
 use syncline::tree::{Answer, Content, MemoryTree, Node, TreeOp, TreeVerdict};
 use syncline::{EntityId, ReplicaId};
@@ -101,7 +102,7 @@ impl Device {
     }
 
     /// What would be done now.
-    pub(crate) fn plan(&mut self) -> (Plan, Scan, Vec<u64>) {
+    pub(crate) fn plan(&mut self) -> (Plan, Local, Scan, Vec<u64>) {
         let (scan, numbers) = self.disk.scan();
         let local = self.local(&scan);
         let _ = agree(&mut self.base, &local, &self.tree);
@@ -112,7 +113,7 @@ impl Device {
         };
         let remote = Remote { tree: &self.tree, last: seq(self.last) };
         let plan = plan(remote, &self.base, &local, &self.issues, &All, true, &mut mint).unwrap();
-        (plan, scan, numbers)
+        (plan, local, scan, numbers)
     }
 
     /// Syncs until nothing is left to do, or until the fuse is burnt; says whether it got to the end.
@@ -144,7 +145,7 @@ impl Device {
             return Ok(true);
         }
         self.pull(server);
-        let (plan, scan, numbers) = self.plan();
+        let (plan, local, scan, numbers) = self.plan();
         if plan.is_empty() {
             return Ok(false);
         }
@@ -156,8 +157,7 @@ impl Device {
             self.contents.insert(scan.found[*entry].print, content(value));
         }
         if !plan.wishes.is_empty() {
-            let mut told = plan.wishes;
-            told.truncate(self.ops_max);
+            let told = batch(plan.wishes, &self.base, &local, self.ops_max);
             self.sent = Some((told, None));
             return Ok(true);
         }
