@@ -7,8 +7,18 @@ use super::held::{Base, Body, Fingerprint, Held};
 use crate::id::EntityId;
 use crate::tree::{Content, Node};
 
-/// What begins the names of files and folders that are being written or were moved aside. Nobody else may have such names.
+/// What begins the names of files and folders that are being written or were moved aside, with 16 hexadecimal digits behind
+/// it. Nobody else may have such names.
 pub const ASIDE: &str = ".syncline-tmp-";
+
+/// Under which name a node is moved aside: by it, who died before writing that down finds it again.
+pub(super) fn aside(id: EntityId) -> String {
+    let mut name = ASIDE.to_owned();
+    for byte in &id.as_bytes()[8..] {
+        name.push_str(&format!("{byte:02x}"));
+    }
+    name
+}
 
 /// One thing to do in the folder. Where a node lies now is what [`Base::path`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -117,7 +117,9 @@ pub(super) fn wishes(
         }
     }
     let mut gone: Vec<EntityId> = Vec::new();
-    let mut open: Vec<EntityId> = base.inside(base.root()).map(|(_, id)| id).collect();
+    // From the top, and from those whose folder is not held any more.
+    let tops = base.iter().filter(|(_, held)| held.parent == base.root() || base.get(held.parent).is_none());
+    let mut open: Vec<EntityId> = tops.map(|(id, _)| id).collect();
     while let Some(id) = open.pop() {
         let Some(held) = base.get(id) else { continue };
         let below = if local.misses(id, held.body) { base.below(id) } else { Vec::new() };

@@ -30,7 +30,7 @@ pub(crate) struct Device {
     /// What was read, as long as it looks so.
     contents: HashMap<Fingerprint, Content>,
     /// A commit that was sent and whose answers were not taken over.
-    sent: Option<(Vec<Wish>, Option<Vec<Answer>>)>,
+    sent: Option<(Vec<Wish>, Option<(u64, Vec<Answer>)>)>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) verdicts: Vec<TreeVerdict>,
     /// How many ops go into one commit.
@@ -134,12 +134,15 @@ impl Device {
             fuse.burn()?;
             let answers = match answers {
                 Some(answers) => answers,
-                None => self.tell(server, &told),
+                None => {
+                    let answers = self.tell(server, &told);
+                    (server.last, answers)
+                }
             };
             self.sent = Some((told.clone(), Some(answers.clone())));
             fuse.burn()?;
             self.pull(server);
-            let (_, notices) = settle(&mut self.base, &mut self.issues, &self.tree, &told, &answers);
+            let (_, notices) = settle(&mut self.base, &mut self.issues, &self.tree, seq(answers.0), &told, &answers.1);
             self.notices.extend(notices);
             self.sent = None;
             return Ok(true);
@@ -166,7 +169,11 @@ impl Device {
         }
         for step in &plan.steps {
             fuse.burn()?;
-            if let Some(looks) = self.carry_out(step, &numbers) {
+            let done = self.carry_out(step, &numbers);
+            if std::env::var_os("SYNCLINE_FILES_TOLD").is_some() {
+                eprintln!("{} {}: {step:?}", self.label, if done.is_some() { "does" } else { "leaves" });
+            }
+            if let Some(looks) = done {
                 // Done, but not written down.
                 fuse.burn()?;
                 let node = match step {
@@ -188,9 +195,13 @@ impl Device {
     fn tell(&mut self, server: &mut Server, told: &[Wish]) -> Vec<Answer> {
         let ops: Vec<TreeOp> = told.iter().map(|wish| wish.op.clone()).collect();
         if std::env::var_os("SYNCLINE_FILES_TOLD").is_some() {
-            eprintln!("{} commits {ops:#?}", self.label);
+            eprintln!("{} commits {ops:?}", self.label);
         }
         let committed = server.commit(self.me, self.label, ops);
+        if std::env::var_os("SYNCLINE_FILES_TOLD").is_some() {
+            let verdicts: Vec<_> = committed.outcomes.iter().map(|outcome| &outcome.verdict).collect();
+            eprintln!("{verdicts:?}");
+        }
         let answer = |outcome: &syncline::tree::Outcome| Answer { verdict: outcome.verdict.clone(), long_path: false };
         let answers: Vec<Answer> = committed.outcomes.iter().map(answer).collect();
         self.verdicts.extend(answers.iter().map(|answer| answer.verdict.clone()));

@@ -56,6 +56,12 @@ fn act(disk: &mut Disk, dice: &mut Dice, ledger: &mut Ledger) {
         11..17 => drop(disk.rename(&any, &place)),
         _ => drop(disk.remove(&any)),
     }
+    if std::env::var_os("SYNCLINE_FILES_TOLD").is_some() {
+        let mut shown: Vec<String> =
+            disk.files.iter().map(|(n, f)| format!("{}={:?}#{n}", disk.path(*n), f.value)).collect();
+        shown.sort();
+        eprintln!("act: {shown:?}");
+    }
     if values(disk).contains(&value) {
         ledger.last = value;
         ledger.written.insert(value);
