@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use syncline::files::{Identity, What};
+use syncline::Digest;
+use syncline::files::{Identity, RootState, What};
 
 use crate::looks::{self, Looks};
 
@@ -24,50 +25,35 @@ pub struct Folder {
     identity: Identity,
 }
 
-/// Why a folder cannot be synced as it is. The first three stop everything: what is missing then was not deleted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RootFault {
-    /// Not mounted, moved away or deleted.
-    #[error("the folder {0} is not there")]
-    Missing(PathBuf),
-    /// A file or something else is in its place.
-    #[error("{0} is not a folder")]
-    NotAFolder(PathBuf),
-    /// Another folder is in its place: another volume is mounted there, or none.
-    #[error("{0} is not the folder that was synced before")]
-    Another(PathBuf),
-    /// The system does not let us.
-    #[error("the folder {0} cannot be opened: {1}")]
-    Io(PathBuf, #[source] Error),
-}
-
 impl Folder {
-    /// Opens the folder at `path`, which must be `known`, if it was opened before.
-    ///
-    /// Its number and time of birth say which folder it is. A volume's own number does not: it changes with a restart.
+    /// Opens the folder at `path`; says what is there when it is none.
     ///
     /// # Errors
-    /// When it is not there or is another one.
-    pub fn open(path: &Path, known: Option<Identity>) -> Result<Self, RootFault> {
-        let fault = |error: Errno| match error {
-            Errno::NOENT => RootFault::Missing(path.to_owned()),
-            Errno::NOTDIR => RootFault::NotAFolder(path.to_owned()),
-            error => RootFault::Io(path.to_owned(), error.into()),
+    /// When the system does not let us.
+    pub fn open(path: &Path) -> io::Result<Result<Self, RootState>> {
+        let root = match openat(CWD, path, FOLDER, Mode::empty()) {
+            Ok(root) => root,
+            Err(Errno::NOENT) => return Ok(Err(RootState::Missing)),
+            Err(Errno::NOTDIR) => return Ok(Err(RootState::Other)),
+            Err(error) => return Err(error.into()),
         };
-        let root = openat(CWD, path, FOLDER, Mode::empty()).map_err(fault)?;
-        let looks = looks::open(&root).map_err(|error| RootFault::Io(path.to_owned(), error))?;
-        let identity = looks.print.identity;
-        if known.is_some_and(|known| !is_same(known, identity)) {
-            return Err(RootFault::Another(path.to_owned()));
-        }
-        Ok(Self { path: path.to_owned(), root, identity })
+        let identity = looks::open(&root)?.print.identity;
+        Ok(Ok(Self { path: path.to_owned(), root, identity }))
     }
 
-    /// Which folder it is, to be known again.
+    /// That it is a folder, and which: the number of its volume is made of the folder's own number and time of birth, for
+    /// what the system calls the volume changes with a restart, and where a volume is not mounted there is another folder.
     #[must_use]
-    pub const fn identity(&self) -> Identity {
-        self.identity
+    pub fn state(&self) -> RootState {
+        let Identity { device, inode, born_ns } = self.identity;
+        let (kind, known) = born_ns.map_or((0_u8, device.cast_signed()), |born| (1, born));
+        let digest = Digest::of(&[&[kind], &inode.to_be_bytes(), &known.to_be_bytes()]);
+        let mut volume = 0;
+        for byte in &digest.as_bytes()[..8] {
+            volume = volume << 8 | u64::from(*byte);
+        }
+        // Stores hold 63 bits.
+        RootState::Folder { volume: volume >> 1 }
     }
 
     /// Where it is.
@@ -124,12 +110,13 @@ impl Folder {
         let (folder, name) = self.around(path)?;
         // A pipe would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat(folder, name, flags, Mode::empty())?);
+        let no_file = || Error::new(ErrorKind::InvalidInput, "this is no file");
+        let file = match openat(folder, name, flags, Mode::empty()) {
+            Err(Errno::LOOP) => return Err(no_file()),
+            opened => File::from(opened?),
+        };
         let looks = looks::open(&file)?;
-        if matches!(looks.what, Some(What::File { .. })) {
-            return Ok((file, looks));
-        }
-        Err(Error::new(ErrorKind::InvalidInput, "this is no file"))
+        if matches!(looks.what, Some(What::File { .. })) { Ok((file, looks)) } else { Err(no_file()) }
     }
 }
 
@@ -156,13 +143,6 @@ pub fn check(name: &str) -> io::Result<&str> {
     Ok(name)
 }
 
-fn is_same(one: Identity, other: Identity) -> bool {
-    match (one.born_ns, other.born_ns) {
-        (Some(one_born), Some(other_born)) => (one.inode, one_born) == (other.inode, other_born),
-        _ => (one.device, one.inode) == (other.device, other.inode),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -174,19 +154,21 @@ mod tests {
     fn a_folder_that_is_not_there_or_another_one_is_said_to_be() {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("drive");
-        assert!(matches!(Folder::open(&at, None), Err(RootFault::Missing(_))));
+        let state = || Folder::open(&at).unwrap().map_or_else(|state| state, |folder| folder.state());
+        assert_eq!(state(), RootState::Missing);
         fs::create_dir(&at).unwrap();
-        let known = Folder::open(&at, None).unwrap().identity();
-        assert!(Folder::open(&at, Some(known)).is_ok());
-        // Its volume's number alone may change.
-        assert!(Folder::open(&at, Some(Identity { device: known.device + 1, ..known })).is_ok());
+        let before = state();
+        assert_eq!(state(), before);
 
         fs::rename(&at, dir.path().join("old")).unwrap();
         fs::create_dir(&at).unwrap();
-        assert!(matches!(Folder::open(&at, Some(known)), Err(RootFault::Another(_))));
+        assert_ne!(state(), before);
         fs::remove_dir(&at).unwrap();
         fs::write(&at, b"").unwrap();
-        assert!(matches!(Folder::open(&at, Some(known)), Err(RootFault::NotAFolder(_))));
+        assert_eq!(state(), RootState::Other);
+        fs::remove_file(&at).unwrap();
+        fs::rename(dir.path().join("old"), &at).unwrap();
+        assert_eq!(state(), before);
     }
 
     #[test]
@@ -197,7 +179,7 @@ mod tests {
         symlink(dir.path(), dir.path().join("drive/out")).unwrap();
         symlink("d", dir.path().join("drive/in")).unwrap();
         symlink(dir.path().join("secret"), dir.path().join("drive/file")).unwrap();
-        let folder = Folder::open(&dir.path().join("drive"), None).unwrap();
+        let folder = Folder::open(&dir.path().join("drive")).unwrap().unwrap();
 
         assert!(folder.inside(&["d"]).is_ok());
         for link in ["out", "in"] {

@@ -11,5 +11,7 @@
 pub mod folder;
 pub mod locks;
 pub mod looks;
+pub mod read;
 pub mod rules;
+pub mod temp;
 pub mod walk;

@@ -19,6 +19,7 @@ use crate::folder::{Folder, child};
 use crate::locks::Locks;
 use crate::looks::{self, Looks};
 use crate::rules::{OURS, Rules};
+use crate::temp::UNFINISHED;
 
 /// What a walk found.
 #[derive(Debug, Clone, Default)]
@@ -175,7 +176,7 @@ impl Walker<'_> {
         let only_held = of.only_held || ours || self.is_left_out(name, is_folder);
         let held = || of.held.and_then(|folder| self.base.at(folder, name)).or_else(|| self.held_as(looks));
         if only_held && held().is_none() {
-            if ours && !is_folder {
+            if name.starts_with(UNFINISHED) && !is_folder {
                 self.walk.unfinished.push((of.number, name.to_owned()));
             }
             return None;
@@ -251,7 +252,7 @@ mod tests {
         }
 
         fn walk(&self, base: &Base) -> Walk {
-            let folder = Folder::open(self.dir.path(), None).unwrap();
+            let folder = Folder::open(self.dir.path()).unwrap().unwrap();
             let (rules, bad) = Rules::load(&folder).unwrap();
             assert_eq!(bad, []);
             walk(&folder, &rules, base).unwrap()
@@ -259,7 +260,7 @@ mod tests {
 
         fn hold(&self, base: &mut Base, id: u8, parent: EntityId, path: &str, kind: Kind) -> EntityId {
             let at = path.rsplit('/').next().unwrap().to_owned();
-            let folder = Folder::open(self.dir.path(), None).unwrap();
+            let folder = Folder::open(self.dir.path()).unwrap().unwrap();
             let looks = folder.looks(&path.split('/').collect::<Vec<_>>()).unwrap().unwrap();
             let held = Held {
                 parent,
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_found_whatever_the_rules_say_and_wherever_it_lies_now() {
-        let disk = Disk::new(&["build/x/kept", "build/x/other", "build/y", "d/.syncline-away-1", "d/.syncline-tmp-2"]);
+        let disk = Disk::new(&["build/x/kept", "build/x/other", "build/y", "d/.syncline-away-1", "d/.syncline-new-2"]);
         fs::write(disk.dir.path().join(RULES), "build/\n.synclineignore").unwrap();
         let mut base = Base::new(ROOT);
         let build = disk.hold(&mut base, 1, ROOT, "build", Kind::Folder);
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(names(&found), ["build", "build/x", "build/x/kept", "d", "d/.syncline-away-1"]);
         let unfinished: Vec<_> =
             found.unfinished.iter().map(|(folder, name)| path_of(&found.scan, *folder, name)).collect();
-        assert_eq!(unfinished, [Path::new("d/.syncline-tmp-2")]);
+        assert_eq!(unfinished, [Path::new("d/.syncline-new-2")]);
 
         fs::rename(disk.dir.path().join("build/x"), disk.dir.path().join("d/x.tmp")).unwrap();
         assert_eq!(names(&disk.walk(&base)), ["build", "d", "d/.syncline-away-1", "d/x.tmp", "d/x.tmp/kept"]);
