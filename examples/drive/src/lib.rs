@@ -4,7 +4,7 @@
 //! What must hold: no step follows a link out of the folder; every path holds its old or its new bytes at every moment;
 //! what is not as a step says is left alone, and looked at again.
 //!
-//! Next: [`walk`] finds what is there, [`read`] reads a file once, [`write`] carries out a step.
+//! Next: [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step.
 
 #![forbid(unsafe_code)]
 
@@ -13,5 +13,6 @@ pub mod locks;
 pub mod looks;
 pub mod read;
 pub mod rules;
+pub mod steps;
 pub mod temp;
 pub mod walk;

@@ -5,7 +5,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Error, ErrorKind};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use syncline::Digest;
 use syncline::digest::Hasher;
 use syncline::tree::Content;
+
+use crate::looks::{self, Looks};
 
 /// What begins the names of files that are being written. Who finds one that nobody is writing may take it away.
 pub const UNFINISHED: &str = ".syncline-new-";
@@ -46,6 +48,12 @@ pub fn fresh_name() -> io::Result<String> {
 }
 
 impl Temp {
+    /// The folder it is in.
+    #[must_use]
+    pub fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
     /// Begins a file in an open folder.
     ///
     /// # Errors
@@ -138,8 +146,16 @@ pub struct Whole(Temp);
 impl Whole {
     /// The folder it is in.
     #[must_use]
-    pub fn folder(&self) -> impl AsFd {
-        self.0.folder.as_fd()
+    pub fn folder(&self) -> BorrowedFd<'_> {
+        self.0.folder()
+    }
+
+    /// How it looks, under whatever name.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn looks(&self) -> io::Result<Looks> {
+        looks::open(&self.0.file)
     }
 
     /// Its name there.
