@@ -98,6 +98,14 @@ routes! {
     UploadAt = Head "/v1/logs/{log}/uploads/{blob}", "uploadAt", "How far the upload of a large blob is.";
     AppendBlob = Patch "/v1/logs/{log}/uploads/{blob}", "appendBlob", "Send more of a large blob.";
     DropUpload = Delete "/v1/logs/{log}/uploads/{blob}", "dropUpload", "Drop what came of an upload.";
+    Commit = Post "/v1/logs/{log}/commits", "commit", "Change the log's tree of files.";
+    TreeTerms = Get "/v1/logs/{log}/tree", "treeTerms", "What the log's tree of files takes, and how much of it there is.";
+    SetTreeTerms = Put "/v1/logs/{log}/tree", "setTreeTerms", "Say what the log's tree of files takes.";
+    Nodes = Get "/v1/logs/{log}/nodes", "nodes", "All nodes of the tree, live and dead, by id, after one.";
+    Node = Get "/v1/logs/{log}/nodes/{node}", "node", "One node of the tree, or the one that stands for it; none is an empty list.";
+    Children = Get "/v1/logs/{log}/nodes/{node}/children", "children", "What is in a folder, by folded names, after one.";
+    Revisions = Get "/v1/logs/{log}/nodes/{node}/revisions", "revisions", "What a file contained, oldest first, after one.";
+    Trash = Get "/v1/logs/{log}/trash", "trash", "What was deleted from the tree, by id, after one.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -127,6 +135,8 @@ impl Route {
                 | Self::MintToken
                 | Self::ReserveBlobs
                 | Self::SetBlobQuota
+                | Self::Commit
+                | Self::SetTreeTerms
         )
     }
 

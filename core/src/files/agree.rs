@@ -7,6 +7,7 @@
 
 use super::held::{Base, Body, Held};
 use super::recognize::{Local, Place, name_of};
+use super::step::ASIDE;
 use crate::id::EntityId;
 use crate::tree::{MemoryTree, Node};
 
@@ -24,6 +25,11 @@ pub fn agree(base: &mut Base, local: &Local, remote: &MemoryTree) -> Vec<EntityI
     let mut places: Vec<(&EntityId, &Place)> = local.nodes.iter().collect();
     places.sort_unstable_by_key(|(id, place)| (place.depth, **id));
     for (id, place) in places {
+        // Moved aside by a device that died before it wrote that down.
+        if let Some(held) = base.get(*id).filter(|held| held.at != place.at && place.at.starts_with(ASIDE)) {
+            base.hold(*id, Held { parent: place.parent, at: place.at.clone(), ..held.clone() });
+            changed.push(*id);
+        }
         let Some(node) = remote.get(*id).filter(|node| node.dead.is_none()) else { continue };
         let held = match base.get(*id) {
             Some(held) => refreshed(held, Some(place), node),
@@ -44,6 +50,7 @@ pub fn agree(base: &mut Base, local: &Local, remote: &MemoryTree) -> Vec<EntityI
             changed.push(id);
         }
     }
+    changed.extend(base.drop_displaced());
     changed
 }
 

@@ -110,13 +110,15 @@ pub struct Base {
     nodes: HashMap<EntityId, Held>,
     /// Who lies in a folder, by name.
     inside: HashMap<EntityId, BTreeMap<String, EntityId>>,
+    /// Who lost a place to another, and may yet get one.
+    displaced: Vec<EntityId>,
 }
 
 impl Base {
     /// Of a device that holds nothing.
     #[must_use]
     pub fn new(root: EntityId) -> Self {
-        Self { root, nodes: HashMap::new(), inside: HashMap::new() }
+        Self { root, nodes: HashMap::new(), inside: HashMap::new(), displaced: Vec::new() }
     }
 
     /// The folder itself.
@@ -159,13 +161,24 @@ impl Base {
         self.inside.get(&parent).into_iter().flatten().map(|(name, id)| (name.as_str(), *id))
     }
 
-    /// Holds a node, or holds it otherwise. Who lay at its place before is no longer held.
+    /// Holds a node, or holds it otherwise. Who lay at its place lies nowhere then, until it is held elsewhere or
+    /// [dropped](Self::drop_displaced): nodes that change places pass through this.
     pub fn hold(&mut self, id: EntityId, held: Held) {
         self.unlink(id);
-        if let Some(other) = self.inside.entry(held.parent).or_default().insert(held.at.clone(), id) {
-            self.nodes.remove(&other);
-        }
+        let other = self.inside.entry(held.parent).or_default().insert(held.at.clone(), id);
+        self.displaced.extend(other.filter(|other| *other != id));
         self.nodes.insert(id, held);
+    }
+
+    /// Drops those whose place another has and who have got no other; gives them.
+    pub fn drop_displaced(&mut self) -> Vec<EntityId> {
+        let mut displaced = std::mem::take(&mut self.displaced);
+        displaced.retain(|id| {
+            let held = self.nodes.get(id);
+            held.is_some_and(|held| self.at(held.parent, &held.at) != Some(*id))
+        });
+        displaced.iter().for_each(|id| drop(self.nodes.remove(id)));
+        displaced
     }
 
     /// Holds a node no longer. What it has inside is not looked at.

@@ -10,6 +10,7 @@
 //! Nothing here does I/O. Next: `recognize`, `plan`, `settle`.
 
 mod agree;
+mod batch;
 mod held;
 mod issue;
 mod plan;
@@ -22,6 +23,7 @@ mod steps;
 mod wish;
 
 pub use agree::agree;
+pub use batch::batch;
 pub use held::{Base, Body, Fingerprint, Held, Identity};
 pub use issue::{About, Issue, Issues};
 pub use plan::{Halt, Plan, RootState, Wanted, check_root, plan};

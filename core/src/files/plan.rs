@@ -104,7 +104,7 @@ pub fn check_root(root: RootState, volume: Option<u64>, base: &Base, scan: &Scan
 pub struct Plan {
     /// Entries of the scan to be read, for what they contain decides more.
     pub unread: Vec<usize>,
-    /// What to tell the server; any beginning of it can be told by itself.
+    /// What to tell the server; [`batch`](super::batch()) takes out what goes into one commit.
     pub wishes: Vec<Wish>,
     /// Nodes that are held from now on without being in the folder.
     pub hold: Vec<(EntityId, Held)>,

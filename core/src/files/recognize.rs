@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::held::{Base, Body, Fingerprint, Identity};
 use super::scan::{Found, Scan, What};
+use super::step::{ASIDE, aside};
 use crate::id::EntityId;
 use crate::tree::{Content, Kind, MemoryTree, Name, NameKey, NamePolicy, Node, TreeView as _};
 
@@ -45,6 +46,8 @@ pub struct Local {
     pub unknown: HashSet<EntityId>,
     /// Entries beside a held one with a name that counts as the same, by their numbers: folders, and files of its content.
     pub doubles: Vec<(usize, EntityId)>,
+    /// Entries with names of ours that are nobody's: a device died while it was writing them.
+    pub leftovers: Vec<usize>,
 }
 
 impl Local {
@@ -152,13 +155,21 @@ impl Search<'_> {
                 (parent, self.local.nodes.get(&parent)?.depth + 1)
             }
         };
-        let mut content = None;
+        if found.name.starts_with(ASIDE) {
+            let held = self.aside(found, parent);
+            match held {
+                Some(id) => {
+                    let place = self.place(number, found, parent, depth, self.read_if_changed(id, found));
+                    self.local.nodes.insert(id, place);
+                }
+                None => self.local.leftovers.push(number),
+            }
+            return held;
+        }
+        let content;
         let id = match self.held(number, found, parent) {
             Some(id) => {
-                let print = self.base.get(id).and_then(|held| held.print);
-                if print != Some(found.print) {
-                    content = self.read(found);
-                }
+                content = self.read_if_changed(id, found);
                 id
             }
             None => {
@@ -173,9 +184,24 @@ impl Search<'_> {
                 }
             }
         };
-        let (at, what, print) = (found.name.clone(), found.what, found.print);
-        self.local.nodes.insert(id, Place { parent, at, what, print, content, entry: number, depth });
+        self.local.nodes.insert(id, self.place(number, found, parent, depth, content));
         Some(id)
+    }
+
+    fn place(&self, entry: usize, found: &Found, parent: EntityId, depth: usize, content: Option<Content>) -> Place {
+        Place { parent, at: found.name.clone(), what: found.what, print: found.print, content, entry, depth }
+    }
+
+    /// The held node that was moved aside, under this name.
+    fn aside(&self, found: &Found, parent: EntityId) -> Option<EntityId> {
+        let own = self.base.at(parent, &found.name).filter(|id| self.fits(*id, found));
+        let owners = self.before.by_identity.get(&found.print.identity).into_iter().flatten().copied();
+        own.or_else(|| owners.filter(|id| self.fits(*id, found)).find(|id| aside(*id) == found.name))
+    }
+
+    fn read_if_changed(&self, id: EntityId, found: &Found) -> Option<Content> {
+        let print = self.base.get(id).and_then(|held| held.print);
+        if print == Some(found.print) { None } else { self.read(found) }
     }
 
     fn read(&self, found: &Found) -> Option<Content> {
@@ -222,7 +248,7 @@ impl Search<'_> {
     /// What the server shows at the place of an entry that is nobody held.
     fn shown(&self, number: usize, found: &Found, parent: EntityId, content: Option<&Content>) -> Shown {
         let Some((id, node)) = self.child(parent, &found.name) else { return Shown::Nothing };
-        if !is_kind(found.what, node.kind) || self.local.nodes.contains_key(&id) {
+        if !is_kind(found.what, node.kind) {
             return Shown::Nothing;
         }
         let is_same = match (node.content, content) {
@@ -230,7 +256,10 @@ impl Search<'_> {
             (Some(theirs), Some(ours)) => theirs.is_same(ours),
             (Some(_), None) => false,
         };
+        let is_found = self.local.nodes.contains_key(&id);
         match self.base.get(id) {
+            _ if is_found && is_same => Shown::Double(id),
+            _ if is_found => Shown::Nothing,
             None if is_same => Shown::Node(id),
             None => Shown::Nothing,
             // Its own place is empty, so this is it, written in another case or composition.

@@ -4,16 +4,17 @@
 //! held as it lies there, at the seq of the answer; where the server shows another name, place or content than that, the next
 //! plan brings it. What must hold: after it, nothing that was answered is told again, and no bytes are forgotten.
 //!
-//! It is done when the device has read the log up to the commit, so that the tree shows what came of it.
+//! It is done when the device has read the log up to the commit, or further: what came after the commit is news.
 
 use std::collections::HashMap;
 
-use super::held::{Base, Body, Held};
+use super::held::{Base, Body, Fingerprint, Held};
 use super::issue::{About, Issue, Issues};
 use super::recognize::name_of;
 use super::wish::{Becomes, Wish};
 use crate::id::EntityId;
-use crate::tree::{MemoryTree, Refusal, TreeVerdict};
+use crate::seq::Seq;
+use crate::tree::{MemoryTree, Node, Refusal, TreeVerdict};
 
 /// Something that its user should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,24 +48,27 @@ pub enum Notice {
     },
 }
 
-/// Takes the answers to what was told over. `tree` is what the server had when it answered, or later; gives what changed in
-/// what is held, and what its user should know.
+/// Takes the answers to what was told over. `at` is the commit, or the log's end when it changed nothing; `tree` what the
+/// server had then, or later. Gives what changed in what is held, and what its user should know.
 #[must_use]
 pub fn settle(
     base: &mut Base,
     issues: &mut Issues,
     tree: &MemoryTree,
+    at: Seq,
     told: &[Wish],
     answers: &[crate::tree::Answer],
 ) -> (Vec<EntityId>, Vec<Notice>) {
     let mut settling =
-        Settling { base, issues, tree, instead: HashMap::new(), changed: Vec::new(), notices: Vec::new() };
+        Settling { base, issues, tree, at, instead: HashMap::new(), changed: Vec::new(), notices: Vec::new() };
     for (wish, answer) in told.iter().zip(answers) {
         settling.settle(wish, &answer.verdict);
         if answer.long_path {
             settling.notices.push(Notice::LongPath { node: wish.op.node() });
         }
     }
+    let displaced = settling.base.drop_displaced();
+    settling.changed.extend(displaced);
     (settling.changed, settling.notices)
 }
 
@@ -72,6 +76,7 @@ struct Settling<'a> {
     base: &'a mut Base,
     issues: &'a mut Issues,
     tree: &'a MemoryTree,
+    at: Seq,
     /// Nodes that another stands for; `None` when that one lies elsewhere in the folder, so that nothing is held in them.
     instead: HashMap<EntityId, Option<EntityId>>,
     changed: Vec<EntityId>,
@@ -95,13 +100,13 @@ impl Settling<'_> {
                 self.forget(node);
                 // A file that was there stands for the copy: then it lies elsewhere, and this one is a double of it.
                 if let Some(copied) = self.tree.get(*copy).filter(|_| self.base.get(*copy).is_none()) {
-                    let lies = Held::of(copied, held.parent, held.at, Some(*print));
+                    let lies = self.as_then(copied, held.parent, held.at, Some(*print));
                     self.hold(*copy, Held { name: held.name, content: Some(*content), ..lies });
                 }
             }
             (Becomes::Filled { print, content }, _) => {
                 let (Some(held), Some(now)) = (self.base.get(node).cloned(), self.tree.get(node)) else { return };
-                let content_seq = now.content_stamp.seq;
+                let content_seq = now.content_stamp.seq.min(self.at);
                 let filled =
                     Held { content: Some(*content), print: Some(*print), body: Body::Here, content_seq, ..held };
                 self.hold(node, filled);
@@ -110,7 +115,7 @@ impl Settling<'_> {
                 let (Some(held), Some(now)) = (self.base.get(node).cloned(), self.tree.get(node)) else { return };
                 let Some(parent) = self.folder(*parent) else { return self.forget_all(node) };
                 let name = name_of(at).unwrap_or_else(|| held.name.clone());
-                let (parent_seq, name_seq) = (now.parent_stamp.seq, now.name_stamp.seq);
+                let (parent_seq, name_seq) = (now.parent_stamp.seq.min(self.at), now.name_stamp.seq.min(self.at));
                 self.hold(node, Held { parent, at: at.clone(), name, parent_seq, name_seq, ..held });
             }
             (Becomes::Gone, _) => self.forget_all(node),
@@ -120,6 +125,14 @@ impl Settling<'_> {
     /// Which folder something is held in, if it is one that is held.
     fn folder(&self, parent: EntityId) -> Option<EntityId> {
         self.instead.get(&parent).copied().unwrap_or(Some(parent))
+    }
+
+    /// A node, of which no more is known than there was to know.
+    fn as_then(&self, node: &Node, parent: EntityId, at: String, print: Option<Fingerprint>) -> Held {
+        let held = Held::of(node, parent, at, print);
+        let [content_seq, parent_seq, name_seq] =
+            [held.content_seq, held.parent_seq, held.name_seq].map(|seq| seq.min(self.at));
+        Held { content_seq, parent_seq, name_seq, ..held }
     }
 
     fn made(&mut self, told: EntityId, id: EntityId, wish: &Wish) {
@@ -132,7 +145,7 @@ impl Settling<'_> {
             self.instead.insert(told, None);
             return;
         }
-        let held = Held::of(node, parent, at.clone(), Some(*print));
+        let held = self.as_then(node, parent, at.clone(), Some(*print));
         let name = name_of(at).unwrap_or_else(|| held.name.clone());
         self.hold(id, Held { name, content: *content, ..held });
     }
@@ -170,9 +183,6 @@ impl Settling<'_> {
     }
 
     fn hold(&mut self, id: EntityId, held: Held) {
-        if let Some(other) = self.base.at(held.parent, &held.at).filter(|other| *other != id) {
-            self.changed.push(other);
-        }
         self.base.hold(id, held);
         self.changed.push(id);
     }

@@ -7,8 +7,18 @@ use super::held::{Base, Body, Fingerprint, Held};
 use crate::id::EntityId;
 use crate::tree::{Content, Node};
 
-/// What begins the names of files and folders that are being written or were moved aside. Nobody else may have such names.
+/// What begins the names of files and folders that are being written or were moved aside, with 16 hexadecimal digits behind
+/// it. Nobody else may have such names.
 pub const ASIDE: &str = ".syncline-tmp-";
+
+/// Under which name a node is moved aside: by it, who died before writing that down finds it again.
+pub(super) fn aside(id: EntityId) -> String {
+    let mut name = ASIDE.to_owned();
+    for byte in &id.as_bytes()[8..] {
+        name.push_str(&format!("{byte:02x}"));
+    }
+    name
+}
 
 /// One thing to do in the folder. Where a node lies now is what [`Base::path`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +90,12 @@ pub enum Step {
 impl Base {
     /// Takes over that a step was done. `node` is the node as the step knew it, `looks` how it looks in the folder now.
     pub fn did(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) {
+        self.take_over(step, node, looks);
+        // Steps go where nobody lies: whoever was held there had left unheard.
+        self.drop_displaced();
+    }
+
+    fn take_over(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) {
         match step {
             Step::Move { node: id, parent, at } => {
                 let Some(mut held) = self.get(*id).cloned() else { return };

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use super::held::{Base, Body, Held};
 use super::plan::Wanted;
 use super::recognize::{Local, Place};
-use super::step::{ASIDE, Step};
+use super::step::{Step, aside};
 use crate::id::EntityId;
 use crate::tree::{Kind, MemoryTree, Node};
 
@@ -204,12 +204,4 @@ impl Room<'_> {
             _ => Step::Remove { node },
         }));
     }
-}
-
-fn aside(id: EntityId) -> String {
-    let mut name = ASIDE.to_owned();
-    for byte in &id.as_bytes()[8..] {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    name
 }

@@ -1,8 +1,7 @@
 //! What the folder wants of the server: the ops that say what was done in it.
 //!
 //! New folders, then moves from the top, then deletes of the topmost nodes that are gone, then new files and contents: the
-//! order that [`tree::Commit`](crate::tree::Commit) asks for, so that any beginning of them can be committed by itself. What
-//! must hold: what could not be read says nothing.
+//! order that [`tree::Commit`](crate::tree::Commit) asks for. What must hold: what could not be read says nothing.
 
 use std::collections::HashSet;
 
@@ -118,7 +117,9 @@ pub(super) fn wishes(
         }
     }
     let mut gone: Vec<EntityId> = Vec::new();
-    let mut open: Vec<EntityId> = base.inside(base.root()).map(|(_, id)| id).collect();
+    // From the top, and from those whose folder is not held any more.
+    let tops = base.iter().filter(|(_, held)| held.parent == base.root() || base.get(held.parent).is_none());
+    let mut open: Vec<EntityId> = tops.map(|(id, _)| id).collect();
     while let Some(id) = open.pop() {
         let Some(held) = base.get(id) else { continue };
         let below = if local.misses(id, held.body) { base.below(id) } else { Vec::new() };
