@@ -4,11 +4,13 @@
 //! What must hold: no step follows a link out of the folder; every path holds its old or its new bytes at every moment;
 //! what is not as a step says is left alone, and looked at again.
 //!
-//! Next: [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step.
+//! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step.
 
 #![forbid(unsafe_code)]
 
 pub mod folder;
+pub mod journal;
+pub mod lock;
 pub mod locks;
 pub mod looks;
 pub mod read;
