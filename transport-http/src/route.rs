@@ -98,6 +98,7 @@ routes! {
     UploadAt = Head "/v1/logs/{log}/uploads/{blob}", "uploadAt", "How far the upload of a large blob is.";
     AppendBlob = Patch "/v1/logs/{log}/uploads/{blob}", "appendBlob", "Send more of a large blob.";
     DropUpload = Delete "/v1/logs/{log}/uploads/{blob}", "dropUpload", "Drop what came of an upload.";
+    KeepManifest = Put "/v1/logs/{log}/manifests/{blob}", "keepManifest", "Keep the pieces that a manifest lists for as long as the manifest is kept, so that a commit may refer to it.";
     Commit = Post "/v1/logs/{log}/commits", "commit", "Change the log's tree of files.";
     TreeTerms = Get "/v1/logs/{log}/tree", "treeTerms", "What the log's tree of files takes, and how much of it there is.";
     SetTreeTerms = Put "/v1/logs/{log}/tree", "setTreeTerms", "Say what the log's tree of files takes.";

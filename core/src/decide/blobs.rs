@@ -92,7 +92,7 @@ pub fn blob_reads(blobs: impl Iterator<Item = BlobId>) -> Reads {
 /// The records a rule works on: what was read, under what it has changed so far.
 #[derive(Debug)]
 pub struct BlobBook {
-    bounds: LogBounds,
+    pub(super) bounds: LogBounds,
     usage: Usage,
     counted: Usage,
     records: BTreeMap<EntityKey, BlobRecord>,
@@ -123,7 +123,7 @@ impl BlobBook {
         self.changed.get(&key).copied().unwrap_or_else(|| self.records.get(&key).copied())
     }
 
-    fn set(&mut self, record: BlobRecord) {
+    pub(super) fn set(&mut self, record: BlobRecord) {
         self.changed.insert(blob_key(record.blob), Some(record));
     }
 
@@ -180,8 +180,14 @@ impl BlobBook {
         }
     }
 
+    /// Whether there is anything to write.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        !self.changed.is_empty() || self.usage != self.counted
+    }
+
     fn commit<R>(self, log: LogKey, answer: R) -> Choice<R> {
-        if self.changed.is_empty() && self.usage == self.counted {
+        if !self.is_changed() {
             return Choice::Done(answer, None);
         }
         let mut writes = LogWrites::new(log, self.bounds.clone());
@@ -260,7 +266,7 @@ pub fn sweep_blobs(log: LogKey, blobs: &[BlobId], now: Timestamp, view: &View) -
         let mut going = Vec::new();
         for mut record in blobs.iter().filter_map(|blob| book.get(*blob)).collect::<Vec<_>>() {
             match record.swept(now) {
-                Swept::Kept => {}
+                Swept::Kept | Swept::Releases => {}
                 Swept::Moved(state) => {
                     if let BlobState::Going(place, _) = state {
                         going.push((record.blob, place));

@@ -10,6 +10,7 @@
 mod admin;
 mod blobs;
 mod holders;
+mod manifests;
 mod place;
 mod prune;
 mod record;
@@ -28,6 +29,7 @@ pub use blobs::{
     reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
+pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};
 pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;

@@ -7,7 +7,9 @@
 mod admin;
 mod auth;
 mod blobs;
+mod files;
 mod holders;
+mod manifests;
 mod partly;
 mod pull;
 mod push;
@@ -16,12 +18,15 @@ mod replay;
 mod restore;
 mod sealing;
 mod snapshot;
+mod sweep;
 mod tree;
 
 use std::sync::Arc;
 
 pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
-pub use blobs::{SweptBlobs, blob_space, refuse_blob};
+pub use blobs::{blob_space, refuse_blob};
+pub use manifests::JudgedManifests;
+pub use sweep::SweptBlobs;
 
 use crate::access::{Access, Caller};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
@@ -89,6 +94,10 @@ impl Server {
             Call::BlobUsage(log) => self.blob_usage(permit(caller, Access::Read, log)?).await.map(Reply::BlobUsage),
             Call::SetBlobQuota { log, quota } => {
                 self.set_blob_quota(permit(caller, Access::Admin, log)?, quota).await.map(Reply::BlobUsage)
+            }
+            Call::KeepManifest { log, manifest } => {
+                let log = permit(caller, Access::Write, log)?;
+                self.keep_manifest(log, manifest, env).await.map(Reply::ManifestKept)
             }
             Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,

@@ -41,7 +41,7 @@ pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
 pub use tree::{CommitJson, NamesJson, NewTermsJson, TreeTermsJson};
-pub use verdicts::CommittedJson;
+pub use verdicts::{CommittedJson, ManifestKeptJson};
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -91,6 +91,10 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             let body = serde_json::to_vec(&QuotaJson { quota })?;
             json(Route::SetBlobQuota, path(Route::SetBlobQuota, log), body)
         }
+        Call::KeepManifest { log, manifest } => {
+            let path = path(Route::KeepManifest, log).replace("{blob}", &manifest.to_string());
+            bare(Route::KeepManifest, path)
+        }
         Call::Commit(commit) => {
             json(Route::Commit, path(Route::Commit, commit.log), serde_json::to_vec(&CommitJson::of(&commit))?)
         }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, NeedsJson, NodesJson, PageJson, PushedJson,
-    RestorePointsJson, RestoredJson, RevisionsJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson,
+    PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -42,6 +42,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Devices(holders), _) => json(StatusCode::OK, &DevicesJson::of(holders)),
         (Reply::Needs(needs), _) => json(StatusCode::OK, &NeedsJson::of(needs)),
         (Reply::BlobUsage(usage), _) => json(StatusCode::OK, &UsageJson::of(usage)),
+        (Reply::ManifestKept(kept), _) => json(StatusCode::OK, &ManifestKeptJson::of(kept)),
         (Reply::Committed(committed), _) => json(StatusCode::OK, &CommittedJson::of(committed)),
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),

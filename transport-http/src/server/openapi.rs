@@ -87,6 +87,7 @@ const fn shape(route: Route) -> Shape {
             &[(204, "`Upload-Offset` says where it goes on; at the end it is stored", None)],
         ),
         Route::DropUpload => (&[], None, &[(204, "dropped", None)]),
+        Route::KeepManifest => (&[], None, &[(200, "kept, or what it needs first", Some("ManifestKept"))]),
         Route::Commit => {
             (&[], Some("Commit"), &[(200, "one answer per op, or what it needs first", Some("Committed"))])
         }
