@@ -4,7 +4,8 @@
 //! What must hold: no step follows a link out of the folder; every path holds its old or its new bytes at every moment;
 //! what is not as a step says is left alone, and looked at again.
 //!
-//! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step.
+//! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step,
+//! [`transfer`] sends and brings bytes.
 
 #![forbid(unsafe_code)]
 
@@ -17,4 +18,5 @@ pub mod read;
 pub mod rules;
 pub mod steps;
 pub mod temp;
+pub mod transfer;
 pub mod walk;
