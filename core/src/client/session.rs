@@ -44,6 +44,7 @@ mod phase;
 mod search;
 mod setback;
 
+pub(super) use setback::gap_of;
 pub use phase::{Halt, Phase, SessionOptions, Setback};
 
 use search::Search;

@@ -115,21 +115,30 @@ impl MemoryTree {
         all.filter(move |(_, node)| is_trash_root(node, parent(node))).take(limit).map(|(id, node)| (*id, node))
     }
 
-    /// A tree of these nodes, live and dead, as a listing gives them.
+    /// A tree of these nodes, live and dead, as a listing gives them. Where the listing was read while others committed, its
+    /// nodes are of different times, and `later` is what was committed from its beginning on.
     ///
     /// # Errors
     /// When they make no tree.
-    pub fn of(root: EntityId, nodes: impl IntoIterator<Item = (EntityId, Node)>) -> Result<Self, Damage> {
+    pub fn of(
+        root: EntityId,
+        nodes: impl IntoIterator<Item = (EntityId, Node)>,
+        later: &[Change],
+    ) -> Result<Self, Damage> {
         let nodes: BTreeMap<EntityId, Node> = nodes.into_iter().collect();
         let mut tree =
             Self { root, nodes, children: BTreeMap::new(), names: BTreeMap::new(), aliases: BTreeMap::new() };
         for (id, node) in &tree.nodes {
-            let Some(parent) = node.parent else { continue };
-            tree.children.entry(parent).or_default().insert(*id);
-            if node.dead.is_none() {
-                tree.names.insert((parent, node.name.key()), *id);
+            if let Some(parent) = node.parent {
+                tree.children.entry(parent).or_default().insert(*id);
             }
         }
+        let mut touched = BTreeSet::new();
+        for change in later {
+            tree.follow_one(change, &mut touched)?;
+        }
+        let live = tree.nodes.iter().filter(|(_, node)| node.dead.is_none());
+        tree.names = live.filter_map(|(id, node)| Some(((node.parent?, node.name.key()), *id))).collect();
         tree.check()?;
         Ok(tree)
     }
