@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod credentials;
 pub mod folder;
 pub mod journal;
 pub mod lock;
@@ -20,3 +21,4 @@ pub mod steps;
 pub mod temp;
 pub mod transfer;
 pub mod walk;
+pub mod watch;
