@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod credentials;
 pub mod engine;
 pub mod folder;
 pub mod journal;
@@ -21,3 +22,4 @@ pub mod steps;
 pub mod temp;
 pub mod transfer;
 pub mod walk;
+pub mod watch;
