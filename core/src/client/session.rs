@@ -44,8 +44,8 @@ mod phase;
 mod search;
 mod setback;
 
-pub(super) use setback::gap_of;
 pub use phase::{Halt, Phase, SessionOptions, Setback};
+pub(super) use setback::gap_of;
 
 use search::Search;
 
