@@ -96,6 +96,11 @@ pub const COMMIT_BODY_BYTES_MAX: usize = 4 << 20;
 pub const TREE_UNSEEN_MAX: usize = 10_000;
 /// Revisions of one file that a decision is told of, the oldest ones.
 pub const REVISIONS_READ_MAX: usize = 1_000;
+
+/// From how many nodes on a device asks before it deletes most of them; fewer are deleted without a word.
+pub const FILES_DELETED_MIN: usize = 100;
+/// How many of a hundred nodes may be deleted at once without asking (rclone bisync's `--max-delete`).
+pub const FILES_DELETED_PERCENT: usize = 50;
 /// Revisions of a file that thinning leaves at most, those aside that are held.
 pub const REVISIONS_KEPT_MAX: usize = 100;
 

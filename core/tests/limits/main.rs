@@ -98,6 +98,9 @@ const ELSEWHERE: &[&str] = &[
     "FILE_CUT_BYTES_MIN",
     "FILE_BYTES_MAX",
     "MANIFEST_PIECES_MAX",
+    // core/src/files/plan.rs
+    "FILES_DELETED_MIN",
+    "FILES_DELETED_PERCENT",
     // core/src/conformance/retention.rs
     "REVISIONS_READ_MAX",
     // core/tests/server/manifests.rs
