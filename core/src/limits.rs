@@ -163,6 +163,9 @@ pub const ACKNOWLEDGE_MS_MIN: u64 = 5_000;
 /// An acknowledgement that says nothing new is written down this often, as a sign of life, and sent as often.
 pub const ACKNOWLEDGE_MS_MAX: u64 = 60 * 60 * 1_000;
 
+/// Bytes kept of an engine's name and of what it found; what is longer is cut.
+pub const SCAN_TEXT_BYTES_MAX: usize = 200;
+
 /// Characters of a token's name.
 pub const TOKEN_NAME_CHARS_MAX: usize = 100;
 

@@ -154,6 +154,12 @@ codes! {
     QuotaExceeded = "QUOTA_EXCEEDED", Fix, 413;
     /// The stored bytes of the blob are not its bytes any more.
     BlobDamaged = "BLOB_DAMAGED", Operator, 500;
+    /// The blob waits to be scanned, and is not read before.
+    ScanPending = "SCAN_PENDING", Retry, 423;
+    /// Something was found in the blob.
+    Quarantined = "QUARANTINED", Operator, 423;
+    /// The blob cannot be scanned, and what cannot be is not read.
+    ScanRejected = "SCAN_REJECTED", Operator, 423;
     /// This server keeps no blobs.
     NoBlobs = "NO_BLOBS", Fix, 501;
     /// All capacity is taken.

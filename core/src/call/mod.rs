@@ -12,6 +12,7 @@ pub use page::{LeftOut, Page, PageOp};
 use std::sync::Arc;
 
 use crate::access::{Access, Bearer};
+use crate::blob::{ScanPolicy, ScanRecord};
 use crate::digest::BlobId;
 use crate::id::{EntityId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
@@ -152,6 +153,36 @@ pub enum Call {
         /// Bytes; `None`: as many as there is room for.
         quota: Option<u64>,
     },
+    /// Say whether a log's blobs are scanned, and read before they are.
+    SetScanning {
+        /// Which log.
+        log: LogId,
+        /// The policy.
+        policy: ScanPolicy,
+    },
+    /// What scanners said of a log's blobs, by their names.
+    Scans {
+        /// Of which log.
+        log: LogId,
+        /// After this one.
+        after: Option<BlobId>,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// Let a blob be read, whatever a scanner says of it.
+    ReleaseBlob {
+        /// Of which log.
+        log: LogId,
+        /// Which.
+        blob: BlobId,
+    },
+    /// Forget what was said of a blob, a release too, and have it judged again.
+    RescanBlob {
+        /// Of which log.
+        log: LogId,
+        /// Which.
+        blob: BlobId,
+    },
     /// Make a bearer token.
     MintToken {
         /// For people.
@@ -260,7 +291,8 @@ pub enum Reply {
     },
     /// To [`Call::Logs`].
     Logs(Vec<LogSummary>),
-    /// To [`Call::DeleteLog`] and [`Call::RevokeToken`].
+    /// To [`Call::DeleteLog`], [`Call::RevokeToken`], [`Call::SetScanning`], [`Call::ReleaseBlob`] and
+    /// [`Call::RescanBlob`].
     Done,
     /// To [`Call::Push`].
     Pushed(Pushed),
@@ -298,6 +330,13 @@ pub enum Reply {
     Needs(Vec<crate::blob::Need>),
     /// To [`Call::BlobUsage`] and [`Call::SetBlobQuota`].
     BlobUsage(crate::blob::Usage),
+    /// To [`Call::Scans`].
+    Scans {
+        /// The log's policy.
+        policy: ScanPolicy,
+        /// What was said of each blob that was judged, the first half of their names in order.
+        scans: Vec<ScanRecord>,
+    },
     /// To [`Call::MintToken`]: the only time the secret is shown.
     Token {
         /// Its id, to revoke it by.

@@ -13,6 +13,7 @@ mod holders;
 mod place;
 mod prune;
 mod record;
+mod scans;
 mod sealing;
 mod system;
 pub mod upload;
@@ -31,6 +32,10 @@ pub use place::{Placed, Placement, TREE_ROOT, TreeTerms, place, tree_key, tree_t
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
+pub use scans::{
+    ScanPage, contents_of, forget_scan, keep_scan, queue_scans, release_scan, scan_key, scan_notes, scan_of, scan_reads,
+    scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
+};
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};
 pub use upload::{Upload, Uploaded, upload};

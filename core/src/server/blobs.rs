@@ -44,7 +44,7 @@ impl Server {
         self
     }
 
-    fn blob_store(&self) -> Result<&Arc<dyn BlobStore>, Refusal> {
+    pub(super) fn blob_store(&self) -> Result<&Arc<dyn BlobStore>, Refusal> {
         self.blobs.as_ref().ok_or_else(|| Refusal::new(ErrorCode::NoBlobs, "this server keeps no blobs"))
     }
 
@@ -217,7 +217,8 @@ impl Server {
         came: Vec<Came>,
         env: Env,
     ) -> Result<Vec<Place>, Refusal> {
-        let reads = blob_reads(came.iter().map(|came| came.blob).chain(pack.map(|(blob, _)| blob)));
+        let mut reads = blob_reads(came.iter().map(|came| came.blob).chain(pack.map(|(blob, _)| blob)));
+        reads.heads.push(decide::scan_terms_key());
         self.blob_rule(log, reads, move |view| decide::settle_blobs(log, pack, &came, env.now, view)).await
     }
 
@@ -228,11 +229,12 @@ impl Server {
     pub async fn blob_size(&self, caller: &Caller, log: LogId, blob: BlobId) -> Result<u64, Refusal> {
         let log = permit(caller, Access::Read, log)?;
         self.blob_store()?;
-        self.readable(log, blob).await.map(|(size, _)| size)
+        let (size, _) = self.stored(log, blob).await?;
+        self.admit(log, blob).await.map(|()| size)
     }
 
     /// A blob's size, and where it lies.
-    async fn readable(&self, log: LogKey, blob: BlobId) -> Result<(u64, Place), Refusal> {
+    pub(super) async fn stored(&self, log: LogKey, blob: BlobId) -> Result<(u64, Place), Refusal> {
         let note = self.store.head(log, &blob_key(blob)).await.map_err(refuse_store)?;
         let record = blob_of(note.as_ref()).map_err(|error| refuse_fault(BlobFault::Unreadable(error)))?;
         let found = record.filter(|record| record.blob == blob && !record.pack);
@@ -243,8 +245,8 @@ impl Server {
     /// A blob's size, and its bytes or a part of them.
     ///
     /// # Errors
-    /// [`ErrorCode::BlobNotFound`] when it did not come through this log, or was swept; [`ErrorCode::NoBlobs`]; else the
-    /// stores' failures. The source ends with [`BlobError::Corrupt`] when what is stored is damaged.
+    /// [`ErrorCode::BlobNotFound`] when it did not come through this log, or was swept; [`ErrorCode::ScanPending`],
+    /// [`ErrorCode::Quarantined`] and [`ErrorCode::ScanRejected`]; [`ErrorCode::NoBlobs`]; else the stores' failures. The source ends with [`BlobError::Corrupt`] when what is stored is damaged.
     pub async fn open_blob(
         &self,
         caller: &Caller,
@@ -253,8 +255,20 @@ impl Server {
         range: ByteRange,
     ) -> Result<(u64, Box<dyn BlobSource>), Refusal> {
         let log = permit(caller, Access::Read, log)?;
+        let found = self.stored(log, blob).await?;
+        self.admit(log, blob).await?;
+        Ok((found.0, self.open_stored(log, blob, found, range).await?))
+    }
+
+    /// The bytes of a blob that lies there.
+    pub(super) async fn open_stored(
+        &self,
+        log: LogKey,
+        blob: BlobId,
+        (size, place): (u64, Place),
+        range: ByteRange,
+    ) -> Result<Box<dyn BlobSource>, Refusal> {
         let store = self.blob_store()?;
-        let (size, place) = self.readable(log, blob).await?;
         let source = match place {
             Place::Own => store.open(key(log, blob), range).await,
             Place::Packed { pack, offset } => {
@@ -267,7 +281,7 @@ impl Server {
                 })
             }
         };
-        Ok((size, source.map_err(|error| refuse_blob(&error))?))
+        source.map_err(|error| refuse_blob(&error))
     }
 
     /// Sweeps a log's blobs, `limit` at a time, from after one on; says what was done and where to go on, `None` at the end.
@@ -308,7 +322,8 @@ impl Server {
             Place::Packed { pack, .. } => Some(*pack),
         });
         let gone: Vec<BlobId> = going.iter().map(|(blob, _)| *blob).collect();
-        let reads = blob_reads(gone.iter().copied().chain(packs));
+        let mut reads = blob_reads(gone.iter().copied().chain(packs));
+        reads.heads.extend(gone.iter().map(|blob| decide::scan_key(*blob)));
         let deleted = gone.len();
         if deleted > 0 {
             self.blob_rule(log, reads, move |view| decide::forget_blobs(log, &gone, view)).await?;
@@ -351,7 +366,7 @@ impl Server {
         Ok((found, next))
     }
 
-    async fn blob_rule<R: Send + 'static>(
+    pub(super) async fn blob_rule<R: Send + 'static>(
         &self,
         log: LogKey,
         reads: Reads,
@@ -414,7 +429,7 @@ fn check_batch(blobs: &[(BlobId, Bytes)]) -> Result<(), Refusal> {
     }
 }
 
-fn refuse_fault(fault: BlobFault) -> Refusal {
+pub(super) fn refuse_fault(fault: BlobFault) -> Refusal {
     let code = match fault {
         BlobFault::NoLog => ErrorCode::LogNotFound,
         BlobFault::Unreadable(_) => ErrorCode::LogDamaged,

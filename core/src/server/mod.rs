@@ -14,6 +14,7 @@ mod push;
 mod records;
 mod replay;
 mod restore;
+mod scans;
 mod sealing;
 mod snapshot;
 mod tree;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
 pub use blobs::{SweptBlobs, blob_space, refuse_blob};
+pub use scans::ScannedBlobs;
 
 use crate::access::{Access, Caller};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
@@ -90,6 +92,12 @@ impl Server {
             Call::SetBlobQuota { log, quota } => {
                 self.set_blob_quota(permit(caller, Access::Admin, log)?, quota).await.map(Reply::BlobUsage)
             }
+            Call::SetScanning { log, policy } => self.set_scanning(permit(caller, Access::Admin, log)?, policy).await,
+            Call::Scans { log, after, limit } => self.scans(permit(caller, Access::Admin, log)?, after, limit).await,
+            Call::ReleaseBlob { log, blob } => {
+                self.release_blob(permit(caller, Access::Admin, log)?, blob, env).await
+            }
+            Call::RescanBlob { log, blob } => self.rescan_blob(permit(caller, Access::Admin, log)?, blob).await,
             Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
             Call::Revisions { log, node, after, limit } => {

@@ -98,6 +98,7 @@ const ELSEWHERE: &[&str] = &[
     "FILE_CUT_BYTES_MIN",
     "FILE_BYTES_MAX",
     "MANIFEST_PIECES_MAX",
+    "SCAN_TEXT_BYTES_MAX",
     // core/tests/server/blobs.rs and tree.rs
     "BLOB_BYTES_MAX",
     "BLOB_BATCH_BYTES_MAX",

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::*;
 use syncline::access::{Access, Bearer};
+use syncline::blob::ScanPolicy;
+use syncline::digest::Digest;
 use syncline::limits;
 use syncline::{BucketId, ReplicaId, Timestamp, TokenId};
 
@@ -44,6 +46,10 @@ fn calls(log: LogId) -> Vec<(Access, Call)> {
         (Access::Write, Call::UndoRestore { log, seen, request }),
         (Access::Read, Call::Acknowledge { log, replica: ReplicaId::from_bytes([1; 16]), cursor: seen }),
         (Access::Read, Call::Devices(log)),
+        (Access::Admin, Call::SetScanning { log, policy: ScanPolicy::Off }),
+        (Access::Admin, Call::Scans { log, after: None, limit: 1 }),
+        (Access::Admin, Call::ReleaseBlob { log, blob: Digest::of(&[b"x"]) }),
+        (Access::Admin, Call::RescanBlob { log, blob: Digest::of(&[b"x"]) }),
     ]
 }
 

@@ -16,6 +16,7 @@ mod faults;
 mod piggyback;
 mod push;
 mod restore;
+mod scans;
 mod sealing;
 mod snapshot;
 mod store;
