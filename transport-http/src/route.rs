@@ -98,6 +98,10 @@ routes! {
     UploadAt = Head "/v1/logs/{log}/uploads/{blob}", "uploadAt", "How far the upload of a large blob is.";
     AppendBlob = Patch "/v1/logs/{log}/uploads/{blob}", "appendBlob", "Send more of a large blob.";
     DropUpload = Delete "/v1/logs/{log}/uploads/{blob}", "dropUpload", "Drop what came of an upload.";
+    SetScanning = Put "/v1/logs/{log}/scanning", "setScanning", "Say whether the log's blobs are scanned, and read before they are.";
+    Scans = Get "/v1/logs/{log}/scans", "scans", "What scanners said of the log's blobs, by their names, after one.";
+    ReleaseBlob = Put "/v1/logs/{log}/scans/{blob}", "releaseBlob", "Let a blob be read, whatever a scanner says of it.";
+    RescanBlob = Delete "/v1/logs/{log}/scans/{blob}", "rescanBlob", "Forget what was said of a blob, a release too, and have it judged again.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -127,6 +131,7 @@ impl Route {
                 | Self::MintToken
                 | Self::ReserveBlobs
                 | Self::SetBlobQuota
+                | Self::SetScanning
         )
     }
 

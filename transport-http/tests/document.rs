@@ -8,6 +8,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
+use syncline::client::BlobTransport as _;
 use syncline_transport_http::route::Route;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -140,6 +141,13 @@ async fn real_bodies_are_what_the_document_says() {
     let token = serde_json::json!({"name": "a", "access": "read", "logs": [LOG.to_string()], "expires_at": 1});
     assert_eq!(exchange(Route::MintToken, "", Some(token)).await.status, 201);
     exchange(Route::DeleteLog, "?seq=0", None).await;
+    exchange(Route::SetScanning, "", Some(serde_json::json!({"policy": "meanwhile"}))).await;
+    let bytes = bytes::Bytes::from_static(b"released before anybody looked at it");
+    let blob = syncline::digest::Digest::of(&[&bytes]);
+    rig.client().put_blob(LOG, blob, bytes).await.unwrap();
+    rig.ask(syncline::call::Call::ReleaseBlob { log: LOG, blob }).await;
+    let scans = exchange(Route::Scans, "?limit=3", None).await.json();
+    assert_eq!((&scans["policy"], &scans["scans"][0]["state"]), (&"meanwhile".into(), &"released".into()));
     let rotate = serde_json::json!({"from": 0});
     assert_eq!(exchange(Route::RotateKeys, "", Some(rotate.clone())).await.json()["key_epoch"], 1);
     assert_eq!(exchange(Route::RotateKeys, "", Some(rotate)).await.status, 409);

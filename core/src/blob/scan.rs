@@ -139,7 +139,8 @@ impl ScanRecord {
     /// What is kept once an operator lets a blob be read, of what was kept before.
     #[must_use]
     pub fn released(blob: BlobId, kept: Option<Self>, now: Timestamp) -> Self {
-        let (engine, why) = kept.map_or_else(|| (Engine::new("none", 0), String::new()), |kept| (kept.engine, kept.why));
+        let (engine, why) =
+            kept.map_or_else(|| (Engine::new("none", 0), String::new()), |kept| (kept.engine, kept.why));
         Self { blob, state: ScanState::Released, engine, why, asked_at: now }
     }
 

@@ -33,8 +33,8 @@ pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use scans::{
-    ScanPage, contents_of, forget_scan, keep_scan, queue_scans, release_scan, scan_key, scan_notes, scan_of, scan_reads,
-    scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
+    ScanPage, contents_of, forget_scan, keep_scan, queue_scans, release_scan, scan_key, scan_notes, scan_of,
+    scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
 };
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};

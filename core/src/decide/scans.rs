@@ -48,7 +48,8 @@ pub fn unscanned_key(blob: BlobId) -> EntityKey {
 /// # Errors
 /// When it does not read.
 pub fn scan_terms_of(note: Option<&Head>) -> Result<ScanTerms, DecodeError> {
-    note.and_then(Head::live_state).map_or_else(|| Ok(ScanTerms::default()), |state| ScanTerms::from_bytes(state.clone()))
+    note.and_then(Head::live_state)
+        .map_or_else(|| Ok(ScanTerms::default()), |state| ScanTerms::from_bytes(state.clone()))
 }
 
 /// What was said of a blob, by the note.

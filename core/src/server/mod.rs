@@ -94,9 +94,7 @@ impl Server {
             }
             Call::SetScanning { log, policy } => self.set_scanning(permit(caller, Access::Admin, log)?, policy).await,
             Call::Scans { log, after, limit } => self.scans(permit(caller, Access::Admin, log)?, after, limit).await,
-            Call::ReleaseBlob { log, blob } => {
-                self.release_blob(permit(caller, Access::Admin, log)?, blob, env).await
-            }
+            Call::ReleaseBlob { log, blob } => self.release_blob(permit(caller, Access::Admin, log)?, blob, env).await,
             Call::RescanBlob { log, blob } => self.rescan_blob(permit(caller, Access::Admin, log)?, blob).await,
             Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,

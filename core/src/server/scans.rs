@@ -126,13 +126,7 @@ impl Server {
     }
 
     /// Goes a page further with an engine that is new here; whether there is more.
-    async fn queue_page(
-        &self,
-        log: LogKey,
-        terms: ScanTerms,
-        engine: &Engine,
-        limit: usize,
-    ) -> Result<bool, Refusal> {
+    async fn queue_page(&self, log: LogKey, terms: ScanTerms, engine: &Engine, limit: usize) -> Result<bool, Refusal> {
         let terms = terms.seen(engine);
         if terms.passed {
             return Ok(false);

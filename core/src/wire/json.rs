@@ -25,6 +25,7 @@ mod ask;
 mod blobs;
 mod page;
 mod problem;
+mod scans;
 
 pub use answer::{
     AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PushedJson, RestorePointsJson,
@@ -36,6 +37,7 @@ pub use ask::{
 pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
+pub use scans::{ScanJson, ScanningJson, ScansJson};
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::commands::ScanCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syncline::access::Access;
 use syncline::oplog::Collection;
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     /// Make and end bearer tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Whether a log's blobs are scanned, what was said of them, and what is to be read all the same.
+    #[command(subcommand)]
+    Scan(ScanCommand),
     /// Make, list, clear and delete accounts of Super Productivity's clients.
     #[command(subcommand)]
     Account(AccountCommand),

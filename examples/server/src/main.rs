@@ -1,11 +1,12 @@
 //! The reference server: syncline over HTTP, on SQLite unless told otherwise. `syncline-server --data ./data` needs
 //! nothing else.
 //!
-//! Next: `config` (what can be set), `wiring` (which store), `super_productivity` (which
+//! Next: `config` (what can be set), `wiring` (which store), `scanning` (showing blobs to a scanner), `super_productivity` (which
 //! foreign clients), `operate` (the operator's token, logging, signals).
 
 mod config;
 mod operate;
+mod scanning;
 mod super_productivity;
 mod wiring;
 
@@ -53,6 +54,10 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     let server = Server::new(backends.store, backends.fanout, config.schema()?).with_blobs(backends.blobs);
     let (sweeping, bucket) = (server.clone(), config.bucket);
     tokio::spawn(async move { operate::sweep_hourly(&sweeping, bucket).await });
+    if let Some(scanner) = backends.scanner {
+        let (scanning, bucket) = (server.clone(), config.bucket);
+        tokio::spawn(async move { scanning::scan(&scanning, &*scanner, bucket).await });
+    }
     let tokens = || Tokens::new(server.clone()).with_operator(&token, config.bucket);
     let beside = dialect.map_or_else(Beside::default, |dialect| {
         Beside::new(dialect.router().merge(dialect.operator_router(Arc::new(tokens())))).worded_by(dialect)

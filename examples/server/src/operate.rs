@@ -149,7 +149,7 @@ async fn sweep(server: &Server, bucket: BucketId) -> Result<(), Refusal> {
     }
 }
 
-fn env() -> Result<Env, Refusal> {
+pub(crate) fn env() -> Result<Env, Refusal> {
     let no_randomness = |_| Refusal::new(ErrorCode::Internal, "the operating system has no randomness");
     SystemEnv::new().map(|env| env.env()).map_err(no_randomness)
 }

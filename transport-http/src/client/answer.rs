@@ -9,7 +9,7 @@ use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
     AcknowledgedJson, DevicesJson, LogJson, LogsJson, NeedsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson,
-    RestoredJson, SnapshotJson, TokenJson, UsageJson,
+    RestoredJson, ScansJson, SnapshotJson, TokenJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -43,7 +43,13 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
             Reply::Log { log, bounds: Box::new(body.read()?), created }
         }
         Route::Logs => Reply::Logs(json::<LogsJson>(&answer.body)?.read()?),
-        Route::DeleteLog | Route::RevokeToken => Reply::Done,
+        Route::DeleteLog | Route::RevokeToken | Route::SetScanning | Route::ReleaseBlob | Route::RescanBlob => {
+            Reply::Done
+        }
+        Route::Scans => {
+            let (policy, scans) = json::<ScansJson>(&answer.body)?.read();
+            Reply::Scans { policy, scans }
+        }
         Route::PutSnapshot => Reply::SnapshotKept,
         Route::Push if is_binary => Reply::Pushed(binary::decode_pushed(body())?),
         Route::Push => Reply::Pushed(json::<PushedJson>(&answer.body)?.read()?),

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use syncline::call::Call;
+use syncline::digest::BlobId;
 use syncline::id::LogId;
 use syncline::seq::Cursor;
 use syncline::wire::json::{
     AcknowledgeJson, MintTokenJson, NamedJson, PushJson, QuotaJson, ReserveJson, RestoreJson, RotateKeysJson,
-    SnapshotJson, UndoRestoreJson,
+    ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -90,6 +91,16 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             let body = serde_json::to_vec(&QuotaJson { quota })?;
             json(Route::SetBlobQuota, path(Route::SetBlobQuota, log), body)
         }
+        Call::SetScanning { log, policy } => {
+            let body = serde_json::to_vec(&ScanningJson { policy })?;
+            json(Route::SetScanning, path(Route::SetScanning, log), body)
+        }
+        Call::Scans { log, after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Scans, format!("{}?limit={limit}{after}", path(Route::Scans, log)))
+        }
+        Call::ReleaseBlob { log, blob } => bare(Route::ReleaseBlob, about(Route::ReleaseBlob, log, blob)),
+        Call::RescanBlob { log, blob } => bare(Route::RescanBlob, about(Route::RescanBlob, log, blob)),
         Call::MintToken { name, access, logs, replica, expires_at } => {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
             json(Route::MintToken, Route::MintToken.path().to_owned(), body)
@@ -111,6 +122,11 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
 /// The path of a route about a log. Ids have no characters that a path would have to escape.
 pub(super) fn path(route: Route, log: LogId) -> String {
     route.path().replace("{log}", &log.to_string())
+}
+
+/// The path of a route about a blob.
+fn about(route: Route, log: LogId, blob: BlobId) -> String {
+    path(route, log).replace("{blob}", &blob.to_string())
 }
 
 fn anchor(cursor: Cursor) -> String {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
     AcknowledgedJson, DevicesJson, LogJson, LogsJson, NeedsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson,
-    SnapshotJson, TokenJson, UsageJson,
+    ScansJson, SnapshotJson, TokenJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -42,6 +42,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Devices(holders), _) => json(StatusCode::OK, &DevicesJson::of(holders)),
         (Reply::Needs(needs), _) => json(StatusCode::OK, &NeedsJson::of(needs)),
         (Reply::BlobUsage(usage), _) => json(StatusCode::OK, &UsageJson::of(usage)),
+        (Reply::Scans { policy, scans }, _) => json(StatusCode::OK, &ScansJson::of(*policy, scans)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
         }

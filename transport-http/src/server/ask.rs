@@ -12,7 +12,7 @@ use syncline::limits;
 use syncline::oplog::Part;
 use syncline::wire::json::{
     AcknowledgeJson, MintTokenJson, NamedJson, PushJson, QuotaJson, ReserveJson, RestoreJson, RotateKeysJson,
-    SnapshotJson, UndoRestoreJson,
+    ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -20,7 +20,7 @@ use super::body;
 use super::form::{Form, unsupported};
 use super::options::ServerOptions;
 use super::problem::{malformed, no_such_route};
-use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PartQuery, PullQuery, SeenQuery};
+use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PartQuery, PullQuery, ScansQuery, SeenQuery};
 use crate::route::Route;
 
 /// Bodies larger than this are parsed where blocking is allowed.
@@ -110,6 +110,18 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             plain()?;
             Call::BlobUsage(log()?)
         }
+        Route::Scans => {
+            let ScansQuery { after, limit } = query(parts)?;
+            Call::Scans { log: log()?, after, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
+        }
+        Route::ReleaseBlob => {
+            plain()?;
+            Call::ReleaseBlob { log: log()?, blob: param(params, "blob")? }
+        }
+        Route::RescanBlob => {
+            plain()?;
+            Call::RescanBlob { log: log()?, blob: param(params, "blob")? }
+        }
         Route::RestorePoints => {
             let LimitQuery { limit } = query(parts)?;
             Call::RestorePoints { log: log()?, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
@@ -144,6 +156,9 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         }),
         (Route::SetBlobQuota, _) => {
             json::<QuotaJson>(&bytes).map(|QuotaJson { quota }| Call::SetBlobQuota { log, quota })
+        }
+        (Route::SetScanning, _) => {
+            json::<ScanningJson>(&bytes).map(|ScanningJson { policy }| Call::SetScanning { log, policy })
         }
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {

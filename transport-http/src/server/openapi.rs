@@ -87,6 +87,12 @@ const fn shape(route: Route) -> Shape {
             &[(204, "`Upload-Offset` says where it goes on; at the end it is stored", None)],
         ),
         Route::DropUpload => (&[], None, &[(204, "dropped", None)]),
+        Route::SetScanning => (&[], Some("Scanning"), &[(204, "set", None)]),
+        Route::Scans => {
+            (&[("after", "Blob", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "what was said", Some("Scans"))])
+        }
+        Route::ReleaseBlob => (&[], None, &[(204, "released", None)]),
+        Route::RescanBlob => (&[], None, &[(204, "forgotten", None)]),
         Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
         Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
         Route::Wake => (&[], None, &[(101, "a WebSocket of {\"wake\":{\"log\":…,\"seq\":…}} frames", None)]),

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use syncline::call::{ErrorCode, Refusal};
+use syncline::digest::BlobId;
 use syncline::id::LogId;
 use syncline::limits;
 use syncline::oplog::{Part, Sealing};
@@ -25,6 +26,14 @@ pub(super) struct CreateQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsQuery {
     pub(super) after: Option<LogId>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of what is said of blobs.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScansQuery {
+    pub(super) after: Option<BlobId>,
     pub(super) limit: Option<usize>,
 }
 
