@@ -134,6 +134,7 @@
 //! | types that merge without asking anyone | [`crdt`] |
 //! | the log and its rules | [`oplog`]; who asks: [`access`] |
 //! | files and folders | [`tree`] |
+//! | a device's folder that follows them | [`files`] |
 //! | payloads only clients can read | [`seal`]; the ciphers behind the feature `encryption` |
 //! | decisions | [`decide`]: what a rule may read and write |
 //! | the pluggable edge | [`store`], with a guide to writing one |
@@ -163,7 +164,8 @@ pub mod crdt;
 pub mod access;
 pub mod oplog;
 
-// Files and folders.
+// Files and folders, and a device's folder that follows them.
+pub mod files;
 pub mod tree;
 
 // What only clients can read.

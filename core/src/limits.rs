@@ -86,9 +86,16 @@ pub const TREE_NODES_MAX: u64 = 10_000_000;
 pub const TREE_PAGE_NODES_MAX: usize = 5_000;
 /// Ops of one commit to a tree.
 pub const TREE_OPS_MAX: usize = 1_000;
+/// Bytes of a commit's body, as received and decoded: the longest names and everything else of [`TREE_OPS_MAX`] ops fit.
+pub const COMMIT_BODY_BYTES_MAX: usize = 4 << 20;
 /// Nodes in a deleted folder that its deleter had not seen change; beyond it the whole folder stays. Bounds what a commit
 /// reads and says.
 pub const TREE_UNSEEN_MAX: usize = 10_000;
+
+/// From how many nodes on a device asks before it deletes most of them; fewer are deleted without a word.
+pub const FILES_DELETED_MIN: usize = 100;
+/// How many of a hundred nodes may be deleted at once without asking (rclone bisync's `--max-delete`).
+pub const FILES_DELETED_PERCENT: usize = 50;
 /// Revisions of a file that thinning leaves at most, those aside that are held.
 pub const REVISIONS_KEPT_MAX: usize = 100;
 
@@ -276,6 +283,9 @@ const _: () = {
     assert!(SEALED_STATE_CONTENT_BYTES_MAX + 5 + ENVELOPE_BYTES <= FULL_STATE_BYTES_MAX);
     // Base64 in JSON makes four bytes of three.
     assert!(FULL_STATE_BYTES_MAX / 3 * 4 < BODY_BYTES_MAX);
+    // A commit of the longest names, each of their bytes escaped, fits a body.
+    assert!(TREE_OPS_MAX * (6 * NAME_BYTES_MAX + 1_024) < COMMIT_BODY_BYTES_MAX);
+    assert!(COMMIT_BODY_BYTES_MAX <= BODY_BYTES_MAX);
     assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);
     // A part fits a request's head beside everything else: collection, colon, 16 bytes in hexadecimal, comma.
     assert!(PART_PREFIXES_MAX * (COLLECTION_BYTES_MAX + 34) < HEADER_BYTES_MAX * 2 / 3);

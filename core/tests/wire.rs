@@ -7,6 +7,8 @@
 
 #[allow(dead_code, reason = "each proof uses its part")]
 mod common;
+#[path = "wire/tree.rs"]
+mod tree;
 
 use bytes::Bytes;
 use common::{golden, seq};

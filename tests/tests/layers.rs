@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["blob", "crdt"],
     &["oplog", "access"],
     &["tree"],
+    &["files"],
     &["seal"],
     &["decide"],
     &["store"],

@@ -102,6 +102,14 @@ routes! {
     Scans = Get "/v1/logs/{log}/scans", "scans", "What scanners said of the log's blobs, by their names, after one.";
     ReleaseBlob = Put "/v1/logs/{log}/scans/{blob}", "releaseBlob", "Let a blob be read, whatever a scanner says of it.";
     RescanBlob = Delete "/v1/logs/{log}/scans/{blob}", "rescanBlob", "Forget what was said of a blob, a release too, and have it judged again.";
+    Commit = Post "/v1/logs/{log}/commits", "commit", "Change the log's tree of files.";
+    TreeTerms = Get "/v1/logs/{log}/tree", "treeTerms", "What the log's tree of files takes, and how much of it there is.";
+    SetTreeTerms = Put "/v1/logs/{log}/tree", "setTreeTerms", "Say what the log's tree of files takes.";
+    Nodes = Get "/v1/logs/{log}/nodes", "nodes", "All nodes of the tree, live and dead, by id, after one.";
+    Node = Get "/v1/logs/{log}/nodes/{node}", "node", "One node of the tree, or the one that stands for it; none is an empty list.";
+    Children = Get "/v1/logs/{log}/nodes/{node}/children", "children", "What is in a folder, by folded names, after one.";
+    Revisions = Get "/v1/logs/{log}/nodes/{node}/revisions", "revisions", "What a file contained, oldest first, after one.";
+    Trash = Get "/v1/logs/{log}/trash", "trash", "What was deleted from the tree, by id, after one.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -132,6 +140,8 @@ impl Route {
                 | Self::ReserveBlobs
                 | Self::SetBlobQuota
                 | Self::SetScanning
+                | Self::Commit
+                | Self::SetTreeTerms
         )
     }
 

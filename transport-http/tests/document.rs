@@ -11,6 +11,7 @@ use common::*;
 use syncline::client::BlobTransport as _;
 use syncline_transport_http::route::Route;
 
+const ROOT: &str = "00000000-0000-0000-0000-000000000000";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
@@ -88,7 +89,7 @@ async fn real_bodies_are_what_the_document_says() {
         .map(|operation| (operation["operationId"].as_str().unwrap().to_owned(), operation))
         .collect();
     let exchange = async |route: Route, query: &str, body: Option<serde_json::Value>| {
-        let target = route.path().replace("{log}", &LOG.to_string()) + query;
+        let target = route.path().replace("{log}", &LOG.to_string()).replace("{node}", ROOT) + query;
         let bytes = body.as_ref().map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let headers: &[(&str, &str)] = if body.is_some() { &[JSON] } else { &[] };
         let answer = rig.request(route.verb().name(), &target, headers, &bytes).await;
@@ -138,6 +139,24 @@ async fn real_bodies_are_what_the_document_says() {
     let held = serde_json::json!({"replica": LOG.to_string(), "cursor": end});
     assert_eq!(exchange(Route::Acknowledge, "", Some(held)).await.json()["stable"], end["seq"]);
     assert_eq!(exchange(Route::Devices, "", None).await.json()["devices"][0]["seq"], end["seq"]);
+    let id = |number: u8| format!("000000{number:02}-0000-7000-8000-000000000000");
+    let create = |node: u8, name: &str| serde_json::json!({"op": "create", "node": id(node), "parent": ROOT, "name": name, "kind": "folder"});
+    let commit = |number: u8, ops: Vec<serde_json::Value>| serde_json::json!({"id": id(number), "replica": id(90), "label": "phone", "ops": ops});
+    let ops = vec![create(1, "a"), create(2, "b:c"), create(3, &"n".repeat(256))];
+    let answers = exchange(Route::Commit, "", Some(commit(1, ops))).await.json()["answers"].clone();
+    assert_eq!((&answers[0]["verdict"], &answers[1]["suggested"]), (&"done".into(), &"b_c".into()), "{answers}");
+    let content = serde_json::json!({"blob": "ab".repeat(32), "bytes": 1, "modified_at": 1, "executable": true});
+    let put = serde_json::json!({"op": "put", "node": id(1), "content": content, "base": 1, "seen": 1, "copy": id(9)});
+    assert!(exchange(Route::Commit, "", Some(commit(2, vec![put]))).await.json()["needs"].is_array());
+    exchange(Route::Nodes, "?limit=10", None).await;
+    exchange(Route::Node, "", None).await;
+    let children = exchange(Route::Children, "?after=_", None).await.json();
+    assert_eq!(children["nodes"][0]["name"], "a", "{children}");
+    exchange(Route::Trash, "", None).await;
+    exchange(Route::Revisions, "?after=0", None).await;
+    let terms = serde_json::json!({"names": "lenient", "file_bytes_max": 10, "nodes_max": 10});
+    assert_eq!(exchange(Route::SetTreeTerms, "", Some(terms)).await.json()["nodes"], 2);
+    exchange(Route::TreeTerms, "", None).await;
     let token = serde_json::json!({"name": "a", "access": "read", "logs": [LOG.to_string()], "expires_at": 1});
     assert_eq!(exchange(Route::MintToken, "", Some(token)).await.status, 201);
     exchange(Route::DeleteLog, "?seq=0", None).await;

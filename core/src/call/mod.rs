@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::access::{Access, Bearer};
 use crate::blob::{ScanPolicy, ScanRecord};
+use crate::decide::{NewTerms, TreeTerms};
 use crate::digest::BlobId;
 use crate::id::{EntityId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
@@ -143,6 +144,15 @@ pub enum Call {
         after: Seq,
         /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
         limit: usize,
+    },
+    /// What a log's tree of files takes, and how much of it there is.
+    TreeTerms(LogId),
+    /// Say what a log's tree of files takes from now on; what is there stays.
+    SetTreeTerms {
+        /// Which log.
+        log: LogId,
+        /// What it takes.
+        terms: NewTerms,
     },
     /// What a log's blobs take, and may take.
     BlobUsage(LogId),
@@ -326,6 +336,8 @@ pub enum Reply {
     Nodes(NodePage),
     /// To [`Call::Revisions`].
     Revisions(Vec<Revision>),
+    /// To [`Call::TreeTerms`] and [`Call::SetTreeTerms`].
+    TreeTerms(TreeTerms),
     /// To [`Call::Reserve`]: one per blob, in order.
     Needs(Vec<crate::blob::Need>),
     /// To [`Call::BlobUsage`] and [`Call::SetBlobQuota`].

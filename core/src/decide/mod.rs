@@ -16,6 +16,7 @@ mod record;
 mod scans;
 mod sealing;
 mod system;
+mod terms;
 pub mod upload;
 mod view;
 mod write;
@@ -28,7 +29,7 @@ pub use blobs::{
     reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
-pub use place::{Placed, Placement, TREE_ROOT, TreeTerms, place, tree_key, tree_terms_of};
+pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
@@ -38,6 +39,7 @@ pub use scans::{
 };
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};
+pub use terms::{NewTerms, TermsFault, TreeTerms, set_tree_terms, terms_reads, tree_key, tree_terms_of};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
 pub use write::{Forget, LogWrites, Receipt, TreeWrites, WriteSet};

@@ -11,18 +11,18 @@ use std::sync::Arc;
 
 use super::blobs::{BlobBook, BlobFault, blob_reads};
 use super::record::note_head;
+use super::terms::{tree_key, tree_terms_of};
 use super::{Choice, KnownOp, LogWrites, Reads, View};
 use crate::clock::VectorClock;
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::DecodeError;
 use crate::digest::{BlobId, Digest};
 use crate::id::{EntityId, LogKey, OpId, ReplicaId};
-use crate::limits;
-use crate::oplog::{Collection, Draft, EntityKey, Head, LogBounds, LoggedOp, OpKind, Payload, Precondition, Subject};
+use crate::oplog::{Draft, LogBounds, LoggedOp, OpKind, Payload, Precondition, Subject};
 use crate::seq::Seq;
 use crate::time::{Env, Hlc};
 use crate::tree::{
-    Answer, Change, Commit, Committed, Content, Entry, Found, Label, Loaded, NamePolicy, Node, Outcome, Revision, Room,
-    Stamp, Stuck, Terms, TreeRead, TreeView as _, commit,
+    Answer, Change, Commit, Committed, Content, Entry, Found, Label, Loaded, Node, Outcome, Revision, Room, Stamp,
+    Stuck, Terms, TreeRead, TreeView as _, commit,
 };
 
 /// The folder that every tree begins with.
@@ -69,75 +69,6 @@ pub enum Placed {
     TooLarge,
     /// What is kept does not read.
     Unreadable(DecodeError),
-}
-
-/// What a tree takes, and how much of it there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "a row")]
-pub struct TreeTerms {
-    /// Which names there may be.
-    pub names: NamePolicy,
-    /// Bytes of one file.
-    pub file_bytes_max: u64,
-    /// Nodes, dead ones included.
-    pub nodes_max: u64,
-    /// How many there are.
-    pub nodes: u64,
-}
-
-impl Default for TreeTerms {
-    fn default() -> Self {
-        Self {
-            names: NamePolicy::Strict,
-            file_bytes_max: limits::BLOB_BYTES_MAX,
-            nodes_max: limits::TREE_NODES_MAX,
-            nodes: 0,
-        }
-    }
-}
-
-impl TreeTerms {
-    /// Its bytes: version 1, names (0 strict, 1 lenient), then the numbers as varints.
-    #[must_use]
-    pub fn to_bytes(&self) -> bytes::Bytes {
-        let mut out = Writer::with_capacity(32);
-        out.u8(1);
-        out.u8(u8::from(self.names == NamePolicy::Lenient));
-        [self.file_bytes_max, self.nodes_max, self.nodes].into_iter().for_each(|number| out.u64(number));
-        out.finish()
-    }
-
-    /// The inverse of [`to_bytes`](Self::to_bytes).
-    ///
-    /// # Errors
-    /// When the bytes are not canonical.
-    pub fn from_bytes(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
-        const WHAT: &str = "a tree's terms";
-        let mut input = Reader::new(bytes);
-        let names = match (input.u8(WHAT)?, input.u8(WHAT)?) {
-            (1, 0) => NamePolicy::Strict,
-            (1, 1) => NamePolicy::Lenient,
-            _ => return Err(DecodeError::NotCanonical(WHAT)),
-        };
-        let (file_bytes_max, nodes_max, nodes) = (input.u64(WHAT)?, input.u64(WHAT)?, input.u64(WHAT)?);
-        input.finish()?;
-        Ok(Self { names, file_bytes_max, nodes_max, nodes })
-    }
-}
-
-/// The note of a tree's terms.
-#[must_use]
-pub fn tree_key() -> EntityKey {
-    EntityKey { collection: Collection::system("sys.tree"), entity: TREE_ROOT }
-}
-
-/// A tree's terms, by the note.
-///
-/// # Errors
-/// When it does not read.
-pub fn tree_terms_of(note: Option<&Head>) -> Result<TreeTerms, DecodeError> {
-    note.and_then(Head::live_state)
-        .map_or_else(|| Ok(TreeTerms::default()), |bytes| TreeTerms::from_bytes(bytes.clone()))
 }
 
 /// What a content needs to be there.

@@ -101,6 +101,8 @@ impl Server {
             Call::Revisions { log, node, after, limit } => {
                 self.revisions(permit(caller, Access::Read, log)?, node, after, limit).await
             }
+            Call::TreeTerms(log) => self.tree_terms(permit(caller, Access::Read, log)?).await,
+            Call::SetTreeTerms { log, terms } => self.set_tree_terms(permit(caller, Access::Admin, log)?, terms).await,
             Call::MintToken { name, access, logs, replica, expires_at } => {
                 let record = admin::NewToken { name, access, logs, replica, expires_at };
                 self.mint_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, record, env).await

@@ -3,7 +3,9 @@
 use super::{Server, refuse_store};
 use crate::access::Caller;
 use crate::call::{Commit, Committed, ErrorCode, Refusal, Reply};
-use crate::decide::{KnownOp, Placed, Placement, Scope, place};
+use crate::decide::{
+    self, KnownOp, NewTerms, Placed, Placement, Scope, TermsFault, View, place, terms_reads, tree_key, tree_terms_of,
+};
 use crate::digest::Digest;
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
@@ -30,7 +32,7 @@ impl Server {
         let placement = Placement { log, id, replica, label, commit: ops };
         let fingerprint = placement.fingerprint();
         let scope = Scope::log(log, placement.reads());
-        let rule = move |view: &crate::decide::View| place(&placement, &env, view);
+        let rule = move |view: &View| place(&placement, &env, view);
         match self.store.decide(scope, rule).await.map_err(refuse_store)? {
             Placed::Done { seq, answers, bounds } => {
                 if seq.is_some() {
@@ -91,6 +93,27 @@ impl Server {
         self.bounds(log).await?;
         self.store.revisions(log, node, after, limit).await.map(Reply::Revisions).map_err(refuse_store)
     }
+
+    pub(super) async fn tree_terms(&self, log: LogKey) -> Result<Reply, Refusal> {
+        self.bounds(log).await?;
+        let note = self.store.head(log, &tree_key()).await.map_err(refuse_store)?;
+        tree_terms_of(note.as_ref()).map(Reply::TreeTerms).map_err(|error| refuse_terms(error.into()))
+    }
+
+    pub(super) async fn set_tree_terms(&self, log: LogKey, terms: NewTerms) -> Result<Reply, Refusal> {
+        let rule = move |view: &View| decide::set_tree_terms(log, terms, view);
+        let set = self.store.decide(Scope::log(log, terms_reads()), rule).await.map_err(refuse_store)?;
+        set.map(Reply::TreeTerms).map_err(refuse_terms)
+    }
+}
+
+fn refuse_terms(fault: TermsFault) -> Refusal {
+    let code = match fault {
+        TermsFault::TooMuch => ErrorCode::LimitOutOfRange,
+        TermsFault::NoLog => ErrorCode::LogNotFound,
+        TermsFault::Unreadable(_) => ErrorCode::LogDamaged,
+    };
+    Refusal::new(code, fault.to_string())
 }
 
 fn within(limit: usize, max: usize) -> Result<(), Refusal> {

@@ -31,7 +31,6 @@
 use bytes::Bytes;
 
 use super::change::Change;
-use super::name::{Name, NamePolicy};
 use super::node::{Content, Kind, Node, Reason, Revision, Stamp};
 use super::op::{Commit, To, TreeOp};
 use crate::codec::{DecodeError, Reader, Writer};
@@ -286,12 +285,7 @@ fn write_node(node: &Node, out: &mut Writer) {
 fn read_node(input: &mut Reader) -> Read<Node> {
     let parent = read_option(input, Reader::entity)?;
     let text = read_text(input)?;
-    let name = match parent {
-        None if text.is_empty() => Some(Name::made(text)),
-        None => None,
-        Some(_) => Name::new(&text, NamePolicy::Lenient).ok().filter(|name| name.as_str() == text),
-    };
-    let name = name.ok_or(DecodeError::NotCanonical("a name"))?;
+    let name = Node::kept_name(parent, &text).ok_or(DecodeError::NotCanonical("a name"))?;
     let (kind, content) = (read_kind(input)?, read_option(input, read_content)?);
     if kind.has_content() != content.is_some() {
         return Err(DecodeError::NotCanonical("a node's content"));

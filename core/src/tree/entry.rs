@@ -17,7 +17,7 @@
 use bytes::Bytes;
 
 use super::change::Change;
-use super::name::{Name, NameError, NameFault, NamePolicy};
+use super::name::{Name, NameError, NameFault};
 use super::op::{Dropped, Refusal, TreeVerdict};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::Digest;
@@ -236,8 +236,7 @@ fn read_name_error(input: &mut Reader) -> Read<NameError> {
     };
     let text = input.bytes(WHAT)?;
     let text = std::str::from_utf8(&text).map_err(|_| DecodeError::NotCanonical(WHAT))?;
-    let suggested = Name::new(text, NamePolicy::Lenient).ok().filter(|name| name.as_str() == text);
-    Ok(NameError { fault, suggested: suggested.ok_or(DecodeError::NotCanonical(WHAT))? })
+    Ok(NameError { fault, suggested: Name::kept(text).ok_or(DecodeError::NotCanonical(WHAT))? })
 }
 
 fn length(input: &mut Reader) -> Read<usize> {

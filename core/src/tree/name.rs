@@ -95,6 +95,11 @@ impl Name {
         Self(name)
     }
 
+    /// A name that some tree took, as it is kept; `None` when none took it.
+    pub(crate) fn kept(text: &str) -> Option<Self> {
+        Self::new(text, NamePolicy::Lenient).ok().filter(|name| name.as_str() == text)
+    }
+
     /// As typed, in NFC.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -138,6 +143,12 @@ impl fmt::Debug for Name {
 }
 
 impl NameKey {
+    /// A place in the order of folded names, for listings that go on behind it; `None` for what no name contains.
+    #[must_use]
+    pub fn place(text: &str) -> Option<Self> {
+        (!text.contains(['\0', '/'])).then(|| Self(text.to_owned()))
+    }
+
     /// As a store indexes it; compared as bytes.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -122,6 +122,14 @@ impl Node {
         }
     }
 
+    /// The name of a node in this folder as it is kept: only the root, which is in none, has none. `None` when it is no name.
+    pub(crate) fn kept_name(parent: Option<EntityId>, text: &str) -> Option<Name> {
+        match parent {
+            None => text.is_empty().then(|| Name::made(String::new())),
+            Some(_) => Name::kept(text),
+        }
+    }
+
     /// Whether something about it was changed that `reader` had not seen.
     #[must_use]
     pub fn is_news(&self, seen: Seq, reader: ReplicaId) -> bool {

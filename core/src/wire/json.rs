@@ -23,9 +23,12 @@ use crate::time::{Hlc, Timestamp};
 mod answer;
 mod ask;
 mod blobs;
+mod nodes;
 mod page;
 mod problem;
 mod scans;
+mod tree;
+mod verdicts;
 
 pub use answer::{
     AcknowledgedJson, DeviceJson, DevicesJson, FullStateJson, LogJson, LogsJson, PushedJson, RestorePointsJson,
@@ -35,9 +38,12 @@ pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
 pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
+pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
 pub use scans::{ScanJson, ScanningJson, ScansJson};
+pub use tree::{CommitJson, NamesJson, NewTermsJson, TreeTermsJson};
+pub use verdicts::CommittedJson;
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -35,6 +35,9 @@ pub enum WireError {
         /// Why.
         error: crate::oplog::DraftError,
     },
+    /// A commit without ops, or with too many.
+    #[error(transparent)]
+    Commit(#[from] crate::tree::CommitError),
 }
 
 /// Whether a state that says it is JSON is: what one form takes, the other can say.

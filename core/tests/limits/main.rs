@@ -108,6 +108,8 @@ const ELSEWHERE: &[&str] = &[
     "TREE_PAGE_NODES_MAX",
     // core/tests/tree/rules.rs: a tree's own number, whatever it is
     "TREE_NODES_MAX",
+    // transport-http/tests/tree.rs
+    "COMMIT_BODY_BYTES_MAX",
     // transport-http/tests/blobs.rs
     "BLOB_PUT_BYTES_MAX",
     "BLOB_PIECE_BYTES_MAX",

@@ -12,3 +12,4 @@ mod reads;
 mod rules;
 mod scenarios;
 mod server;
+mod table;

@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
-    AcknowledgedJson, DevicesJson, LogJson, LogsJson, NeedsJson, PageJson, ProblemJson, PushedJson, RestorePointsJson,
-    RestoredJson, ScansJson, SnapshotJson, TokenJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, NeedsJson, NodesJson, PageJson, ProblemJson,
+    PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TreeTermsJson,
+    UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -70,6 +71,12 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
         Route::Devices => Reply::Devices(Box::new(json::<DevicesJson>(&answer.body)?.read())),
         Route::ReserveBlobs => Reply::Needs(json::<NeedsJson>(&answer.body)?.read()),
         Route::BlobUsage | Route::SetBlobQuota => Reply::BlobUsage(json::<UsageJson>(&answer.body)?.read()),
+        Route::Commit => Reply::Committed(json::<CommittedJson>(&answer.body)?.read()?),
+        Route::Nodes | Route::Node | Route::Children | Route::Trash => {
+            Reply::Nodes(json::<NodesJson>(&answer.body)?.read()?)
+        }
+        Route::Revisions => Reply::Revisions(json::<RevisionsJson>(&answer.body)?.read()),
+        Route::TreeTerms | Route::SetTreeTerms => Reply::TreeTerms(json::<TreeTermsJson>(&answer.body)?.read()),
         Route::MintToken => {
             let TokenJson { id, token } = json(&answer.body)?;
             let bearer = token.parse().map_err(|error| WireError::Json(format!("{error}")))?;

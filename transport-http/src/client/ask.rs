@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use syncline::call::Call;
 use syncline::digest::BlobId;
-use syncline::id::LogId;
+use syncline::id::{EntityId, LogId};
 use syncline::seq::Cursor;
+use syncline::store::NodeQuery;
 use syncline::wire::json::{
-    AcknowledgeJson, MintTokenJson, NamedJson, PushJson, QuotaJson, ReserveJson, RestoreJson, RotateKeysJson,
-    ScanningJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson, ReserveJson, RestoreJson,
+    RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -101,6 +102,21 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
         }
         Call::ReleaseBlob { log, blob } => bare(Route::ReleaseBlob, about(Route::ReleaseBlob, log, blob)),
         Call::RescanBlob { log, blob } => bare(Route::RescanBlob, about(Route::RescanBlob, log, blob)),
+        Call::Commit(commit) => {
+            json(Route::Commit, path(Route::Commit, commit.log), serde_json::to_vec(&CommitJson::of(&commit))?)
+        }
+        Call::Nodes { log, asked, limit } => {
+            let (route, target) = listing(log, &asked, limit);
+            bare(route, target)
+        }
+        Call::Revisions { log, node, after, limit } => {
+            let path = of_node(Route::Revisions, log, node);
+            bare(Route::Revisions, format!("{path}?after={after}&limit={limit}"))
+        }
+        Call::TreeTerms(log) => bare(Route::TreeTerms, path(Route::TreeTerms, log)),
+        Call::SetTreeTerms { log, terms } => {
+            json(Route::SetTreeTerms, path(Route::SetTreeTerms, log), serde_json::to_vec(&NewTermsJson::of(&terms))?)
+        }
         Call::MintToken { name, access, logs, replica, expires_at } => {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
             json(Route::MintToken, Route::MintToken.path().to_owned(), body)
@@ -127,6 +143,32 @@ pub(super) fn path(route: Route, log: LogId) -> String {
 /// The path of a route about a blob.
 fn about(route: Route, log: LogId, blob: BlobId) -> String {
     path(route, log).replace("{blob}", &blob.to_string())
+}
+
+fn of_node(route: Route, log: LogId, node: EntityId) -> String {
+    path(route, log).replace("{node}", &node.to_string())
+}
+
+fn listing(log: LogId, asked: &NodeQuery, limit: usize) -> (Route, String) {
+    let after = |after: &Option<EntityId>| after.map(|after| format!("&after={after}")).unwrap_or_default();
+    match asked {
+        NodeQuery::All { after: id } => {
+            (Route::Nodes, format!("{}?limit={limit}{}", path(Route::Nodes, log), after(id)))
+        }
+        NodeQuery::Trash { after: id } => {
+            (Route::Trash, format!("{}?limit={limit}{}", path(Route::Trash, log), after(id)))
+        }
+        NodeQuery::One(node) => (Route::Node, format!("{}?limit={limit}", of_node(Route::Node, log, *node))),
+        NodeQuery::Children { of, after } => {
+            let after = after.as_ref().map(|key| format!("&after={}", escaped(key.as_str()))).unwrap_or_default();
+            (Route::Children, format!("{}?limit={limit}{after}", of_node(Route::Children, log, *of)))
+        }
+    }
+}
+
+/// Every byte as `%XX`: what a name may contain, no query may.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 fn anchor(cursor: Cursor) -> String {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, DevicesJson, LogJson, LogsJson, NeedsJson, PageJson, PushedJson, RestorePointsJson, RestoredJson,
-    ScansJson, SnapshotJson, TokenJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, NeedsJson, NodesJson, PageJson, PushedJson,
+    RestorePointsJson, RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -43,6 +43,10 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Needs(needs), _) => json(StatusCode::OK, &NeedsJson::of(needs)),
         (Reply::BlobUsage(usage), _) => json(StatusCode::OK, &UsageJson::of(usage)),
         (Reply::Scans { policy, scans }, _) => json(StatusCode::OK, &ScansJson::of(*policy, scans)),
+        (Reply::Committed(committed), _) => json(StatusCode::OK, &CommittedJson::of(committed)),
+        (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
+        (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
+        (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
         }

@@ -11,8 +11,8 @@ use syncline::id::LogId;
 use syncline::limits;
 use syncline::oplog::Part;
 use syncline::wire::json::{
-    AcknowledgeJson, MintTokenJson, NamedJson, PushJson, QuotaJson, ReserveJson, RestoreJson, RotateKeysJson,
-    ScanningJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson, ReserveJson, RestoreJson,
+    RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -21,6 +21,7 @@ use super::form::{Form, unsupported};
 use super::options::ServerOptions;
 use super::problem::{malformed, no_such_route};
 use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PartQuery, PullQuery, ScansQuery, SeenQuery};
+use super::tree;
 use crate::route::Route;
 
 /// Bodies larger than this are parsed where blocking is allowed.
@@ -54,7 +55,8 @@ pub(super) async fn read(
     if form == Form::Binary && !route.speaks_binary() {
         return Err(unsupported());
     }
-    let bytes = body::read(body, &parts.headers, options).await?;
+    let most = if route == Route::Commit { limits::COMMIT_BODY_BYTES_MAX } else { usize::MAX };
+    let bytes = body::read(body, &parts.headers, options, most).await?;
     if bytes.len() <= INLINE_BYTES_MAX {
         return Ok(partly(part, parse(route, form, log, bytes)?));
     }
@@ -126,7 +128,7 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             let LimitQuery { limit } = query(parts)?;
             Call::RestorePoints { log: log()?, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
         }
-        _ => return Err(no_such_route()),
+        _ => return tree::read(route, params, parts),
     })
 }
 
@@ -160,6 +162,10 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         (Route::SetScanning, _) => {
             json::<ScanningJson>(&bytes).map(|ScanningJson { policy }| Call::SetScanning { log, policy })
         }
+        (Route::Commit, _) => json::<CommitJson>(&bytes).and_then(|commit| commit.read(log)).map(Call::Commit),
+        (Route::SetTreeTerms, _) => {
+            json::<NewTermsJson>(&bytes).map(|terms| Call::SetTreeTerms { log, terms: terms.read() })
+        }
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
                 Call::MintToken { name, access, logs, replica, expires_at }
@@ -179,6 +185,7 @@ pub(super) fn refuse(error: &WireError) -> Refusal {
     let detail = error.to_string();
     match error {
         WireError::Op { index, .. } => Refusal::new(ErrorCode::OpInvalid, detail).at_op(*index),
+        WireError::Commit(_) => Refusal::new(ErrorCode::BatchSize, detail),
         _ => malformed(detail),
     }
 }

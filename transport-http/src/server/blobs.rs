@@ -107,7 +107,7 @@ impl At {
         if Form::given(&parts.headers)? != Form::Binary {
             return Err(unsupported());
         }
-        let bytes = body::read(body, &parts.headers, self.app.options()).await?;
+        let bytes = body::read(body, &parts.headers, self.app.options(), usize::MAX).await?;
         let blobs = binary::decode_blobs(bytes).map_err(|error| refuse(&error))?;
         let work = async move { self.app.server().put_blobs(&self.caller, self.log, blobs, self.env).await };
         let stored = tokio::spawn(work.in_current_span()).await;

@@ -18,14 +18,19 @@ use super::problem::malformed;
 /// before it sees the refusal.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The whole body, decompressed.
-pub(super) async fn read(body: &mut Body, headers: &HeaderMap, options: &ServerOptions) -> Result<Bytes, Refusal> {
+/// The whole body, decompressed: at most `most` bytes before and after, and what every body may have.
+pub(super) async fn read(
+    body: &mut Body,
+    headers: &HeaderMap,
+    options: &ServerOptions,
+    most: usize,
+) -> Result<Bytes, Refusal> {
     let encoding = Encoding::of(headers)?;
-    let max = options.body_bytes_max;
+    let max = options.body_bytes_max.min(most);
     if body.size_hint().lower() > u64::try_from(max).unwrap_or(u64::MAX) {
         return Err(too_large(max));
     }
-    let mut decoder = Decoder::new(encoding, options.body_decoded_bytes_max)?;
+    let mut decoder = Decoder::new(encoding, options.body_decoded_bytes_max.min(most))?;
     let mut pace = Pace::new(options);
     let mut seen = 0;
     while let Some(chunk) = chunk(body, &mut pace).await? {

@@ -33,6 +33,7 @@ pub(crate) mod problem;
 mod query;
 mod serve;
 mod stall;
+mod tree;
 mod ws;
 
 use std::sync::Arc;

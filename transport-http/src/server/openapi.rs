@@ -93,6 +93,25 @@ const fn shape(route: Route) -> Shape {
         }
         Route::ReleaseBlob => (&[], None, &[(204, "released", None)]),
         Route::RescanBlob => (&[], None, &[(204, "forgotten", None)]),
+        Route::Commit => {
+            (&[], Some("Commit"), &[(200, "one answer per op, or what it needs first", Some("Committed"))])
+        }
+        Route::TreeTerms => (&[], None, &[(200, "what it takes", Some("TreeTerms"))]),
+        Route::SetTreeTerms => (&[], Some("NewTreeTerms"), &[(200, "what it takes", Some("TreeTerms"))]),
+        Route::Nodes | Route::Trash => {
+            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the nodes", Some("Nodes"))])
+        }
+        Route::Node => (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the node", Some("Nodes"))]),
+        Route::Children => (
+            &[("after", "FoldedName", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            None,
+            &[(200, "the nodes", Some("Nodes"))],
+        ),
+        Route::Revisions => (
+            &[("after", "Seq", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            None,
+            &[(200, "the revisions", Some("Revisions"))],
+        ),
         Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
         Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
         Route::Wake => (&[], None, &[(101, "a WebSocket of {\"wake\":{\"log\":…,\"seq\":…}} frames", None)]),
@@ -137,7 +156,7 @@ pub(super) fn response() -> Response {
 fn operation(route: Route) -> Operation {
     let shape = shape(route);
     let mut operation = OperationBuilder::new().operation_id(Some(route.operation())).summary(Some(route.what()));
-    for name in ["log", "id"] {
+    for name in ["log", "id", "node"] {
         if route.path().contains(&format!("{{{name}}}")) {
             operation = operation.parameter(parameter(name, "Id", ParameterIn::Path, Required::True));
         }

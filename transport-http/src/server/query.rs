@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use syncline::call::{ErrorCode, Refusal};
 use syncline::digest::BlobId;
-use syncline::id::LogId;
+use syncline::id::{EntityId, LogId};
 use syncline::limits;
 use syncline::oplog::{Part, Sealing};
 use syncline::seq::{Anchor, Cursor, Seq};
@@ -34,6 +34,30 @@ pub(super) struct LogsQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct ScansQuery {
     pub(super) after: Option<BlobId>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of nodes by id.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodesQuery {
+    pub(super) after: Option<EntityId>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of nodes by folded name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChildrenQuery {
+    pub(super) after: Option<String>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of revisions.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevisionsQuery {
+    pub(super) after: Option<Seq>,
     pub(super) limit: Option<usize>,
 }
 

@@ -1,0 +1,133 @@
+//! What a log's tree of files takes: names, sizes, how many nodes. A note beside the log, read and written with each commit.
+//!
+//! What must hold: only a commit changes how many nodes there are; what is there stays, whatever the terms become.
+//!
+//! *Next:* [`place`](super::place()) keeps to them.
+
+use super::record::note_head;
+use super::{Choice, LogWrites, Reads, TREE_ROOT, View};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::id::LogKey;
+use crate::limits;
+use crate::oplog::{Collection, EntityKey, Head};
+use crate::tree::NamePolicy;
+
+/// What a tree takes, and how much of it there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a row")]
+pub struct TreeTerms {
+    /// Which names there may be.
+    pub names: NamePolicy,
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Nodes, dead ones included.
+    pub nodes_max: u64,
+    /// How many there are.
+    pub nodes: u64,
+}
+
+impl Default for TreeTerms {
+    fn default() -> Self {
+        Self {
+            names: NamePolicy::Strict,
+            file_bytes_max: limits::BLOB_BYTES_MAX,
+            nodes_max: limits::TREE_NODES_MAX,
+            nodes: 0,
+        }
+    }
+}
+
+impl TreeTerms {
+    /// Its bytes: version 1, names (0 strict, 1 lenient), then the numbers as varints.
+    #[must_use]
+    pub fn to_bytes(&self) -> bytes::Bytes {
+        let mut out = Writer::with_capacity(32);
+        out.u8(1);
+        out.u8(u8::from(self.names == NamePolicy::Lenient));
+        [self.file_bytes_max, self.nodes_max, self.nodes].into_iter().for_each(|number| out.u64(number));
+        out.finish()
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes).
+    ///
+    /// # Errors
+    /// When the bytes are not canonical.
+    pub fn from_bytes(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
+        const WHAT: &str = "a tree's terms";
+        let mut input = Reader::new(bytes);
+        let names = match (input.u8(WHAT)?, input.u8(WHAT)?) {
+            (1, 0) => NamePolicy::Strict,
+            (1, 1) => NamePolicy::Lenient,
+            _ => return Err(DecodeError::NotCanonical(WHAT)),
+        };
+        let (file_bytes_max, nodes_max, nodes) = (input.u64(WHAT)?, input.u64(WHAT)?, input.u64(WHAT)?);
+        input.finish()?;
+        Ok(Self { names, file_bytes_max, nodes_max, nodes })
+    }
+}
+
+/// What somebody wants a tree to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "arguments of one call")]
+pub struct NewTerms {
+    /// Which names there may be.
+    pub names: NamePolicy,
+    /// Bytes of one file, at most [`FILE_BYTES_MAX`](limits::FILE_BYTES_MAX).
+    pub file_bytes_max: u64,
+    /// Nodes, dead ones included, at most [`TREE_NODES_MAX`](limits::TREE_NODES_MAX).
+    pub nodes_max: u64,
+}
+
+/// Terms cannot be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TermsFault {
+    /// More than any tree takes.
+    #[error("a tree takes files of at most {} bytes and {} nodes", limits::FILE_BYTES_MAX, limits::TREE_NODES_MAX)]
+    TooMuch,
+    /// The log is not there.
+    #[error("no such log")]
+    NoLog,
+    /// The terms that are kept do not read.
+    #[error("what is kept of a tree does not read: {0}")]
+    Unreadable(#[from] DecodeError),
+}
+
+/// The note of a tree's terms.
+#[must_use]
+pub fn tree_key() -> EntityKey {
+    EntityKey { collection: Collection::system("sys.tree"), entity: TREE_ROOT }
+}
+
+/// A tree's terms, by the note.
+///
+/// # Errors
+/// When it does not read.
+pub fn tree_terms_of(note: Option<&Head>) -> Result<TreeTerms, DecodeError> {
+    note.and_then(Head::live_state)
+        .map_or_else(|| Ok(TreeTerms::default()), |bytes| TreeTerms::from_bytes(bytes.clone()))
+}
+
+/// What [`set_tree_terms`] reads.
+#[must_use]
+pub fn terms_reads() -> Reads {
+    Reads { heads: vec![tree_key()], ..Reads::default() }
+}
+
+/// Says what a tree takes from now on. Needs [`terms_reads`].
+#[must_use]
+pub fn set_tree_terms(log: LogKey, new: NewTerms, view: &View) -> Choice<Result<TreeTerms, TermsFault>> {
+    let seen = view.log(log);
+    let NewTerms { names, file_bytes_max, nodes_max } = new;
+    if file_bytes_max > limits::FILE_BYTES_MAX || nodes_max > limits::TREE_NODES_MAX {
+        return Choice::Done(Err(TermsFault::TooMuch), None);
+    }
+    let Some(bounds) = seen.bounds.clone() else { return Choice::Done(Err(TermsFault::NoLog), None) };
+    let terms = match tree_terms_of(seen.heads.get(&tree_key())) {
+        Ok(TreeTerms { nodes, .. }) => TreeTerms { names, file_bytes_max, nodes_max, nodes },
+        Err(error) => return Choice::Done(Err(error.into()), None),
+    };
+    let mut writes = LogWrites::new(log, bounds.clone());
+    writes.heads.push((tree_key(), note_head(&bounds, terms.to_bytes())));
+    Choice::Done(Ok(terms), Some(writes.alone()))
+}

@@ -1,0 +1,35 @@
+//! A folder on a device that follows a tree of files.
+//!
+//! Three trees, by the ids of nodes: what the server has (*remote*, from the log), what the device and the server agreed on
+//! ([`Base`]), and what is in the folder now ([`Local`], from a [`Scan`]). Only what was observed is kept; what to do is
+//! worked out anew each time: the idea of Dropbox's Nucleus ("Rewriting the heart of our sync engine", 2020).
+//!
+//! What must hold: nobody's bytes are taken away unless the server has them; a folder that is not there is no wish to delete
+//! everything; a plan of what already agrees says nothing.
+//!
+//! Nothing here does I/O. Next: `recognize`, `plan`, `settle`.
+
+mod agree;
+mod batch;
+mod held;
+mod issue;
+mod plan;
+mod recognize;
+mod scan;
+mod seen;
+mod settle;
+mod step;
+mod steps;
+mod wish;
+
+pub use agree::agree;
+pub use batch::batch;
+pub use held::{Base, Body, Fingerprint, Held, Identity};
+pub use issue::{About, Issue, Issues};
+pub use plan::{Halt, Plan, RootState, Wanted, check_root, plan};
+pub use recognize::{Local, Place, name_of, recognize};
+pub use scan::{Found, Scan, What};
+pub use seen::Remote;
+pub use settle::{Notice, settle};
+pub use step::{ASIDE, Step};
+pub use wish::{Becomes, Wish};
