@@ -34,6 +34,9 @@ impl Verb {
     }
 }
 
+/// What the path of every public link begins with.
+pub const LINKS: &str = "/p/";
+
 macro_rules! routes {
     ($($route:ident = $verb:ident $path:literal, $operation:literal, $what:literal;)*) => {
         /// A route.
@@ -110,6 +113,11 @@ routes! {
     Children = Get "/v1/logs/{log}/nodes/{node}/children", "children", "What is in a folder, by folded names, after one.";
     Revisions = Get "/v1/logs/{log}/nodes/{node}/revisions", "revisions", "What a file contained, oldest first, after one.";
     Trash = Get "/v1/logs/{log}/trash", "trash", "What was deleted from the tree, by id, after one.";
+    MakeLink = Post "/v1/logs/{log}/links", "makeLink", "Make a public link to a file or folder.";
+    Links = Get "/v1/logs/{log}/links", "links", "The links of the log, by id, after one.";
+    RevokeLink = Delete "/v1/logs/{log}/links/{link}", "revokeLink", "End a link.";
+    OpenLink = Get "/p/{token}", "openLink", "What a public link leads to: a file's bytes, or what is in a folder.";
+    OpenLinkByForm = Post "/p/{token}", "openLinkByForm", "The same, with the link's password in a form.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -122,7 +130,13 @@ impl Route {
     /// Whether anybody may use it, without saying who they are.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::OpenApi | Self::Live | Self::Ready)
+        self.is_link() || matches!(self, Self::OpenApi | Self::Live | Self::Ready)
+    }
+
+    /// Whether the address itself says who asks.
+    #[must_use]
+    pub const fn is_link(self) -> bool {
+        matches!(self, Self::OpenLink | Self::OpenLinkByForm)
     }
 
     /// Whether its request has a body.
@@ -140,6 +154,7 @@ impl Route {
                 | Self::ReserveBlobs
                 | Self::SetBlobQuota
                 | Self::SetScanning
+                | Self::MakeLink
                 | Self::Commit
                 | Self::SetTreeTerms
         )

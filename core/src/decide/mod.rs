@@ -10,6 +10,7 @@
 mod admin;
 mod blobs;
 mod holders;
+mod links;
 mod place;
 mod prune;
 mod record;
@@ -29,6 +30,9 @@ pub use blobs::{
     reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
+pub use links::{
+    count_download, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link, wrong_guess,
+};
 pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;

@@ -7,7 +7,9 @@
 mod admin;
 mod auth;
 mod blobs;
+mod content;
 mod holders;
+mod links;
 mod partly;
 mod pull;
 mod push;
@@ -23,9 +25,10 @@ use std::sync::Arc;
 
 pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
 pub use blobs::{SweptBlobs, blob_space, refuse_blob};
+pub use links::Linked;
 pub use scans::ScannedBlobs;
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Passwords};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
 use crate::id::{LogId, LogKey};
 use crate::oplog::{Gap, LogBounds, Schema};
@@ -39,13 +42,14 @@ pub struct Server {
     fanout: Arc<dyn Fanout>,
     schema: Arc<Schema>,
     blobs: Option<Arc<dyn crate::store::BlobStore>>,
+    passwords: Option<Arc<dyn Passwords>>,
 }
 
 impl Server {
     /// A server with these rules over this store, waking readers through this bus.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, fanout: Arc<dyn Fanout>, schema: Schema) -> Self {
-        Self { store, fanout, schema: Arc::new(schema), blobs: None }
+        Self { store, fanout, schema: Arc::new(schema), blobs: None, passwords: None }
     }
 
     /// The bus, for whoever delivers its signals to clients.
@@ -96,6 +100,9 @@ impl Server {
             Call::Scans { log, after, limit } => self.scans(permit(caller, Access::Admin, log)?, after, limit).await,
             Call::ReleaseBlob { log, blob } => self.release_blob(permit(caller, Access::Admin, log)?, blob, env).await,
             Call::RescanBlob { log, blob } => self.rescan_blob(permit(caller, Access::Admin, log)?, blob).await,
+            Call::MakeLink(new) => self.make_link(caller, permit(caller, Access::Admin, new.log)?, new, env).await,
+            Call::Links { log, after, limit } => self.links(permit(caller, Access::Admin, log)?, after, limit).await,
+            Call::RevokeLink { log, link } => self.revoke_link(permit(caller, Access::Admin, log)?, link, env).await,
             Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
             Call::Revisions { log, node, after, limit } => {

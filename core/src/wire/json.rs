@@ -23,6 +23,7 @@ use crate::time::{Hlc, Timestamp};
 mod answer;
 mod ask;
 mod blobs;
+mod links;
 mod nodes;
 mod page;
 mod problem;
@@ -38,6 +39,7 @@ pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
 pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
+pub use links::{LinkJson, LinkMadeJson, LinkedJson, LinksJson, MakeLinkJson};
 pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;

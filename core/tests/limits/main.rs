@@ -99,6 +99,10 @@ const ELSEWHERE: &[&str] = &[
     "FILE_BYTES_MAX",
     "MANIFEST_PIECES_MAX",
     "SCAN_TEXT_BYTES_MAX",
+    // core/src/access/link.rs and core/tests/server/links.rs
+    "LINK_GUESSES_MAX",
+    "LINK_GUESS_WINDOW_MS",
+    "LINK_PASSWORD_BYTES_MAX",
     // core/tests/server/blobs.rs and tree.rs
     "BLOB_BYTES_MAX",
     "BLOB_BATCH_BYTES_MAX",

@@ -13,6 +13,7 @@ mod access;
 mod blobs;
 mod devices;
 mod faults;
+mod links;
 mod piggyback;
 mod push;
 mod restore;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser as _;
 use syncline::server::Server;
-use syncline_transport_http::server::{App, Beside, ServerOptions, Tokens, serve_beside};
+use syncline_transport_http::server::{App, Beside, Hashing, PasswordCost, ServerOptions, Tokens, serve_beside};
 use tokio::net::TcpListener;
 
 use config::{Config, Flags};
@@ -51,7 +51,10 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     if let Some(dialect) = dialect.clone() {
         tokio::spawn(async move { dialect.clean_up_daily().await });
     }
-    let server = Server::new(backends.store, backends.fanout, config.schema()?).with_blobs(backends.blobs);
+    let hashing = Hashing::new(PasswordCost::default()).context("no passwords can be kept")?;
+    let server = Server::new(backends.store, backends.fanout, config.schema()?)
+        .with_blobs(backends.blobs)
+        .with_passwords(Arc::new(hashing));
     let (sweeping, bucket) = (server.clone(), config.bucket);
     tokio::spawn(async move { operate::sweep_hourly(&sweeping, bucket).await });
     if let Some(scanner) = backends.scanner {

@@ -7,8 +7,8 @@ use syncline::id::{EntityId, LogId};
 use syncline::seq::Cursor;
 use syncline::store::NodeQuery;
 use syncline::wire::json::{
-    AcknowledgeJson, CommitJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson, ReserveJson, RestoreJson,
-    RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson,
+    ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -116,6 +116,17 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
         Call::TreeTerms(log) => bare(Route::TreeTerms, path(Route::TreeTerms, log)),
         Call::SetTreeTerms { log, terms } => {
             json(Route::SetTreeTerms, path(Route::SetTreeTerms, log), serde_json::to_vec(&NewTermsJson::of(&terms))?)
+        }
+        Call::MakeLink(new) => {
+            let target = path(Route::MakeLink, new.log);
+            json(Route::MakeLink, target, serde_json::to_vec(&MakeLinkJson::of(new))?)
+        }
+        Call::Links { log, after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Links, format!("{}?limit={limit}{after}", path(Route::Links, log)))
+        }
+        Call::RevokeLink { log, link } => {
+            bare(Route::RevokeLink, path(Route::RevokeLink, log).replace("{link}", &link.to_string()))
         }
         Call::MintToken { name, access, logs, replica, expires_at } => {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;

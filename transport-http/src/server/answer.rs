@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, NeedsJson, NodesJson, PageJson, PushedJson,
-    RestorePointsJson, RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, NeedsJson, NodesJson,
+    PageJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson,
+    TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -47,6 +48,10 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
         (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
+        (Reply::LinkMade { id, token }, _) => {
+            json(StatusCode::CREATED, &LinkMadeJson { id: *id, token: token.to_string() })
+        }
+        (Reply::Links(links), _) => json(StatusCode::OK, &LinksJson::of(links)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
         }

@@ -112,6 +112,20 @@ const fn shape(route: Route) -> Shape {
             None,
             &[(200, "the revisions", Some("Revisions"))],
         ),
+        Route::MakeLink => (&[], Some("MakeLink"), &[(201, "the only time the address is shown", Some("LinkMade"))]),
+        Route::Links => {
+            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the links", Some("Links"))])
+        }
+        Route::RevokeLink => (&[], None, &[(204, "ended", None)]),
+        Route::OpenLink | Route::OpenLinkByForm => (
+            &[("node", "Id", OPTIONAL), ("after", "FoldedName", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            None,
+            &[
+                (200, "the file as it is, or what is in the folder", Some("Linked")),
+                (206, "the range", None),
+                (304, "the reader has it", None),
+            ],
+        ),
         Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
         Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
         Route::Wake => (&[], None, &[(101, "a WebSocket of {\"wake\":{\"log\":…,\"seq\":…}} frames", None)]),
@@ -156,13 +170,16 @@ pub(super) fn response() -> Response {
 fn operation(route: Route) -> Operation {
     let shape = shape(route);
     let mut operation = OperationBuilder::new().operation_id(Some(route.operation())).summary(Some(route.what()));
-    for name in ["log", "id", "node"] {
+    for name in ["log", "id", "node", "link"] {
         if route.path().contains(&format!("{{{name}}}")) {
             operation = operation.parameter(parameter(name, "Id", ParameterIn::Path, Required::True));
         }
     }
     if route.path().contains("{blob}") {
         operation = operation.parameter(parameter("blob", "Blob", ParameterIn::Path, Required::True));
+    }
+    if route.path().contains("{token}") {
+        operation = operation.parameter(parameter("token", "LinkToken", ParameterIn::Path, Required::True));
     }
     for (name, schema, required) in shape.query {
         operation = operation.parameter(parameter(name, schema, ParameterIn::Query, required.clone()));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use syncline::call::{ErrorCode, Refusal};
 use syncline::digest::BlobId;
-use syncline::id::{EntityId, LogId};
+use syncline::id::{EntityId, LinkId, LogId};
 use syncline::limits;
 use syncline::oplog::{Part, Sealing};
 use syncline::seq::{Anchor, Cursor, Seq};
@@ -58,6 +58,23 @@ pub(super) struct ChildrenQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct RevisionsQuery {
     pub(super) after: Option<Seq>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of links.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinksQuery {
+    pub(super) after: Option<LinkId>,
+    pub(super) limit: Option<usize>,
+}
+
+/// What is wanted of a link.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkQuery {
+    pub(super) node: Option<EntityId>,
+    pub(super) after: Option<String>,
     pub(super) limit: Option<usize>,
 }
 
