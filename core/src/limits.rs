@@ -70,6 +70,9 @@ pub const FILE_CUT_BYTES_MIN: u64 = 128 << 10;
 pub const FILE_BYTES_MAX: u64 = 128 << 30;
 /// Pieces of a file.
 pub const MANIFEST_PIECES_MAX: usize = 1 << 19;
+/// Bytes of a file in pieces that is read when its manifest is kept; whether the pieces of a larger one make the file is found
+/// out later.
+pub const FILE_JUDGED_AT_ONCE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a file's name in NFC: what file systems hold.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Bytes of a device's label in the names of conflict copies.

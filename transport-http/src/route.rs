@@ -105,6 +105,7 @@ routes! {
     Scans = Get "/v1/logs/{log}/scans", "scans", "What scanners said of the log's blobs, by their names, after one.";
     ReleaseBlob = Put "/v1/logs/{log}/scans/{blob}", "releaseBlob", "Let a blob be read, whatever a scanner says of it.";
     RescanBlob = Delete "/v1/logs/{log}/scans/{blob}", "rescanBlob", "Forget what was said of a blob, a release too, and have it judged again.";
+    KeepManifest = Put "/v1/logs/{log}/manifests/{blob}", "keepManifest", "Keep the pieces that a manifest lists for as long as the manifest is kept, so that a commit may refer to it.";
     Commit = Post "/v1/logs/{log}/commits", "commit", "Change the log's tree of files.";
     TreeTerms = Get "/v1/logs/{log}/tree", "treeTerms", "What the log's tree of files takes, and how much of it there is.";
     SetTreeTerms = Put "/v1/logs/{log}/tree", "setTreeTerms", "Say what the log's tree of files takes.";

@@ -109,7 +109,9 @@ async fn real_bodies_are_what_the_document_says() {
         .map(|operation| (operation["operationId"].as_str().unwrap().to_owned(), operation))
         .collect();
     let exchange = async |route: Route, query: &str, body: Option<serde_json::Value>| {
-        let target = route.path().replace("{log}", &LOG.to_string()).replace("{node}", ROOT) + query;
+        let target =
+            route.path().replace("{log}", &LOG.to_string()).replace("{node}", ROOT).replace("{blob}", &"ab".repeat(32))
+                + query;
         let bytes = body.as_ref().map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let headers: &[(&str, &str)] = if body.is_some() { &[JSON] } else { &[] };
         let answer = rig.request(route.verb().name(), &target, headers, &bytes).await;
@@ -168,6 +170,7 @@ async fn real_bodies_are_what_the_document_says() {
     let content = serde_json::json!({"blob": "ab".repeat(32), "bytes": 1, "modified_at": 1, "executable": true});
     let put = serde_json::json!({"op": "put", "node": id(1), "content": content, "base": 1, "seen": 1, "copy": id(9)});
     assert!(exchange(Route::Commit, "", Some(commit(2, vec![put]))).await.json()["needs"].is_array());
+    assert!(exchange(Route::KeepManifest, "", None).await.json()["needs"].is_array());
     exchange(Route::Nodes, "?limit=10", None).await;
     exchange(Route::Node, "", None).await;
     let children = exchange(Route::Children, "?after=_", None).await.json();
@@ -184,7 +187,7 @@ async fn real_bodies_are_what_the_document_says() {
     let bytes = bytes::Bytes::from_static(b"released before anybody looked at it");
     let blob = syncline::digest::Digest::of(&[&bytes]);
     rig.client().put_blob(LOG, blob, bytes).await.unwrap();
-    rig.ask(syncline::call::Call::ReleaseBlob { log: LOG, blob }).await;
+    rig.ask(Call::ReleaseBlob { log: LOG, blob }).await;
     let scans = exchange(Route::Scans, "?limit=3", None).await.json();
     assert_eq!((&scans["policy"], &scans["scans"][0]["state"]), (&"meanwhile".into(), &"released".into()));
     let root = syncline::decide::TREE_ROOT;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{LOG, Rig, head};
-use syncline::call::{Call, Commit, Committed, ErrorCode, Reply};
+use syncline::blob::{Chunker, Manifest, Piece};
+use syncline::call::{Call, Commit, Committed, ErrorCode, ManifestKept, Reply};
 use syncline::client::{BlobTransport as _, CallError, Transport as _};
 use syncline::decide::{NewTerms, TREE_ROOT, TreeTerms};
 use syncline::digest::Digest;
@@ -263,6 +264,48 @@ async fn what_a_tree_takes_is_said_and_kept() {
     let elsewhere = syncline::id::LogId::from_bytes([8; 16]);
     assert_eq!(code(client.call(Call::TreeTerms(elsewhere)).await), ErrorCode::LogNotFound);
     assert_eq!(code(client.call(Call::SetTreeTerms { log: elsewhere, terms: new }).await), ErrorCode::LogNotFound);
+}
+
+#[tokio::test]
+async fn a_file_in_pieces_is_kept_named_by_a_commit_and_read_by_its_own_name() {
+    let (rig, client) = rig().await;
+    let piece = |seed: u8, len: usize| Bytes::from(vec![seed; len]);
+    let pieces = [piece(1, 4_096), piece(2, 4_096), piece(3, 17)];
+    let bytes = pieces.concat();
+    let list = pieces.iter().map(|bytes| {
+        let len = u32::try_from(bytes.len()).expect("short");
+        Piece { blob: Digest::of(&[bytes]), len }
+    });
+    let file = Digest::of(&[&bytes]);
+    let chunker = Chunker::fixed(4_096).expect("a chunker");
+    let manifest = Manifest::new(file, bytes.len() as u64, chunker, list.collect()).expect("a manifest");
+    let keep = Call::KeepManifest { log: LOG, manifest: manifest.id() };
+    let kept = async || match client.call(keep.clone()).await.expect("an answer") {
+        Reply::ManifestKept(kept) => kept,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kept().await, ManifestKept::Needs(vec![manifest.id()]));
+    client.put_blob(LOG, manifest.id(), manifest.to_bytes()).await.expect("sent");
+    let mut missing: Vec<_> = pieces.iter().map(|bytes| Digest::of(&[bytes])).collect();
+    missing.sort_unstable();
+    assert_eq!(kept().await, ManifestKept::Needs(missing));
+    for bytes in pieces {
+        client.put_blob(LOG, Digest::of(&[&bytes]), bytes).await.expect("sent");
+    }
+    let content = Content { blob: file, bytes: manifest.size(), manifest: Some(manifest.id()), ..content("one") };
+    let create =
+        TreeOp::Create { node: id(1), parent: TREE_ROOT, name: "a".into(), kind: Kind::File, content: Some(content) };
+    let commit = commit_of(1, 1, vec![create]);
+    assert_eq!(send(&client, commit.clone()).await, Committed::Needs(vec![manifest.id()]));
+    assert_eq!(kept().await, ManifestKept::Kept { judged: true });
+    assert!(matches!(send(&client, commit).await, Committed::Done { seq: Some(_), .. }));
+    let path = format!("/v1/logs/{LOG}/blobs/{file}");
+    let whole = rig.request("GET", &path, &[], b"").await;
+    assert_eq!((whole.status, whole.header("etag"), &*whole.body), (200, Some(&*format!("\"{file}\"")), &*bytes));
+    let part = rig.request("GET", &path, &[("range", "bytes=4090-8200")], b"").await;
+    assert_eq!((part.status, &*part.body), (206, &bytes[4_090..8_201]));
+    let wrong = Call::KeepManifest { log: LOG, manifest: Digest::of(&[b"one"]) };
+    assert_eq!(code(client.call(wrong).await), ErrorCode::ManifestWrong);
 }
 
 #[tokio::test]

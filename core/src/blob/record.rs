@@ -17,6 +17,7 @@
 
 use bytes::Bytes;
 
+use super::listed::{Judged, Listed};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::digest::{BlobId, Digest};
 use crate::limits;
@@ -67,6 +68,8 @@ pub struct BlobRecord {
     pub references: u64,
     /// Until when it is leased.
     pub leased_until: Timestamp,
+    /// Of a manifest whose pieces are referred to: how far that is.
+    pub listed: Option<Listed>,
 }
 
 /// What a device should do with a blob that it is about to refer to.
@@ -186,14 +189,14 @@ impl BlobRecord {
         }
         usage.take(size)?;
         let leased_until = now.plus_ms(limits::BLOB_LEASE_MS);
-        Ok(Self { blob, size, pack: false, state: BlobState::Promised, references: 0, leased_until })
+        Ok(Self { blob, size, pack: false, state: BlobState::Promised, references: 0, leased_until, listed: None })
     }
 
     /// A pack whose bytes are there.
     #[must_use]
     pub fn pack(blob: BlobId, size: u64, now: Timestamp) -> Self {
         let leased_until = now.plus_ms(limits::BLOB_LEASE_MS);
-        Self { blob, size, pack: true, state: BlobState::Stored(Place::Own), references: 0, leased_until }
+        Self { blob, size, pack: true, state: BlobState::Stored(Place::Own), references: 0, leased_until, listed: None }
     }
 
     /// Bytes that were found without a record: somebody died between putting them there and saying so. Nobody needs them
@@ -202,7 +205,7 @@ impl BlobRecord {
     pub fn found(blob: BlobId, size: u64, usage: &mut Usage, now: Timestamp) -> Self {
         (usage.bytes, usage.blobs) = (usage.bytes.saturating_add(size), usage.blobs.saturating_add(1));
         let leased_until = now.plus_ms(limits::BLOB_LEASE_MS);
-        Self { blob, size, pack: false, state: BlobState::Promised, references: 0, leased_until }
+        Self { blob, size, pack: false, state: BlobState::Promised, references: 0, leased_until, listed: None }
     }
 
     /// The record without its bytes in the count.
@@ -282,6 +285,10 @@ impl BlobRecord {
     /// What the sweep does with it now.
     #[must_use]
     pub fn swept(&self, now: Timestamp) -> Swept {
+        let counted = self.listed.filter(|listed| listed.counted > 0);
+        if self.references == 0 && counted.is_some_and(|listed| listed.judged == Judged::Wrong) {
+            return Swept::Releases;
+        }
         if self.references > 0 || self.leased_until >= now {
             return Swept::Kept;
         }
@@ -290,6 +297,7 @@ impl BlobRecord {
             // Its bytes may have come all the same, just before whoever took them died.
             BlobState::Promised => Swept::Moved(BlobState::Going(Place::Own, now)),
             BlobState::Stored(place) => Swept::Moved(BlobState::Doomed(place, now)),
+            BlobState::Doomed(_, since) if counted.is_some() && waited(since, limits::BLOB_GRACE_MS) => Swept::Releases,
             BlobState::Doomed(place, since) if waited(since, limits::BLOB_GRACE_MS) => {
                 Swept::Moved(BlobState::Going(place, now))
             }
@@ -312,10 +320,12 @@ impl BlobRecord {
     ///             0 own, 1 packed with the pack's 32 bytes and the varint offset; then, for 2 and 3, varint ms
     /// references  varint
     /// leased      varint ms
+    /// listed      nothing, or of a manifest: file 32 bytes, its bytes, pieces and counted varints,
+    ///             judged 1 byte: 0 not yet, 1 later, 2 right, 3 wrong
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Writer::with_capacity(96);
+        let mut out = Writer::with_capacity(160);
         out.u8(1);
         out.fixed(self.blob.as_bytes());
         out.u64(self.size);
@@ -341,6 +351,9 @@ impl BlobRecord {
         }
         out.u64(self.references);
         out.u64(self.leased_until.ms());
+        if let Some(listed) = &self.listed {
+            listed.write(&mut out);
+        }
         out.finish()
     }
 
@@ -367,8 +380,9 @@ impl BlobRecord {
         };
         let references = input.u64(WHAT)?;
         let leased_until = time(&mut input)?;
+        let listed = (input.remaining() > 0).then(|| Listed::read(&mut input)).transpose()?;
         input.finish()?;
-        Ok(Self { blob, size, pack, state, references, leased_until })
+        Ok(Self { blob, size, pack, state, references, leased_until, listed })
     }
 }
 
@@ -380,6 +394,8 @@ pub enum Swept {
     Kept,
     /// It is one step nearer to its end; its bytes go once it is [`BlobState::Going`].
     Moved(BlobState),
+    /// It is a manifest, and refers to pieces that have to be released first.
+    Releases,
 }
 
 fn version(bytes: Bytes, what: &'static str) -> Result<Reader, DecodeError> {

@@ -146,6 +146,8 @@ codes! {
     BlobNotFound = "BLOB_NOT_FOUND", Fix, 404;
     /// The bytes are not those of the blob that was named.
     BlobMismatch = "BLOB_MISMATCH", Fix, 422;
+    /// The blob is no manifest, or its pieces do not make the file that it, or whoever refers to it, names.
+    ManifestWrong = "MANIFEST_WRONG", Fix, 422;
     /// The blob is larger than allowed, or than announced.
     BlobTooLarge = "BLOB_TOO_LARGE", Fix, 413;
     /// An upload does not go on there; asking how far it is says where.

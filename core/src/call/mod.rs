@@ -123,6 +123,14 @@ pub enum Call {
         /// 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) blobs.
         blobs: Vec<(BlobId, u64)>,
     },
+    /// Keep the pieces that a manifest lists for as long as the manifest is kept, so that a commit may refer to it. The
+    /// manifest and all its pieces were sent before. Repeating goes on where it was cut off, and is harmless.
+    KeepManifest {
+        /// Into which log.
+        log: LogId,
+        /// Which manifest.
+        manifest: BlobId,
+    },
     /// Change a log's tree of files.
     Commit(Commit),
     /// Nodes of a log's tree of files.
@@ -335,7 +343,24 @@ pub enum Committed {
         /// The log's end, as far as the answer knows.
         end: Cursor,
     },
-    /// These blobs have to be sent first; then the same commit again. Nothing was changed.
+    /// These blobs have to be sent first, and of manifests the pieces [kept](Call::KeepManifest); then the same commit again.
+    /// Nothing was changed.
+    Needs(Vec<BlobId>),
+}
+
+/// What became of a manifest whose pieces are to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a device must act on each")]
+pub enum ManifestKept {
+    /// All pieces are kept, and the manifest itself for [`limits::BLOB_LEASE_MS`](crate::limits::BLOB_LEASE_MS) from now on.
+    Kept {
+        /// Whether they were read and make the file. Of a file of more than
+        /// [`limits::FILE_JUDGED_AT_ONCE_BYTES_MAX`](crate::limits::FILE_JUDGED_AT_ONCE_BYTES_MAX) bytes the server finds
+        /// out later; until then it is taken for right.
+        judged: bool,
+    },
+    /// These have to be sent first; then the same call again. At most
+    /// [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) of those that are missing.
     Needs(Vec<BlobId>),
 }
 
@@ -399,6 +424,8 @@ pub enum Reply {
     },
     /// To [`Call::Devices`].
     Devices(Box<Holders>),
+    /// To [`Call::KeepManifest`].
+    ManifestKept(ManifestKept),
     /// To [`Call::Commit`].
     Committed(Committed),
     /// To [`Call::Nodes`].

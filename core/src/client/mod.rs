@@ -9,7 +9,7 @@
 //! a conflict record, never nowhere; cursor and content move in one transaction; a counter is durable before it is used.
 //!
 //! Next: `write` (local writes), `past` and `restore` (what was), `prepare` (what is sent), `keep` (what comes), `resolve`
-//! (what lost), [`Session`] (who says what when), `sealing` (what only devices read), `desk` (what is kept beside the log).
+//! (what lost), `tree` (files), [`Session`] (who says what when), `sealing` (what only devices read), `desk` (what is kept beside the log).
 
 mod arrive;
 mod backoff;
@@ -48,6 +48,7 @@ mod spent;
 mod status;
 mod sync;
 mod transport;
+mod tree;
 mod value;
 mod write;
 
@@ -71,5 +72,6 @@ pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOption
 pub use spent::{spend, unspent};
 pub use status::Status;
 pub use transport::{BlobTransport, CallError, Transport};
+pub use tree::{ReadOn, ServerTree, TreeFault};
 pub use value::{SharedText, Typing, Value};
 pub use write::Write;

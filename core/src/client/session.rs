@@ -45,6 +45,7 @@ mod search;
 mod setback;
 
 pub use phase::{Halt, Phase, SessionOptions, Setback};
+pub(super) use setback::gap_of;
 
 use search::Search;
 

@@ -93,7 +93,7 @@ pub fn blob_reads(blobs: impl Iterator<Item = BlobId>) -> Reads {
 /// The records a rule works on: what was read, under what it has changed so far.
 #[derive(Debug)]
 pub struct BlobBook {
-    bounds: LogBounds,
+    pub(super) bounds: LogBounds,
     usage: Usage,
     counted: Usage,
     records: BTreeMap<EntityKey, BlobRecord>,
@@ -129,7 +129,7 @@ impl BlobBook {
         self.changed.get(&key).copied().unwrap_or_else(|| self.records.get(&key).copied())
     }
 
-    fn set(&mut self, record: BlobRecord) {
+    pub(super) fn set(&mut self, record: BlobRecord) {
         self.changed.insert(blob_key(record.blob), Some(record));
     }
 
@@ -167,6 +167,21 @@ impl BlobBook {
         true
     }
 
+    /// Has what is here from now on wait for a scanner, where blobs are scanned.
+    pub(super) fn show(&mut self, blob: BlobId) {
+        if self.scanned {
+            self.unscanned.push(blob);
+        }
+    }
+
+    /// Forgets that nothing was found in what is gone. What was found is remembered, for the same bytes may come again.
+    pub(super) fn forget_clean(&mut self, blob: BlobId, scan: Option<&Head>) -> Result<(), BlobFault> {
+        if scan_of(scan)?.is_some_and(|said| said.state == ScanState::Clean) {
+            self.changed.insert(scan_key(blob), None);
+        }
+        Ok(())
+    }
+
     /// Writes what was changed, along with other writes to the log.
     pub fn write_into(self, writes: &mut LogWrites) {
         let mut gone = Vec::new();
@@ -190,8 +205,14 @@ impl BlobBook {
         }
     }
 
+    /// Whether there is anything to write.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        !self.changed.is_empty() || self.usage != self.counted
+    }
+
     fn commit<R>(self, log: LogKey, answer: R) -> Choice<R> {
-        if self.changed.is_empty() && self.usage == self.counted {
+        if !self.is_changed() {
             return Choice::Done(answer, None);
         }
         let mut writes = LogWrites::new(log, self.bounds.clone());
@@ -258,8 +279,8 @@ pub fn settle_blobs(
             {
                 book.refer(*pack);
             }
-            if fresh && book.scanned {
-                book.unscanned.push(*blob);
+            if fresh {
+                book.show(*blob);
             }
             book.set(record);
         }
@@ -274,7 +295,7 @@ pub fn sweep_blobs(log: LogKey, blobs: &[BlobId], now: Timestamp, view: &View) -
         let mut going = Vec::new();
         for mut record in blobs.iter().filter_map(|blob| book.get(*blob)).collect::<Vec<_>>() {
             match record.swept(now) {
-                Swept::Kept => {}
+                Swept::Kept | Swept::Releases => {}
                 Swept::Moved(state) => {
                     if let BlobState::Going(place, _) = state {
                         going.push((record.blob, place));
@@ -316,11 +337,7 @@ pub fn forget_blobs(log: LogKey, gone: &[BlobId], view: &View) -> Choice<Result<
             let BlobState::Going(place, _) = record.state else { continue };
             record.uncount(&mut book.usage);
             book.changed.insert(blob_key(record.blob), None);
-            // What was found is remembered, for the same bytes may come again.
-            let said = scan_of(view.log(log).heads.get(&scan_key(record.blob)))?;
-            if said.is_some_and(|said| said.state == ScanState::Clean) {
-                book.changed.insert(scan_key(record.blob), None);
-            }
+            book.forget_clean(record.blob, view.log(log).heads.get(&scan_key(record.blob)))?;
             if let Place::Packed { pack, .. } = place {
                 book.release(pack);
             }

@@ -11,6 +11,7 @@ mod admin;
 mod blobs;
 mod holders;
 mod links;
+mod manifests;
 mod place;
 mod prune;
 mod record;
@@ -33,6 +34,7 @@ pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_o
 pub use links::{
     count_download, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link, wrong_guess,
 };
+pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};
 pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::blobs::{BlobBook, BlobFault, blob_reads};
+use super::manifests::{Named, named};
 use super::record::note_head;
 use super::terms::{tree_key, tree_terms_of};
 use super::{Choice, KnownOp, LogWrites, Reads, View};
@@ -59,8 +60,10 @@ pub enum Placed {
     },
     /// It was accepted before; its entry has the answers.
     Known(KnownOp),
-    /// These have to be sent first; nothing was changed.
+    /// These have to be sent first, and of manifests the pieces kept; nothing was changed.
     Needs(Vec<BlobId>),
+    /// The file that is named is not the one that this manifest lists.
+    WrongManifest(BlobId),
     /// The log is not there.
     NoLog,
     /// The log, or its tree, contradicts itself and takes no writes.
@@ -74,6 +77,29 @@ pub enum Placed {
 /// What a content needs to be there.
 fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
     [Some(content.manifest.unwrap_or(content.blob)), content.attributes].into_iter().flatten()
+}
+
+/// What contents need and is not there, or the manifest of another file.
+fn missing(commit: &Commit, book: &BlobBook) -> Result<Vec<BlobId>, BlobId> {
+    let mut missing = Vec::new();
+    for content in commit.ops().iter().filter_map(|op| op.content()) {
+        for blob in needs(content) {
+            let there = match content.manifest.filter(|manifest| *manifest == blob) {
+                Some(manifest) => match named(book, manifest, content.blob, content.bytes) {
+                    Named::Whole => true,
+                    Named::Missing => false,
+                    Named::Wrong => return Err(manifest),
+                },
+                None => book.get(blob).is_some_and(|record| record.blob == blob && record.readable().is_some()),
+            };
+            if !there {
+                missing.push(blob);
+            }
+        }
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    Ok(missing)
 }
 
 impl Placement {
@@ -113,11 +139,10 @@ pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
         (Err(BlobFault::Unreadable(error)), _) | (_, Err(error)) => return done(Placed::Unreadable(error)),
         (Err(_), _) => return done(Placed::NoLog),
     };
-    let mut missing: Vec<BlobId> =
-        placement.commit.ops().iter().filter_map(|op| op.content()).flat_map(needs).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    missing.retain(|blob| !book.get(*blob).is_some_and(|record| record.blob == *blob && record.readable().is_some()));
+    let missing = match missing(&placement.commit, &book) {
+        Ok(missing) => missing,
+        Err(manifest) => return done(Placed::WrongManifest(manifest)),
+    };
     if !missing.is_empty() {
         return done(Placed::Needs(missing));
     }

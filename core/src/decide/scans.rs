@@ -1,12 +1,15 @@
 //! What scanners say of a log's blobs, kept beside the log in its own transactions.
 //!
+//! What is judged is a blob, or a file in pieces under its own SHA-256: pieces of something bad may be good one by one.
+//!
 //! Three kinds of notes: the log's [terms](ScanTerms), one; a [record](ScanRecord) for each blob that was judged; and a place
 //! in the queue for each that waits, made in the transaction that stores the blob, so that none is forgotten whoever dies.
 //! What must hold: a blob that waits stays in the queue until a verdict on it is kept.
 
 use super::blobs::{BlobFault, blob_key, blob_notes, blob_of};
+use super::manifests::{file_key, manifest_of};
 use super::{Choice, Forget, LogWrites, Reads, View, note_head};
-use crate::blob::{BlobRecord, Engine, ScanPolicy, ScanRecord, ScanTerms};
+use crate::blob::{Engine, Listed, ScanPolicy, ScanRecord, ScanTerms};
 use crate::codec::DecodeError;
 use crate::digest::BlobId;
 use crate::id::{EntityId, LogKey};
@@ -63,7 +66,7 @@ pub fn scan_of(note: Option<&Head>) -> Result<Option<ScanRecord>, DecodeError> {
 /// What the rules on what is said of these blobs read.
 #[must_use]
 pub fn scan_reads(blobs: impl Iterator<Item = BlobId>) -> Reads {
-    let keys = blobs.flat_map(|blob| [blob_key(blob), scan_key(blob), unscanned_key(blob)]);
+    let keys = blobs.flat_map(|blob| [blob_key(blob), file_key(blob), scan_key(blob), unscanned_key(blob)]);
     let mut heads: Vec<EntityKey> = keys.chain([scan_terms_key()]).collect();
     heads.sort_unstable();
     heads.dedup();
@@ -88,10 +91,11 @@ impl<'v> Book<'v> {
         self.view.log(self.log).heads.get(key)
     }
 
-    /// A blob that is somebody's content and whose bytes are there.
-    fn blob(&self, blob: BlobId) -> Result<Option<BlobRecord>, DecodeError> {
+    /// Whether it is somebody's content and its bytes are there, or its pieces.
+    fn is_there(&self, blob: BlobId) -> Result<bool, DecodeError> {
         let record = blob_of(self.note(&blob_key(blob)))?;
-        Ok(record.filter(|record| record.blob == blob && !record.pack && record.readable().is_some()))
+        let own = record.is_some_and(|record| record.blob == blob && !record.pack && record.readable().is_some());
+        Ok(own || manifest_of(self.note(&file_key(blob))).is_some())
     }
 
     fn scan(&self, blob: BlobId) -> Result<Option<ScanRecord>, DecodeError> {
@@ -164,7 +168,7 @@ pub fn set_scanning(log: LogKey, policy: ScanPolicy, view: &View) -> Choice<Resu
 #[must_use]
 pub fn keep_scan(log: LogKey, said: &ScanRecord, view: &View) -> Choice<Result<bool, BlobFault>> {
     decide(log, view, |book| {
-        let (there, kept) = (book.blob(said.blob)?.is_some(), book.scan(said.blob)?);
+        let (there, kept) = (book.is_there(said.blob)?, book.scan(said.blob)?);
         let counts = there && kept.as_ref().is_none_or(|kept| kept.yields_to(said));
         if counts {
             book.set(scan_key(said.blob), said.to_bytes());
@@ -184,7 +188,7 @@ pub fn settle_scan(log: LogKey, blob: BlobId, engine: &Engine, view: &View) -> C
     decide(log, view, |book| {
         let terms = scan_terms_of(book.note(&scan_terms_key()))?;
         let newest = terms.engine.as_ref().unwrap_or(engine);
-        if book.blob(blob)?.is_none() || !ScanRecord::is_due(book.scan(blob)?.as_ref(), newest) {
+        if !book.is_there(blob)? || !ScanRecord::is_due(book.scan(blob)?.as_ref(), newest) {
             book.forget(unscanned_key(blob));
         }
         Ok(())
@@ -214,7 +218,7 @@ pub fn queue_scans(log: LogKey, engine: &Engine, page: &ScanPage, view: &View) -
         }
         let newest = terms.engine.as_ref().unwrap_or(engine);
         for blob in page.blobs.iter().copied() {
-            if book.blob(blob)?.is_some() && ScanRecord::is_due(book.scan(blob)?.as_ref(), newest) {
+            if book.is_there(blob)? && ScanRecord::is_due(book.scan(blob)?.as_ref(), newest) {
                 book.queue(blob);
             }
         }
@@ -228,7 +232,7 @@ pub fn queue_scans(log: LogKey, engine: &Engine, page: &ScanPage, view: &View) -
 #[must_use]
 pub fn release_scan(log: LogKey, blob: BlobId, now: Timestamp, view: &View) -> Choice<Result<bool, BlobFault>> {
     decide(log, view, |book| {
-        if book.blob(blob)?.is_none() {
+        if !book.is_there(blob)? {
             return Ok(false);
         }
         let kept = book.scan(blob)?;
@@ -247,7 +251,7 @@ pub fn forget_scan(log: LogKey, blob: BlobId, view: &View) -> Choice<Result<bool
         if known {
             book.forget(scan_key(blob));
             let scanned = scan_terms_of(book.note(&scan_terms_key()))?.policy != ScanPolicy::Off;
-            if scanned && book.blob(blob)?.is_some() {
+            if scanned && book.is_there(blob)? {
                 book.queue(blob);
             }
         }
@@ -255,7 +259,7 @@ pub fn forget_scan(log: LogKey, blob: BlobId, view: &View) -> Choice<Result<bool
     })
 }
 
-/// The blobs of a page of [their notes](blob_notes) that are somebody's content.
+/// The blobs of a page of [their notes](blob_notes) that are somebody's content, and the files that manifests among them make.
 ///
 /// # Errors
 /// When a note does not read.
@@ -263,7 +267,10 @@ pub fn contents_of(notes: &[(EntityKey, Head)]) -> Result<Vec<BlobId>, DecodeErr
     debug_assert!(notes.iter().all(|(key, _)| key.collection == blob_notes()));
     let mut blobs = Vec::with_capacity(notes.len());
     for (_, head) in notes {
-        blobs.extend(blob_of(Some(head))?.filter(|record| !record.pack).map(|record| record.blob));
+        if let Some(record) = blob_of(Some(head))?.filter(|record| !record.pack) {
+            let file = record.listed.filter(Listed::is_whole).map(|listed| listed.file);
+            blobs.extend([Some(record.blob), file].into_iter().flatten());
+        }
     }
     Ok(blobs)
 }

@@ -112,13 +112,15 @@ pub struct Base {
     inside: HashMap<EntityId, BTreeMap<String, EntityId>>,
     /// Who lost a place to another, and may yet get one.
     displaced: Vec<EntityId>,
+    /// Entries that are not held, for a node that lies elsewhere stands for them.
+    doubles: HashMap<(EntityId, String), EntityId>,
 }
 
 impl Base {
     /// Of a device that holds nothing.
     #[must_use]
     pub fn new(root: EntityId) -> Self {
-        Self { root, nodes: HashMap::new(), inside: HashMap::new(), displaced: Vec::new() }
+        Self { root, nodes: HashMap::new(), inside: HashMap::new(), displaced: Vec::new(), doubles: HashMap::new() }
     }
 
     /// The folder itself.
@@ -165,6 +167,9 @@ impl Base {
     /// [dropped](Self::drop_displaced): nodes that change places pass through this.
     pub fn hold(&mut self, id: EntityId, held: Held) {
         self.unlink(id);
+        if !self.doubles.is_empty() {
+            self.doubles.remove(&(held.parent, held.at.clone()));
+        }
         let other = self.inside.entry(held.parent).or_default().insert(held.at.clone(), id);
         self.displaced.extend(other.filter(|other| *other != id));
         self.nodes.insert(id, held);
@@ -179,6 +184,21 @@ impl Base {
         });
         displaced.iter().for_each(|id| drop(self.nodes.remove(id)));
         displaced
+    }
+
+    /// Notes that a held node stands for what lies in a folder under a name. It is not written down: who has forgotten it asks
+    /// the server again.
+    pub fn note_double(&mut self, parent: EntityId, at: String, of: EntityId) {
+        self.doubles.insert((parent, at), of);
+    }
+
+    /// The held node that stands for what lies in a folder under a name.
+    #[must_use]
+    pub fn double(&self, parent: EntityId, at: &str) -> Option<EntityId> {
+        if self.doubles.is_empty() {
+            return None;
+        }
+        self.doubles.get(&(parent, at.to_owned())).copied().filter(|of| self.nodes.contains_key(of))
     }
 
     /// Holds a node no longer. What it has inside is not looked at.

@@ -247,6 +247,12 @@ impl Search<'_> {
 
     /// What the server shows at the place of an entry that is nobody held.
     fn shown(&self, number: usize, found: &Found, parent: EntityId, content: Option<&Content>) -> Shown {
+        if let Some(of) = self.base.double(parent, &found.name)
+            && let Some(held) = self.base.get(of).filter(|held| is_kind(found.what, held.kind))
+            && (held.content.is_none() || content.zip(held.content.as_ref()).is_some_and(|(a, b)| a.is_same(b)))
+        {
+            return Shown::Double(of);
+        }
         let Some((id, node)) = self.child(parent, &found.name) else { return Shown::Nothing };
         if !is_kind(found.what, node.kind) {
             return Shown::Nothing;

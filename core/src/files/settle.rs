@@ -14,7 +14,7 @@ use super::recognize::name_of;
 use super::wish::{Becomes, Wish};
 use crate::id::EntityId;
 use crate::seq::Seq;
-use crate::tree::{MemoryTree, Node, Refusal, TreeVerdict};
+use crate::tree::{MemoryTree, Node, Refusal, Stamp, TreeVerdict};
 
 /// Something that its user should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,20 +102,23 @@ impl Settling<'_> {
                 if let Some(copied) = self.tree.get(*copy).filter(|_| self.base.get(*copy).is_none()) {
                     let lies = self.as_then(copied, held.parent, held.at, Some(*print));
                     self.hold(*copy, Held { name: held.name, content: Some(*content), ..lies });
+                } else {
+                    self.base.note_double(held.parent, held.at, *copy);
                 }
             }
             (Becomes::Filled { print, content }, _) => {
                 let (Some(held), Some(now)) = (self.base.get(node).cloned(), self.tree.get(node)) else { return };
-                let content_seq = now.content_stamp.seq.min(self.at);
-                let filled =
-                    Held { content: Some(*content), print: Some(*print), body: Body::Here, content_seq, ..held };
-                self.hold(node, filled);
+                let is_so = now.content.is_some_and(|theirs| theirs.is_same(content));
+                let content_seq = self.since(is_so, now.content_stamp, held.content_seq);
+                let (content, print) = (Some(*content), Some(*print));
+                self.hold(node, Held { content, print, body: Body::Here, content_seq, ..held });
             }
             (Becomes::Moved { parent, at }, _) => {
                 let (Some(held), Some(now)) = (self.base.get(node).cloned(), self.tree.get(node)) else { return };
                 let Some(parent) = self.folder(*parent) else { return self.forget_all(node) };
                 let name = name_of(at).unwrap_or_else(|| held.name.clone());
-                let (parent_seq, name_seq) = (now.parent_stamp.seq.min(self.at), now.name_stamp.seq.min(self.at));
+                let parent_seq = self.since(now.parent == Some(parent), now.parent_stamp, held.parent_seq);
+                let name_seq = self.since(now.name == name, now.name_stamp, held.name_seq);
                 self.hold(node, Held { parent, at: at.clone(), name, parent_seq, name_seq, ..held });
             }
             (Becomes::Gone, _) => self.forget_all(node),
@@ -125,6 +128,12 @@ impl Settling<'_> {
     /// Which folder something is held in, if it is one that is held.
     fn folder(&self, parent: EntityId) -> Option<EntityId> {
         self.instead.get(&parent).copied().unwrap_or(Some(parent))
+    }
+
+    /// Since when a field is what the folder shows: unless it is so at the server, or became what it is there by this commit,
+    /// its last change is one that the folder does not show.
+    fn since(&self, is_so: bool, stamp: Stamp, held: Seq) -> Seq {
+        if is_so || stamp.seq == self.at { stamp.seq.min(self.at) } else { held }
     }
 
     /// A node, of which no more is known than there was to know.
@@ -154,6 +163,11 @@ impl Settling<'_> {
     fn joined(&mut self, new: EntityId, of: EntityId, wish: &Wish) {
         if self.base.get(of).is_some() {
             self.instead.insert(new, None);
+            if let Becomes::Made { parent, at, .. } = &wish.becomes
+                && let Some(parent) = self.folder(*parent)
+            {
+                self.base.note_double(parent, at.clone(), of);
+            }
             return;
         }
         self.instead.insert(new, Some(of));

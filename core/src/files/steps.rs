@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use super::held::{Base, Body, Held};
 use super::plan::Wanted;
 use super::recognize::{Local, Place};
-use super::step::{Step, aside};
+use super::step::{ASIDE, Step, aside};
 use crate::id::EntityId;
 use crate::tree::{Kind, MemoryTree, Node};
 
@@ -99,7 +99,7 @@ impl Room<'_> {
             return;
         };
         let mut at = held.at.clone();
-        if node.name != held.name || node.parent != Some(held.parent) {
+        if lies_elsewhere(held, node) {
             at = wanted.name_here(id, node);
             if held.body == Body::Elsewhere {
                 self.out.hold.push((id, Held { print: None, ..Held::of(node, parent, at.clone(), None) }));
@@ -171,10 +171,7 @@ impl Room<'_> {
         let Some(held) = self.base.get(id).filter(|_| !self.busy.contains(&id)) else { return false };
         match self.remote.get(id).filter(|node| node.dead.is_none()) {
             None => true,
-            Some(node) => {
-                let moves = node.parent != Some(held.parent) || node.name != held.name;
-                moves && (node.parent != Some(parent) || node.name.as_str() != at)
-            }
+            Some(node) => lies_elsewhere(held, node) && (node.parent != Some(parent) || node.name.as_str() != at),
         }
     }
 
@@ -204,4 +201,9 @@ impl Room<'_> {
             _ => Step::Remove { node },
         }));
     }
+}
+
+/// Whether a node lies elsewhere than the server shows it.
+fn lies_elsewhere(held: &Held, node: &Node) -> bool {
+    node.parent != Some(held.parent) || node.name != held.name || held.at.starts_with(ASIDE)
 }

@@ -14,27 +14,14 @@ use super::{Server, permit, refuse_store};
 use crate::access::{Access, Caller};
 use crate::blob::{BlobRefused, Need, Place, Usage};
 use crate::call::{ErrorCode, Refusal, Reply};
-use crate::decide::{
-    self, BlobFault, Came, Choice, Reads, Scope, View, blob_key, blob_notes, blob_of, blob_reads, usage_key, usage_of,
-};
+use crate::decide::{self, BlobFault, Came, Choice, Reads, Scope, View, blob_reads, usage_key, usage_of};
 use crate::digest::{BlobId, Digest};
 use crate::id::{BucketId, LogId, LogKey, UploadId};
 use crate::limits;
 use crate::store::{
-    Announced, Append, BlobError, BlobKey, BlobSource, BlobStore, ByteRange, BytesSource, PutOutcome, StoreExt,
-    UploadKey, UploadStat, Verified,
+    Announced, Append, BlobError, BlobKey, BlobSource, BlobStore, BytesSource, PutOutcome, StoreExt, UploadKey,
 };
 use crate::time::Env;
-
-/// What a sweep did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain counts")]
-pub struct SweptBlobs {
-    /// Blobs looked at.
-    pub seen: usize,
-    /// Blobs whose bytes were deleted.
-    pub deleted: usize,
-}
 
 impl Server {
     /// A server that keeps blobs too.
@@ -222,150 +209,6 @@ impl Server {
         self.blob_rule(log, reads, move |view| decide::settle_blobs(log, pack, &came, env.now, view)).await
     }
 
-    /// A blob's bytes in number.
-    ///
-    /// # Errors
-    /// As [`open_blob`](Self::open_blob).
-    pub async fn blob_size(&self, caller: &Caller, log: LogId, blob: BlobId) -> Result<u64, Refusal> {
-        let log = permit(caller, Access::Read, log)?;
-        self.blob_store()?;
-        let (size, _) = self.stored(log, blob).await?;
-        self.admit(log, blob).await.map(|()| size)
-    }
-
-    /// A blob's size, and where it lies.
-    pub(super) async fn stored(&self, log: LogKey, blob: BlobId) -> Result<(u64, Place), Refusal> {
-        let note = self.store.head(log, &blob_key(blob)).await.map_err(refuse_store)?;
-        let record = blob_of(note.as_ref()).map_err(|error| refuse_fault(BlobFault::Unreadable(error)))?;
-        let found = record.filter(|record| record.blob == blob && !record.pack);
-        let found = found.and_then(|record| Some((record.size, record.readable()?)));
-        found.ok_or_else(|| Refusal::new(ErrorCode::BlobNotFound, "no such blob"))
-    }
-
-    /// A blob's size, and its bytes or a part of them.
-    ///
-    /// # Errors
-    /// [`ErrorCode::BlobNotFound`] when it did not come through this log, or was swept; [`ErrorCode::ScanPending`],
-    /// [`ErrorCode::Quarantined`] and [`ErrorCode::ScanRejected`]; [`ErrorCode::NoBlobs`]; else the stores' failures. The source ends with [`BlobError::Corrupt`] when what is stored is damaged.
-    pub async fn open_blob(
-        &self,
-        caller: &Caller,
-        log: LogId,
-        blob: BlobId,
-        range: ByteRange,
-    ) -> Result<(u64, Box<dyn BlobSource>), Refusal> {
-        let log = permit(caller, Access::Read, log)?;
-        let found = self.stored(log, blob).await?;
-        self.admit(log, blob).await?;
-        Ok((found.0, self.open_stored(log, blob, found, range).await?))
-    }
-
-    /// The bytes of a blob that lies there.
-    pub(super) async fn open_stored(
-        &self,
-        log: LogKey,
-        blob: BlobId,
-        (size, place): (u64, Place),
-        range: ByteRange,
-    ) -> Result<Box<dyn BlobSource>, Refusal> {
-        let store = self.blob_store()?;
-        let source = match place {
-            Place::Own => store.open(key(log, blob), range).await,
-            Place::Packed { pack, offset } => {
-                let part = range.within(size);
-                let whole = part == (0..size);
-                let part = ByteRange { start: offset + part.start, end: Some(offset + part.end) };
-                let source = store.open(key(log, pack), part).await;
-                source.map(|source| {
-                    if whole { Box::new(Verified::whole(source, blob, size)) as Box<dyn BlobSource> } else { source }
-                })
-            }
-        };
-        source.map_err(|error| refuse_blob(&error))
-    }
-
-    /// Sweeps a log's blobs, `limit` at a time, from after one on; says what was done and where to go on, `None` at the end.
-    ///
-    /// # Errors
-    /// [`ErrorCode::NoBlobs`], else the stores' failures; what was begun is finished by a later sweep.
-    pub async fn sweep_blobs(
-        &self,
-        log: LogKey,
-        after: Option<BlobId>,
-        limit: usize,
-        env: Env,
-    ) -> Result<(SweptBlobs, Option<BlobId>), Refusal> {
-        let store = Arc::clone(self.blob_store()?);
-        let after = after.map(blob_key);
-        let page = self.store.heads(log, &blob_notes(), after.as_ref(), limit).await.map_err(refuse_store)?;
-        let mut records = Vec::with_capacity(page.heads.len());
-        for (_, head) in &page.heads {
-            records.extend(blob_of(Some(head)).map_err(|error| refuse_fault(BlobFault::Unreadable(error)))?);
-        }
-        let seen = records.len();
-        let next = records.last().map(|record| record.blob).filter(|_| page.more);
-        // Judged again under the lock; most are needed, and cost nothing more.
-        let due: Vec<BlobId> =
-            records.iter().filter(|r| r.swept(env.now) != crate::blob::Swept::Kept).map(|r| r.blob).collect();
-        if due.is_empty() {
-            return Ok((SweptBlobs { seen, deleted: 0 }, next));
-        }
-        let reads = blob_reads(due.iter().copied());
-        let going = self.blob_rule(log, reads, move |view| decide::sweep_blobs(log, &due, env.now, view)).await?;
-        let own = going.iter().filter(|(_, place)| *place == Place::Own);
-        let keys: Vec<BlobKey> = own.map(|(blob, _)| key(log, *blob)).collect();
-        if !keys.is_empty() {
-            store.delete(&keys).await.map_err(|error| refuse_blob(&error))?;
-        }
-        let packs = going.iter().filter_map(|(_, place)| match place {
-            Place::Own => None,
-            Place::Packed { pack, .. } => Some(*pack),
-        });
-        let gone: Vec<BlobId> = going.iter().map(|(blob, _)| *blob).collect();
-        let mut reads = blob_reads(gone.iter().copied().chain(packs));
-        reads.heads.extend(gone.iter().map(|blob| decide::scan_key(*blob)));
-        let deleted = gone.len();
-        if deleted > 0 {
-            self.blob_rule(log, reads, move |view| decide::forget_blobs(log, &gone, view)).await?;
-        }
-        Ok((SweptBlobs { seen, deleted }, next))
-    }
-
-    /// Drops uploads that nobody went on with for a lease, and gives bytes that nothing is known of a record, `limit` at a time, from after one blob on, so that the sweep takes
-    /// them in time: somebody died between putting them there and saying so. Says how many, and where to go on.
-    ///
-    /// # Errors
-    /// As [`sweep_blobs`](Self::sweep_blobs).
-    pub async fn adopt_blobs(
-        &self,
-        log: LogKey,
-        after: Option<BlobId>,
-        limit: usize,
-        env: Env,
-    ) -> Result<(usize, Option<BlobId>), Refusal> {
-        let store = self.blob_store()?;
-        let stale = |stat: &UploadStat| stat.touched.plus_ms(limits::BLOB_LEASE_MS) < env.now;
-        if after.is_none() {
-            let mut from = None;
-            loop {
-                let page = store.uploads(blob_space(log), from, limit).await.map_err(|error| refuse_blob(&error))?;
-                let key = |stat: &UploadStat| UploadKey { bucket: blob_space(log), upload: stat.upload };
-                let gone: Vec<UploadKey> = page.iter().filter(|stat| stale(stat)).map(key).collect();
-                store.discard(&gone).await.map_err(|error| refuse_blob(&error))?;
-                from = page.last().map(|stat| stat.upload);
-                if page.len() < limit {
-                    break;
-                }
-            }
-        }
-        let listed = store.list(blob_space(log), after, limit).await.map_err(|error| refuse_blob(&error))?;
-        let there: Vec<(BlobId, u64)> = listed.iter().map(|stat| (stat.blob, stat.size)).collect();
-        let next = there.last().map(|(blob, _)| *blob).filter(|_| there.len() == limit);
-        let reads = blob_reads(there.iter().map(|(blob, _)| *blob));
-        let found = self.blob_rule(log, reads, move |view| decide::adopt_blobs(log, &there, env.now, view)).await?;
-        Ok((found, next))
-    }
-
     pub(super) async fn blob_rule<R: Send + 'static>(
         &self,
         log: LogKey,
@@ -378,7 +221,7 @@ impl Server {
 
 /// Where a blob of a log lies. Logs do not share bytes: what one sweeps, another may need, and whether somebody else has
 /// a blob is nobody's business.
-fn key(log: LogKey, blob: BlobId) -> BlobKey {
+pub(super) fn key(log: LogKey, blob: BlobId) -> BlobKey {
     BlobKey { bucket: blob_space(log), blob }
 }
 

@@ -4,7 +4,7 @@
 //! nowhere else; whether there is a link is told only to who has its address; a download is counted before its first byte
 //! goes out; a password that is right is not told from a wrong one once too many were wrong.
 //!
-//! *Next:* `access/link.rs` for when a link ends, `content` for the bytes.
+//! *Next:* `access/link.rs` for when a link ends, `files` for the bytes.
 
 use std::sync::Arc;
 
@@ -126,7 +126,9 @@ impl Server {
     ) -> Result<Linked, Refusal> {
         let (log, link) = (token.log(), token.id());
         let note = self.store.head(log, &link_key(link)).await.map_err(refuse_store)?;
-        let record = link_of(note.as_ref()).map_err(|error| unreadable(&error))?.filter(|record| record.digest == token.digest());
+        let record = link_of(note.as_ref())
+            .map_err(|error| unreadable(&error))?
+            .filter(|record| record.digest == token.digest());
         let record = record.ok_or_else(|| end(LinkEnd::Unknown))?;
         let come = self.link_use(log, link).await?;
         record.admit(&come, env.now).map_err(end)?;
@@ -181,7 +183,8 @@ impl Server {
         env: Env,
     ) -> Result<Box<dyn BlobSource>, Refusal> {
         let content = linked.content.as_ref().ok_or_else(|| end(LinkEnd::Unknown))?;
-        let source = self.open_content(linked.log, content, range).await?;
+        // By the file's own name, however it is kept.
+        let (_, source) = self.open_admitted(linked.log, content.blob, range).await?;
         if counted {
             let (log, link) = (linked.log, linked.link);
             let counted = self.link_rule(log, link, move |view| decide::count_download(log, link, env.now, view));

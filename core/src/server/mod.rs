@@ -7,9 +7,10 @@
 mod admin;
 mod auth;
 mod blobs;
-mod content;
+mod files;
 mod holders;
 mod links;
+mod manifests;
 mod partly;
 mod pull;
 mod push;
@@ -19,14 +20,17 @@ mod restore;
 mod scans;
 mod sealing;
 mod snapshot;
+mod sweep;
 mod tree;
 
 use std::sync::Arc;
 
 pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
-pub use blobs::{SweptBlobs, blob_space, refuse_blob};
+pub use blobs::{blob_space, refuse_blob};
 pub use links::Linked;
+pub use manifests::JudgedManifests;
 pub use scans::ScannedBlobs;
+pub use sweep::SweptBlobs;
 
 use crate::access::{Access, Caller, Passwords};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
@@ -103,6 +107,10 @@ impl Server {
             Call::MakeLink(new) => self.make_link(caller, permit(caller, Access::Admin, new.log)?, new, env).await,
             Call::Links { log, after, limit } => self.links(permit(caller, Access::Admin, log)?, after, limit).await,
             Call::RevokeLink { log, link } => self.revoke_link(permit(caller, Access::Admin, log)?, link, env).await,
+            Call::KeepManifest { log, manifest } => {
+                let log = permit(caller, Access::Write, log)?;
+                self.keep_manifest(log, manifest, env).await.map(Reply::ManifestKept)
+            }
             Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
             Call::Revisions { log, node, after, limit } => {

@@ -153,9 +153,9 @@ impl Server {
         let (reads, engine) = (scan_reads([blob].into_iter()), engine.clone());
         let note = self.store.head(log, &scan_key(blob)).await.map_err(refuse_store)?;
         let kept = scan_of(note.as_ref()).map_err(unreadable)?;
-        let found = match self.stored(log, blob).await {
+        let found = match self.find(log, blob).await {
             Ok(found) => Some(found).filter(|_| ScanRecord::is_due(kept.as_ref(), &engine)),
-            Err(refusal) if refusal.code == ErrorCode::BlobNotFound => None,
+            Err(refusal) if matches!(refusal.code, ErrorCode::BlobNotFound | ErrorCode::ManifestWrong) => None,
             Err(refusal) => return Err(refusal),
         };
         let Some(found) = found else {
@@ -163,8 +163,8 @@ impl Server {
             return Ok(Ok(false));
         };
         // A blob that cannot be read must not keep the others waiting.
-        let finding = match self.open_stored(log, blob, found, ByteRange::default()).await {
-            Ok(mut bytes) => scanner.scan(found.0, &mut *bytes).await.map_err(|error| error.to_string()),
+        let finding = match self.open_found(log, &found, ByteRange::default()).await {
+            Ok(mut bytes) => scanner.scan(found.size(), &mut *bytes).await.map_err(|error| error.to_string()),
             Err(refusal) => Err(refusal.to_string()),
         };
         match finding {

@@ -1,5 +1,6 @@
 //! The tree of files of a log: commits, listings, and what a file was before.
 
+use super::manifests::wrong_manifest;
 use super::{Server, refuse_store};
 use crate::access::Caller;
 use crate::call::{Commit, Committed, ErrorCode, Refusal, Reply};
@@ -22,13 +23,6 @@ impl Server {
             return Err(Refusal::new(ErrorCode::ForbiddenReplica, detail));
         }
         let Commit { id, replica, label, ops, .. } = asked;
-        // Only the manifest would be referred to: its pieces would be swept away under it.
-        if ops.ops().iter().filter_map(|op| op.content()).any(|content| content.manifest.is_some()) {
-            return Err(Refusal::new(
-                ErrorCode::Malformed,
-                "files in pieces are not taken yet; send the file as one blob",
-            ));
-        }
         let placement = Placement { log, id, replica, label, commit: ops };
         let fingerprint = placement.fingerprint();
         let scope = Scope::log(log, placement.reads());
@@ -42,6 +36,7 @@ impl Server {
             }
             Placed::Known(known) => self.commit_again(log, known, fingerprint).await,
             Placed::Needs(blobs) => Ok(Reply::Committed(Committed::Needs(blobs))),
+            Placed::WrongManifest(manifest) => Err(wrong_manifest(manifest)),
             Placed::NoLog => Err(Refusal::new(ErrorCode::LogNotFound, "no such log")),
             Placed::Damaged => Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes")),
             Placed::TooLarge => {

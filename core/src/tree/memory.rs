@@ -115,17 +115,42 @@ impl MemoryTree {
         all.filter(move |(_, node)| is_trash_root(node, parent(node))).take(limit).map(|(id, node)| (*id, node))
     }
 
-    /// Applies changes, all or nothing.
+    /// A tree of these nodes, live and dead, as a listing gives them. Where the listing was read while others committed, its
+    /// nodes are of different times, and `later` is what was committed from its beginning on.
+    ///
+    /// # Errors
+    /// When they make no tree.
+    pub fn of(
+        root: EntityId,
+        nodes: impl IntoIterator<Item = (EntityId, Node)>,
+        later: &[Change],
+    ) -> Result<Self, Damage> {
+        let nodes: BTreeMap<EntityId, Node> = nodes.into_iter().collect();
+        let mut tree =
+            Self { root, nodes, children: BTreeMap::new(), names: BTreeMap::new(), aliases: BTreeMap::new() };
+        for (id, node) in &tree.nodes {
+            if let Some(parent) = node.parent {
+                tree.children.entry(parent).or_default().insert(*id);
+            }
+        }
+        let mut touched = BTreeSet::new();
+        for change in later {
+            tree.follow_one(change, &mut touched)?;
+        }
+        let live = tree.nodes.iter().filter(|(_, node)| node.dead.is_none());
+        tree.names = live.filter_map(|(id, node)| Some(((node.parent?, node.name.key()), *id))).collect();
+        tree.check()?;
+        Ok(tree)
+    }
+
+    /// Applies changes, all or nothing, and looks at the whole tree.
     ///
     /// # Errors
     /// When the tree would not be one afterwards.
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), Damage> {
         let mut next = self.clone();
-        for change in changes {
-            next.apply_one(change)?;
-        }
+        next.follow(changes)?;
         next.check()?;
-        next.index();
         *self = next;
         Ok(())
     }
@@ -138,14 +163,47 @@ impl MemoryTree {
         self.apply(changes).map(|()| self)
     }
 
-    fn apply_one(&mut self, change: &Change) -> Result<(), Damage> {
+    /// Applies changes in place, and looks at what they touch: the cost does not grow with the tree. Gives the nodes that
+    /// are otherwise than before, those that are gone among them.
+    ///
+    /// # Errors
+    /// When the tree is not one afterwards. Then it is neither what it was nor what it should be, and is to be read anew.
+    pub fn follow(&mut self, changes: &[Change]) -> Result<BTreeSet<EntityId>, Damage> {
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            self.follow_one(change, &mut touched)?;
+        }
+        for id in &touched {
+            let Some(node) = self.nodes.get(id) else { continue };
+            if let (Some(parent), None) = (node.parent, node.dead)
+                && self.names.insert((parent, node.name.key()), *id).is_some_and(|other| other != *id)
+            {
+                return Err(Damage::Name(*id));
+            }
+        }
+        for id in &touched {
+            let Some(node) = self.nodes.get(id) else { continue };
+            self.check_one(*id, node)?;
+            let below = self.children.get(id).into_iter().flatten();
+            for child in below.filter(|child| !touched.contains(child)) {
+                if let Some(node) = self.nodes.get(child) {
+                    self.check_place(*child, node)?;
+                }
+            }
+        }
+        Ok(touched)
+    }
+
+    fn follow_one(&mut self, change: &Change, touched: &mut BTreeSet<EntityId>) -> Result<(), Damage> {
         match change {
-            Change::Tombstone { root, group, kept, whole } => self.tombstone(*root, *group, kept, whole),
-            Change::Revive { root, group } => self.revive(*root, *group),
+            Change::Tombstone { root, group, kept, whole } => self.tombstone(*root, *group, kept, whole, touched),
+            Change::Revive { root, group } => self.revive(*root, *group, touched),
             Change::Alias { new, of } => {
                 self.aliases.insert(*new, *of);
             }
             Change::Node { id, node } => {
+                self.unname(*id);
+                touched.insert(*id);
                 let old = self.nodes.insert(*id, (**node).clone());
                 if let Some(old) = old {
                     if old.kind != node.kind {
@@ -159,41 +217,67 @@ impl MemoryTree {
                     self.children.entry(parent).or_default().insert(*id);
                 }
             }
-            Change::Purge { root } => return self.purge(*root),
+            Change::Purge { root } => return self.purge(*root, touched),
         }
         Ok(())
     }
 
-    fn tombstone(&mut self, root: EntityId, group: Seq, kept: &[EntityId], whole: &[EntityId]) {
+    /// Takes a node's name out of the index, before it changes.
+    fn unname(&mut self, id: EntityId) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        let Some(parent) = node.parent.filter(|_| node.dead.is_none()) else { return };
+        let place = (parent, node.name.key());
+        if self.names.get(&place) == Some(&id) {
+            self.names.remove(&place);
+        }
+    }
+
+    fn tombstone(
+        &mut self,
+        root: EntityId,
+        group: Seq,
+        kept: &[EntityId],
+        whole: &[EntityId],
+        touched: &mut BTreeSet<EntityId>,
+    ) {
         // Changes from elsewhere may name a circle, which is found out at the end.
         let (mut open, mut met) = (vec![root], BTreeSet::new());
         let (kept, whole): (BTreeSet<_>, BTreeSet<_>) = (kept.iter().collect(), whole.iter().collect());
         while let Some(id) = open.pop().filter(|id| met.insert(*id)) {
-            let Some(node) = self.nodes.get_mut(&id) else { continue };
+            let Some(node) = self.nodes.get(&id) else { continue };
             if node.dead.is_some() || whole.contains(&id) {
                 continue;
             }
             if !kept.contains(&id) {
-                node.dead = Some(group);
+                self.set_dead(id, Some(group), touched);
             }
             open.extend(self.children.get(&id).into_iter().flatten());
         }
     }
 
-    fn revive(&mut self, root: EntityId, group: Seq) {
+    fn set_dead(&mut self, id: EntityId, dead: Option<Seq>, touched: &mut BTreeSet<EntityId>) {
+        self.unname(id);
+        touched.insert(id);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.dead = dead;
+        }
+    }
+
+    fn revive(&mut self, root: EntityId, group: Seq, touched: &mut BTreeSet<EntityId>) {
         let mut open = vec![root];
         while let Some(id) = open.pop() {
-            if let Some(node) = self.nodes.get_mut(&id).filter(|node| node.dead == Some(group)) {
-                node.dead = None;
+            if self.nodes.get(&id).is_some_and(|node| node.dead == Some(group)) {
+                self.set_dead(id, None, touched);
                 open.extend(self.children.get(&id).into_iter().flatten());
             }
         }
     }
 
-    fn purge(&mut self, root: EntityId) -> Result<(), Damage> {
+    fn purge(&mut self, root: EntityId, touched: &mut BTreeSet<EntityId>) -> Result<(), Damage> {
         let mut open = vec![root];
         while let Some(id) = open.pop() {
             open.extend(self.children.remove(&id).into_iter().flatten());
+            touched.insert(id);
             let Some(node) = self.nodes.remove(&id) else { continue };
             if node.dead.is_none() {
                 return Err(Damage::Alive(id));
@@ -206,12 +290,6 @@ impl MemoryTree {
         Ok(())
     }
 
-    fn index(&mut self) {
-        let live = self.nodes.iter().filter(|(_, node)| node.dead.is_none());
-        let names = live.filter_map(|(id, node)| Some(((node.parent?, node.name.key()), *id)));
-        self.names = names.collect();
-    }
-
     /// Looks at everything that must hold.
     ///
     /// # Errors
@@ -222,25 +300,39 @@ impl MemoryTree {
         }
         let mut names = BTreeSet::new();
         for (id, node) in &self.nodes {
-            if node.kind.has_content() != node.content.is_some() {
-                return Err(Damage::Kind(*id));
-            }
-            let Some(parent) = node.parent else { if *id == self.root { continue } else { return Err(Damage::Root) } };
-            let Some(folder) = self.nodes.get(&parent).filter(|folder| folder.is_folder()) else {
-                return Err(Damage::Parent(*id));
-            };
-            match (node.dead, folder.dead) {
-                (None, Some(_)) => return Err(Damage::Dead(*id)),
-                (Some(group), Some(above)) if above < group => return Err(Damage::Group(*id)),
-                (None, None) if !names.insert((parent, node.name.key())) => return Err(Damage::Name(*id)),
-                _ => {}
-            }
-            let mut above = std::iter::successors(Some(parent), |id| self.nodes.get(id).and_then(|node| node.parent));
-            if above.nth(TREE_DEPTH_MAX).is_some() {
-                return Err(Damage::Circle(*id));
+            self.check_one(*id, node)?;
+            if let (Some(parent), None) = (node.parent, node.dead)
+                && !names.insert((parent, node.name.key()))
+            {
+                return Err(Damage::Name(*id));
             }
         }
         Ok(())
+    }
+
+    fn check_one(&self, id: EntityId, node: &Node) -> Result<(), Damage> {
+        if node.kind.has_content() != node.content.is_some() {
+            return Err(Damage::Kind(id));
+        }
+        if node.parent.is_none() {
+            return if id == self.root && node.dead.is_none() { Ok(()) } else { Err(Damage::Root) };
+        }
+        self.check_place(id, node)?;
+        let mut above = std::iter::successors(node.parent, |id| self.nodes.get(id).and_then(|node| node.parent));
+        if above.nth(TREE_DEPTH_MAX).is_some() { Err(Damage::Circle(id)) } else { Ok(()) }
+    }
+
+    /// Whether a node is in a folder that it can be in.
+    fn check_place(&self, id: EntityId, node: &Node) -> Result<(), Damage> {
+        let Some(parent) = node.parent else { return Ok(()) };
+        let Some(folder) = self.nodes.get(&parent).filter(|folder| folder.is_folder()) else {
+            return Err(Damage::Parent(id));
+        };
+        match (node.dead, folder.dead) {
+            (None, Some(_)) => Err(Damage::Dead(id)),
+            (Some(group), Some(above)) if above < group => Err(Damage::Group(id)),
+            _ => Ok(()),
+        }
     }
 }
 

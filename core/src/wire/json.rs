@@ -45,7 +45,7 @@ pub use page::PageJson;
 pub use problem::ProblemJson;
 pub use scans::{ScanJson, ScanningJson, ScansJson};
 pub use tree::{CommitJson, NamesJson, NewTermsJson, TreeTermsJson};
-pub use verdicts::CommittedJson;
+pub use verdicts::{CommittedJson, ManifestKeptJson};
 
 /// Content in one of its three forms; exactly one field is there.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

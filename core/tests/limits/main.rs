@@ -103,6 +103,8 @@ const ELSEWHERE: &[&str] = &[
     "LINK_GUESSES_MAX",
     "LINK_GUESS_WINDOW_MS",
     "LINK_PASSWORD_BYTES_MAX",
+    // core/tests/server/manifests.rs
+    "FILE_JUDGED_AT_ONCE_BYTES_MAX",
     // core/tests/server/blobs.rs and tree.rs
     "BLOB_BYTES_MAX",
     "BLOB_BATCH_BYTES_MAX",

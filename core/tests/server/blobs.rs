@@ -1,10 +1,8 @@
 //! Blobs through a server over memory: what to send, what comes back, what the sweep takes and what it must not.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use proptest::prelude::*;
 use syncline::access::Caller;
 use syncline::blob::{Need, Usage};
 use syncline::call::{Call, ErrorCode, Refusal, Reply};
@@ -22,22 +20,22 @@ use super::common::poll_to_end;
 use super::{LOG, World, operator};
 
 /// A server that keeps blobs, with one log in it, and a clock that is moved by hand.
-struct Blobs {
-    world: World,
-    bytes: Arc<MemoryBlobs>,
-    now: u64,
+pub(super) struct Blobs {
+    pub(super) world: World,
+    pub(super) bytes: Arc<MemoryBlobs>,
+    pub(super) now: u64,
 }
 
-fn content(number: u64, len: usize) -> Bytes {
+pub(super) fn content(number: u64, len: usize) -> Bytes {
     number.to_be_bytes().iter().copied().cycle().take(len).collect::<Vec<_>>().into()
 }
 
-fn name(bytes: &Bytes) -> (BlobId, u64) {
+pub(super) fn name(bytes: &Bytes) -> (BlobId, u64) {
     (Digest::of(&[bytes]), bytes.len() as u64)
 }
 
 impl Blobs {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = World::new();
         let bytes = Arc::new(MemoryBlobs::new());
         world.server = world.server.clone().with_blobs(Arc::<MemoryBlobs>::clone(&bytes));
@@ -47,48 +45,48 @@ impl Blobs {
         Self { world, bytes, now: 1_000 }
     }
 
-    fn env(&self) -> Env {
+    pub(super) fn env(&self) -> Env {
         env(self.now)
     }
 
-    fn wait(&mut self, ms: u64) {
+    pub(super) fn wait(&mut self, ms: u64) {
         self.now += ms + 1;
     }
 
-    fn ask(&self, call: Call) -> Result<Reply, Refusal> {
+    pub(super) fn ask(&self, call: Call) -> Result<Reply, Refusal> {
         poll_to_end(self.world.server.handle(&operator(), call, self.env()))
     }
 
-    fn needs(&self, asked: &[(BlobId, u64)]) -> Result<Vec<Need>, Refusal> {
+    pub(super) fn needs(&self, asked: &[(BlobId, u64)]) -> Result<Vec<Need>, Refusal> {
         match self.ask(Call::Reserve { log: LOG.log, blobs: asked.to_vec() })? {
             Reply::Needs(needs) => Ok(needs),
             other => panic!("{other:?}"),
         }
     }
 
-    fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         match self.ask(Call::BlobUsage(LOG.log)).expect("an answer") {
             Reply::BlobUsage(usage) => usage,
             other => panic!("{other:?}"),
         }
     }
 
-    fn put(&self, bytes: &Bytes) -> Result<PutOutcome, Refusal> {
+    pub(super) fn put(&self, bytes: &Bytes) -> Result<PutOutcome, Refusal> {
         let mut body = BytesSource::new(bytes.clone());
         poll_to_end(self.world.server.put_blob(&operator(), LOG.log, name(bytes), &mut body, self.env()))
     }
 
-    fn put_all(&self, contents: &[Bytes]) -> Result<Vec<PutOutcome>, Refusal> {
+    pub(super) fn put_all(&self, contents: &[Bytes]) -> Result<Vec<PutOutcome>, Refusal> {
         let blobs = contents.iter().map(|bytes| (name(bytes).0, bytes.clone())).collect();
         poll_to_end(self.world.server.put_blobs(&operator(), LOG.log, blobs, self.env()))
     }
 
-    fn append(&self, named: (BlobId, u64), offset: u64, bytes: &Bytes) -> Result<u64, Refusal> {
+    pub(super) fn append(&self, named: (BlobId, u64), offset: u64, bytes: &Bytes) -> Result<u64, Refusal> {
         let mut body = BytesSource::new(bytes.clone());
         poll_to_end(self.world.server.append_blob(&operator(), LOG.log, named, offset, &mut body, self.env()))
     }
 
-    fn read(&self, log: LogKey, blob: BlobId, range: ByteRange) -> Result<Vec<u8>, ErrorCode> {
+    pub(super) fn read(&self, log: LogKey, blob: BlobId, range: ByteRange) -> Result<Vec<u8>, ErrorCode> {
         let opened = poll_to_end(self.world.server.open_blob(&operator(), log.log, blob, range));
         let (_, mut source) = opened.map_err(|refusal| refusal.code)?;
         let mut held = Vec::new();
@@ -102,7 +100,7 @@ impl Blobs {
     }
 
     /// As a commit does it.
-    fn refer(&self, blob: BlobId, more: bool) -> bool {
+    pub(super) fn refer(&self, blob: BlobId, more: bool) -> bool {
         let rule = move |view: &syncline::decide::View| {
             let mut book = BlobBook::open(LOG, view).expect("readable");
             let done = if more { book.refer(blob) } else { book.release(blob) };
@@ -114,7 +112,7 @@ impl Blobs {
         poll_to_end(self.world.store.decide(scope, rule)).expect("committed")
     }
 
-    fn sweep(&self) -> usize {
+    pub(super) fn sweep(&self) -> usize {
         let (mut after, mut deleted) = (None, 0);
         loop {
             let swept = poll_to_end(self.world.server.sweep_blobs(LOG, after, 3, self.env()));
@@ -128,17 +126,17 @@ impl Blobs {
     }
 
     /// Objects in the blob store.
-    fn objects(&self) -> usize {
+    pub(super) fn objects(&self) -> usize {
         let listed = poll_to_end(self.bytes.list(blob_space(LOG), None, 10_000));
         listed.expect("a list").len()
     }
 
-    fn adopt(&self) -> usize {
+    pub(super) fn adopt(&self) -> usize {
         poll_to_end(self.world.server.adopt_blobs(LOG, None, 1_000, self.env())).expect("adopted").0
     }
 
     /// Until nothing is left that nobody needs.
-    fn sweep_all(&mut self) {
+    pub(super) fn sweep_all(&mut self) {
         for _ in 0..4 {
             self.wait(limits::BLOB_LEASE_MS.max(limits::BLOB_GRACE_MS));
             self.sweep();
@@ -402,62 +400,4 @@ fn a_server_without_a_blob_store_says_so() {
     let world = World::new();
     let asked = Call::Reserve { log: LOG.log, blobs: vec![name(&content(1, 1))] };
     assert_eq!(world.code(asked), ErrorCode::NoBlobs);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    /// Whatever is asked, sent, referred to, released and swept, in whatever order and at whatever time: what is referred to,
-    /// and what somebody was told is here less than a lease ago, can be read; the count is the sum; and in the end nothing
-    /// is left over.
-    #[test]
-    fn no_sweep_takes_what_somebody_needs(steps in proptest::collection::vec((0_u8..8, 0_u64..6, 0_u64..3), 1..60)) {
-        let mut blobs = Blobs::new();
-        let mut references: BTreeMap<u64, u32> = BTreeMap::new();
-        let mut told: BTreeMap<u64, u64> = BTreeMap::new();
-        let bytes = |number: u64| content(number + 1, 10 + usize::try_from(number).expect("small"));
-        for (step, number, how_long) in steps {
-            let content = bytes(number);
-            let named = name(&content);
-            match step {
-                0 => if let Ok(needs) = blobs.needs(&[named]) && needs == [Need::Have] {
-                    told.insert(number, blobs.now);
-                },
-                1 => if blobs.put(&content).is_ok() {
-                    told.insert(number, blobs.now);
-                },
-                2 => {
-                    let other = (number + 1) % 6;
-                    if blobs.put_all(&[content, bytes(other)]).is_ok() {
-                        told.insert(number, blobs.now);
-                        told.insert(other, blobs.now);
-                    }
-                }
-                3 => if blobs.refer(named.0, true) {
-                    *references.entry(number).or_default() += 1;
-                },
-                4 => if let Some(count) = references.get_mut(&number).filter(|count| **count > 0) {
-                    *count -= 1;
-                    blobs.refer(named.0, false);
-                },
-                5 => blobs.wait([1_000, limits::BLOB_LEASE_MS / 2, limits::BLOB_LEASE_MS][usize::try_from(how_long).expect("small")]),
-                _ => drop(blobs.sweep()),
-            }
-            for (number, at) in &told {
-                let needed = references.get(number).is_some_and(|count| *count > 0);
-                if needed || blobs.now - at <= limits::BLOB_LEASE_MS {
-                    let read = blobs.read(LOG, name(&bytes(*number)).0, ByteRange::default());
-                    prop_assert_eq!(read, Ok(bytes(*number).to_vec()));
-                }
-            }
-        }
-        for (number, count) in references {
-            for _ in 0..count {
-                blobs.refer(name(&bytes(number)).0, false);
-            }
-        }
-        blobs.sweep_all();
-        blobs.sweep_all();
-        prop_assert_eq!((blobs.objects(), blobs.usage()), (0, Usage::default()));
-    }
 }

@@ -14,6 +14,7 @@ mod blobs;
 mod devices;
 mod faults;
 mod links;
+mod manifests;
 mod piggyback;
 mod push;
 mod restore;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use syncline::blob::{Engine, Finding, ScanPolicy, ScanRecord, ScanState};
-use syncline::call::{Call, ErrorCode, Reply};
+use syncline::blob::{Chunker, Engine, Finding, Manifest, Piece, ScanPolicy, ScanRecord, ScanState};
+use syncline::call::{Call, ErrorCode, ManifestKept, Reply};
 use syncline::conformance::support::env;
 use syncline::decide::{self, Scope, scan_reads};
 use syncline::digest::{BlobId, Digest};
@@ -59,7 +59,9 @@ impl Scanner for Script {
         }
         // What it knows grows with its version.
         Ok(match held.as_slice() {
-            content if content == VIRUS && self.engine.version >= 2 => Finding::Found("Script.Virus".into()),
+            content if self.engine.version >= 2 && content.windows(VIRUS.len()).any(|part| part == VIRUS) => {
+                Finding::Found("Script.Virus".into())
+            }
             content if content.starts_with(b"large") => Finding::Unfit("too large".into()),
             _ => Finding::Clean,
         })
@@ -288,4 +290,40 @@ fn bytes_that_were_found_bad_are_bad_when_they_come_again_and_clean_ones_leave_n
     put(&world, VIRUS);
     assert_eq!(read(&world, virus), Err(ErrorCode::Quarantined), "before it is shown to anybody");
     assert_eq!((step(&world, &scanner), scanner.shown()), (judged(0), 2));
+}
+
+/// A file of two pieces with the virus across their border, kept by a manifest: the manifest, the file, the pieces.
+fn in_pieces(world: &World) -> (BlobId, BlobId, [BlobId; 2]) {
+    let mut bytes = vec![7; 8_192];
+    bytes[4_090..4_090 + VIRUS.len()].copy_from_slice(VIRUS);
+    let pieces = [put(world, &bytes[..4_096]), put(world, &bytes[4_096..])];
+    let (file, list) = (Digest::of(&[&bytes]), pieces.map(|blob| Piece { blob, len: 4_096 }).to_vec());
+    let chunker = Chunker::fixed(4_096).expect("a chunker");
+    let manifest = Manifest::new(file, 8_192, chunker, list).expect("a manifest").to_bytes();
+    let manifest = put(world, &manifest);
+    let kept = world.call(Call::KeepManifest { log: LOG.log, manifest });
+    assert!(matches!(kept, Reply::ManifestKept(ManifestKept::Kept { .. })), "{kept:?}");
+    (manifest, file, pieces)
+}
+
+#[test]
+fn a_file_in_pieces_is_judged_as_a_whole_and_who_may_not_read_it_does_not_hear_of_its_pieces() {
+    let strict = world(ScanPolicy::UntilClean);
+    let (manifest, file, pieces) = in_pieces(&strict);
+    assert_eq!([manifest, file].map(|blob| read(&strict, blob)), [Err(ErrorCode::ScanPending); 2]);
+    assert_eq!(step(&strict, &Script::new(1)), judged(4), "two pieces, their list, and the file");
+    assert_eq!([manifest, file].map(|blob| read(&strict, blob)), [Ok(()); 2], "not known yet");
+    step(&strict, &Script::new(2));
+    assert_eq!([manifest, file].map(|blob| read(&strict, blob)), [Err(ErrorCode::Quarantined); 2]);
+    assert_eq!(pieces.map(|blob| state(&strict, blob)), [Some(ScanState::Clean); 2], "each by itself is good");
+    strict.call(Call::ReleaseBlob { log: LOG.log, blob: file });
+    assert_eq!([manifest, file].map(|blob| read(&strict, blob)), [Ok(()); 2]);
+
+    // One that was there before anything was scanned.
+    let late = world(ScanPolicy::Off);
+    let (manifest, file, _) = in_pieces(&late);
+    assert_eq!(read(&late, file), Ok(()));
+    set(&late, ScanPolicy::Meanwhile);
+    step(&late, &Script::new(2));
+    assert_eq!([manifest, file].map(|blob| read(&late, blob)), [Err(ErrorCode::Quarantined); 2]);
 }

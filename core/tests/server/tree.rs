@@ -255,19 +255,6 @@ fn a_file_written_twice_in_one_commit_refers_to_what_it_keeps_and_to_no_more() {
 }
 
 #[test]
-fn a_file_in_pieces_is_refused_as_long_as_its_pieces_would_not_be_kept() {
-    let mut drive = Drive::new();
-    drive.send("one");
-    let TreeOp::Create { node, parent, name, kind, content: Some(whole) } = file(1, TREE_ROOT, "a", "one") else {
-        panic!("a file")
-    };
-    let pieces = Content { manifest: Some(whole.blob), ..whole };
-    let commit = drive.commit_of(1, vec![TreeOp::Create { node, parent, name, kind, content: Some(pieces) }]);
-    assert_eq!(drive.ask(commit).expect_err("refused").code, ErrorCode::Malformed);
-    assert!(drive.names(TREE_ROOT).is_empty());
-}
-
-#[test]
 fn readers_are_woken_by_a_commit_and_not_by_one_that_changes_nothing() {
     let mut drive = Drive::new();
     let mut wakes = poll_to_end(drive.world.server.fanout().subscribe(Interest::Logs(vec![LOG]))).expect("a source");

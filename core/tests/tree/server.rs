@@ -111,9 +111,9 @@ impl Server {
         assert_eq!(self.tree.get(ROOT), before.get(ROOT), "the root moved");
         let read = Change::from_bytes(Change::to_bytes(changes)).unwrap();
         assert_eq!(read, changes, "the log has other changes");
-        self.reader.apply(&read).unwrap();
+        self.reader.follow(&read).unwrap();
         assert_eq!(self.reader, self.tree, "a reader of the log has another tree");
-        self.reader.apply(changes).unwrap();
+        self.reader.follow(changes).unwrap();
         assert_eq!(self.reader, self.tree, "an entry that is applied twice does more than once");
     }
 

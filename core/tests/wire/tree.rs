@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use syncline::call::{Commit, Committed};
+use syncline::call::{Commit, Committed, ManifestKept};
 use syncline::conformance::support::env;
 use syncline::decide::{NewTerms, TreeTerms};
 use syncline::store::NodePage;
@@ -11,7 +11,9 @@ use syncline::tree::{
     To, TreeOp, TreeVerdict,
 };
 use syncline::wire::WireError;
-use syncline::wire::json::{CommitJson, CommittedJson, NewTermsJson, NodesJson, RevisionsJson, TreeTermsJson};
+use syncline::wire::json::{
+    CommitJson, CommittedJson, ManifestKeptJson, NewTermsJson, NodesJson, RevisionsJson, TreeTermsJson,
+};
 use syncline::{Digest, EntityId, OpId, ReplicaId};
 
 use super::{LOG, at, check, seq};
@@ -147,6 +149,12 @@ fn every_json_body_about_a_tree_is_as_agreed() {
         ("committed_needs_none", Committed::Needs(Vec::new())),
     ] {
         assert_eq!(check(name, &CommittedJson::of(&committed)).read(), Ok(committed));
+    }
+    for (name, kept) in [
+        ("manifest_kept", ManifestKept::Kept { judged: true }),
+        ("manifest_needs", ManifestKept::Needs(vec![content(true).blob])),
+    ] {
+        assert_eq!(check(name, &ManifestKeptJson::of(&kept)).read(), Ok(kept));
     }
     assert_eq!(check("nodes", &NodesJson::of(&nodes())).read(), Ok(nodes()));
     assert_eq!(check("revisions", &RevisionsJson::of(&revisions())).read(), revisions());

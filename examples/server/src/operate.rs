@@ -103,7 +103,8 @@ pub(crate) fn start_logging(config: &Config) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
 }
 
-/// Looks every hour, and once at the start, for blobs of the operator's bucket that nothing needs any more.
+/// Looks every hour, and once at the start, for blobs of the operator's bucket that nothing needs any more, and reads large
+/// files that came since.
 pub(crate) async fn sweep_hourly(server: &Server, bucket: BucketId) {
     let mut hours = tokio::time::interval(HOUR);
     loop {
@@ -133,17 +134,37 @@ async fn sweep(server: &Server, bucket: BucketId) -> Result<(), Refusal> {
             loop {
                 let (swept, next) = server.sweep_blobs(log, from, limits::LIST_ITEMS_MAX, env()?).await?;
                 deleted += swept.deleted;
+                if swept.stuck > 0 {
+                    tracing::error!(log = %log.log, manifests = swept.stuck, "what manifests list cannot be read; their pieces stay");
+                }
                 from = next;
                 if from.is_none() {
                     break;
                 }
             }
+            judge(server, log).await?;
         }
         after = logs.last().map(|log| log.log);
         if logs.len() < limits::LIST_ITEMS_MAX {
             if deleted > 0 {
                 tracing::info!(deleted, "blobs that nothing needed were deleted");
             }
+            return Ok(());
+        }
+    }
+}
+
+/// Reads the large files of a log that nobody has read since they came.
+async fn judge(server: &Server, log: LogKey) -> Result<(), Refusal> {
+    let mut from = None;
+    loop {
+        let (judged, next) = server.judge_manifests(log, from, limits::LIST_ITEMS_MAX).await?;
+        if judged.wrong + judged.unread > 0 {
+            let (wrong, unread) = (judged.wrong, judged.unread);
+            tracing::error!(log = %log.log, wrong, unread, "pieces do not make their file, or cannot be read");
+        }
+        from = next;
+        if from.is_none() {
             return Ok(());
         }
     }

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, NeedsJson, NodesJson,
-    PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson, SnapshotJson,
-    TokenJson, TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, ManifestKeptJson,
+    NeedsJson, NodesJson, PageJson, ProblemJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson,
+    SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -79,6 +79,7 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
         Route::Devices => Reply::Devices(Box::new(json::<DevicesJson>(&answer.body)?.read())),
         Route::ReserveBlobs => Reply::Needs(json::<NeedsJson>(&answer.body)?.read()),
         Route::BlobUsage | Route::SetBlobQuota => Reply::BlobUsage(json::<UsageJson>(&answer.body)?.read()),
+        Route::KeepManifest => Reply::ManifestKept(json::<ManifestKeptJson>(&answer.body)?.read()?),
         Route::Commit => Reply::Committed(json::<CommittedJson>(&answer.body)?.read()?),
         Route::Nodes | Route::Node | Route::Children | Route::Trash => {
             Reply::Nodes(json::<NodesJson>(&answer.body)?.read()?)

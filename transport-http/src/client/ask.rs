@@ -102,6 +102,10 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
         }
         Call::ReleaseBlob { log, blob } => bare(Route::ReleaseBlob, about(Route::ReleaseBlob, log, blob)),
         Call::RescanBlob { log, blob } => bare(Route::RescanBlob, about(Route::RescanBlob, log, blob)),
+        Call::KeepManifest { log, manifest } => {
+            let path = path(Route::KeepManifest, log).replace("{blob}", &manifest.to_string());
+            bare(Route::KeepManifest, path)
+        }
         Call::Commit(commit) => {
             json(Route::Commit, path(Route::Commit, commit.log), serde_json::to_vec(&CommitJson::of(&commit))?)
         }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, NeedsJson, NodesJson,
-    PageJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson,
-    TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, ManifestKeptJson,
+    NeedsJson, NodesJson, PageJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson,
+    SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -44,6 +44,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Needs(needs), _) => json(StatusCode::OK, &NeedsJson::of(needs)),
         (Reply::BlobUsage(usage), _) => json(StatusCode::OK, &UsageJson::of(usage)),
         (Reply::Scans { policy, scans }, _) => json(StatusCode::OK, &ScansJson::of(*policy, scans)),
+        (Reply::ManifestKept(kept), _) => json(StatusCode::OK, &ManifestKeptJson::of(kept)),
         (Reply::Committed(committed), _) => json(StatusCode::OK, &CommittedJson::of(committed)),
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),

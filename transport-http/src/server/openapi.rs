@@ -93,6 +93,7 @@ const fn shape(route: Route) -> Shape {
         }
         Route::ReleaseBlob => (&[], None, &[(204, "released", None)]),
         Route::RescanBlob => (&[], None, &[(204, "forgotten", None)]),
+        Route::KeepManifest => (&[], None, &[(200, "kept, or what it needs first", Some("ManifestKept"))]),
         Route::Commit => {
             (&[], Some("Commit"), &[(200, "one answer per op, or what it needs first", Some("Committed"))])
         }

@@ -23,6 +23,10 @@ pub(super) fn read(route: Route, params: &RawPathParams, parts: &Parts) -> Resul
         Call::Nodes { log, asked, limit }
     };
     Ok(match route {
+        Route::KeepManifest => {
+            let NoQuery {} = query(parts)?;
+            Call::KeepManifest { log, manifest: param(params, "blob")? }
+        }
         Route::TreeTerms => {
             let NoQuery {} = query(parts)?;
             Call::TreeTerms(log)

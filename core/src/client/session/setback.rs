@@ -173,7 +173,8 @@ const GAPS: [(Gap, ErrorCode); 6] = [
     (Gap::ForeignLog, ErrorCode::GapForeignLog),
 ];
 
-fn gap_of(code: ErrorCode) -> Option<Gap> {
+/// The gap that a refusal's code says.
+pub(in crate::client) fn gap_of(code: ErrorCode) -> Option<Gap> {
     GAPS.iter().find(|(_, known)| *known == code).map(|(gap, _)| *gap)
 }
 

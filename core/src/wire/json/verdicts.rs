@@ -1,7 +1,7 @@
 //! What became of a commit to a tree of files.
 
 use super::*;
-use crate::call::Committed;
+use crate::call::{Committed, ManifestKept};
 use crate::digest::BlobId;
 use crate::tree::{Answer, Dropped, Name, NameError, NameFault, Refusal, TreeVerdict};
 
@@ -70,6 +70,38 @@ impl CommittedJson {
                 Ok(Committed::Done { seq: self.seq, answers, end })
             }
             _ => Err(WireError::Json("a commit was decided or needs blobs".into())),
+        }
+    }
+}
+
+/// The answer to keeping a manifest: blobs that have to be sent first, or whether its pieces were read and make the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ManifestKeptJson {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    needs: Option<Vec<BlobId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judged: Option<bool>,
+}
+
+impl ManifestKeptJson {
+    /// The JSON form of what became of a manifest.
+    #[must_use]
+    pub fn of(kept: &ManifestKept) -> Self {
+        match kept {
+            ManifestKept::Kept { judged } => Self { needs: None, judged: Some(*judged) },
+            ManifestKept::Needs(blobs) => Self { needs: Some(blobs.clone()), judged: None },
+        }
+    }
+
+    /// What became of it.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn read(self) -> Result<ManifestKept, WireError> {
+        match (self.needs, self.judged) {
+            (Some(blobs), None) => Ok(ManifestKept::Needs(blobs)),
+            (None, Some(judged)) => Ok(ManifestKept::Kept { judged }),
+            _ => Err(WireError::Json("a manifest is kept or needs blobs".into())),
         }
     }
 }
