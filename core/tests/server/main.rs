@@ -11,6 +11,7 @@ mod common;
 
 mod access;
 mod blobs;
+mod cases;
 mod devices;
 mod faults;
 mod links;
