@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> ExitCode {
     match program::run(program::cli::Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
