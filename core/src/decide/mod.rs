@@ -14,6 +14,7 @@ mod manifests;
 mod place;
 mod prune;
 mod record;
+mod retain;
 mod sealing;
 mod system;
 mod terms;
@@ -34,6 +35,7 @@ pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
+pub use retain::{Candidate, Retain, Retained, retain};
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};
 pub use terms::{NewTerms, TermsFault, TreeTerms, set_tree_terms, terms_reads, tree_key, tree_terms_of};
@@ -41,7 +43,7 @@ pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
 pub use write::{Forget, LogWrites, Receipt, TreeWrites, WriteSet};
 
-use crate::id::{LogKey, OpId, RequestId};
+use crate::id::{EntityId, LogKey, OpId, RequestId};
 use crate::limits;
 use crate::oplog::EntityKey;
 use crate::seq::Seq;
@@ -107,6 +109,8 @@ pub struct Reads {
     pub anchors: Vec<Seq>,
     /// Questions about the log's tree of files.
     pub tree: Vec<TreeRead>,
+    /// The contents that these files had: the oldest [`limits::REVISIONS_READ_MAX`] of each.
+    pub revisions: Vec<EntityId>,
 }
 
 impl Reads {
@@ -118,6 +122,7 @@ impl Reads {
         self.receipts.extend(more.receipts);
         self.anchors.extend(more.anchors);
         self.tree.extend(more.tree);
+        self.revisions.extend(more.revisions);
     }
 
     /// How many keys.
@@ -129,6 +134,7 @@ impl Reads {
             + self.receipts.len()
             + self.anchors.len()
             + self.tree.len()
+            + self.revisions.len()
     }
 
     /// Whether there is nothing to read.

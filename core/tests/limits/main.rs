@@ -98,6 +98,11 @@ const ELSEWHERE: &[&str] = &[
     "FILE_CUT_BYTES_MIN",
     "FILE_BYTES_MAX",
     "MANIFEST_PIECES_MAX",
+    // core/src/files/plan.rs
+    "FILES_DELETED_MIN",
+    "FILES_DELETED_PERCENT",
+    // core/src/conformance/retention.rs
+    "REVISIONS_READ_MAX",
     // core/tests/server/manifests.rs
     "FILE_JUDGED_AT_ONCE_BYTES_MAX",
     // core/tests/server/blobs.rs and tree.rs

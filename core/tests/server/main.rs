@@ -17,6 +17,7 @@ mod manifests;
 mod piggyback;
 mod push;
 mod restore;
+mod retain;
 mod sealing;
 mod snapshot;
 mod store;

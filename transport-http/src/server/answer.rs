@@ -4,10 +4,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use syncline::call::{ErrorCode, Refusal, Reply};
+use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::wire::json::{
     AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson,
-    PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
+    PurgedJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, SnapshotJson, TokenJson, TreeTermsJson,
+    UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -46,6 +47,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Committed(committed), _) => json(StatusCode::OK, &CommittedJson::of(committed)),
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
+        (Reply::Purged(Purged { nodes, more }), _) => json(StatusCode::OK, &PurgedJson { nodes: *nodes, more: *more }),
         (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })

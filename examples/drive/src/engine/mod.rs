@@ -67,6 +67,8 @@ pub struct Engine {
     pins: HashMap<EntityId, Pin>,
     /// Where a journal that did not read lies now.
     aside: Option<PathBuf>,
+    /// How often the server asked for bytes in this sync that it had been given.
+    needs: usize,
     _lock: Lock,
 }
 
@@ -178,6 +180,7 @@ impl Engine {
             contents,
             pins,
             aside,
+            needs: 0,
             _lock: lock,
         };
         Ok(engine)
@@ -234,6 +237,7 @@ impl Engine {
     /// # Errors
     /// Why it stopped.
     pub async fn sync(&mut self, confirmed: bool) -> Done<Synced> {
+        self.needs = 0;
         let result = self.sync_all(confirmed).await;
         let now = self.env.env().now;
         let before = self.journal.status()?;

@@ -16,6 +16,8 @@ use crate::read::Reading;
 use crate::transfer::{Outgoing, Progress, Sent};
 use crate::walk::Walk;
 
+/// How often bytes may be gone again before the commit that refers to them.
+const NEEDS_MAX: usize = 8;
 /// Bytes that are sent before they are committed.
 const BATCH_BYTES: u64 = 1 << 30;
 
@@ -140,7 +142,13 @@ impl Engine {
                 self.take_over(id, wishes, (seq, &answers, end), synced).await
             }
             // They were swept meanwhile: they are sent again, under another commit.
-            Ok(Reply::Committed(Committed::Needs(_))) => Ok(self.journal.write(|batch| batch.answered(id))?),
+            Ok(Reply::Committed(Committed::Needs(_))) => {
+                self.needs += 1;
+                if self.needs > NEEDS_MAX {
+                    return Err(EngineError::Nonsense("it asks again and again for bytes that it was given"));
+                }
+                Ok(self.journal.write(|batch| batch.answered(id))?)
+            }
             Ok(_) => Err(EngineError::Nonsense("another answer than to a commit")),
             Err(CallError::Refused(refusal)) if is_over(refusal.code) => {
                 // It is worked out anew from the folder, and what it did is found there.

@@ -9,7 +9,8 @@ async fn alike(house: &House, drives: &mut [&mut Drive]) {
     let _ = house;
     for _ in 0..2 {
         for drive in drives.iter_mut() {
-            drive.sync().await;
+            let synced = drive.sync().await;
+            assert!(synced.troubles.is_empty(), "{synced:?}");
         }
     }
     let first = drives[0].show();
