@@ -1,7 +1,6 @@
 //! Sending what files contain: asked first what is missing, small blobs together, several requests on their way at once.
 //!
-//! Pieces go before the list that names them, so whoever finds a list finds what is in it; then the server is told to keep
-//! them for as long as the list.
+//! Pieces go before the list that names them, so whoever finds a list finds what is in it.
 
 use std::collections::HashSet;
 use std::io;
@@ -28,8 +27,6 @@ const TOGETHER_BYTES: usize = 4 << 20;
 const ALONE_BYTES: u64 = 1 << 20;
 /// How often a blob that is just being swept is asked about again.
 const SWEEP_TRIES: u32 = 8;
-/// How often a list is kept whose pieces are missing.
-const KEEP_TRIES: usize = 3;
 
 /// A file or link whose content the server should have.
 #[derive(Debug, Clone)]
@@ -185,34 +182,6 @@ impl Transfer {
             Reply::ManifestKept(ManifestKept::Needs(_)) => Ok(false),
             _ => Err(CallError::Protocol("the answer is to another question".into()).into()),
         }
-    }
-
-    /// Has the pieces of a file kept for as long as their list is. What was swept since it was sent is sent again.
-    async fn keep(
-        &self,
-        files: &Arc<[Outgoing]>,
-        number: usize,
-        list: BlobId,
-        changed: &Mutex<HashSet<usize>>,
-    ) -> Result<(), TransferError> {
-        let ask = || self.way.call(Call::KeepManifest { log: self.log, manifest: list });
-        // Each answer names some of what is missing.
-        let pieces = files.get(number).map(|file| file.pieces(number)).unwrap_or_default();
-        for _ in 0..pieces.len() / limits::LIST_ITEMS_MAX + KEEP_TRIES {
-            let needs: HashSet<BlobId> = match again(self.env.as_ref(), ask).await? {
-                Reply::ManifestKept(ManifestKept::Kept { .. }) => return Ok(()),
-                Reply::ManifestKept(ManifestKept::Needs(needs)) => needs.into_iter().collect(),
-                other => return Err(CallError::Protocol(format!("no answer to a manifest: {other:?}")).into()),
-            };
-            let own = files.get(number).and_then(Outgoing::list);
-            let missing = pieces.iter().cloned().chain(own).filter(|wanted| needs.contains(&wanted.blob)).collect();
-            self.send_window(files, missing, changed, &Progress::none()).await?;
-            if taken(changed).contains(&number) {
-                return Ok(());
-            }
-        }
-        let detail = "the pieces of a file are swept all the time";
-        Err(CallError::Refused(Refusal::new(ErrorCode::Busy, detail)).into())
     }
 
     async fn send_window(
