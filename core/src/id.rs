@@ -88,6 +88,8 @@ ids! {
     UploadId;
     /// Who holds a bearer token.
     TokenId;
+    /// One public link.
+    LinkId;
 }
 
 impl BucketId {

@@ -175,6 +175,16 @@ pub const ACKNOWLEDGE_MS_MIN: u64 = 5_000;
 /// An acknowledgement that says nothing new is written down this often, as a sign of life, and sent as often.
 pub const ACKNOWLEDGE_MS_MAX: u64 = 60 * 60 * 1_000;
 
+/// Bytes kept of an engine's name and of what it found; what is longer is cut.
+pub const SCAN_TEXT_BYTES_MAX: usize = 200;
+
+/// Wrong guesses at the password of a link within [`LINK_GUESS_WINDOW_MS`], before nobody may guess.
+pub const LINK_GUESSES_MAX: usize = 5;
+/// How long a wrong guess counts.
+pub const LINK_GUESS_WINDOW_MS: u64 = 15 * 60 * 1_000;
+/// Bytes of the password of a link: a longer one would be work for nothing.
+pub const LINK_PASSWORD_BYTES_MAX: usize = 1_024;
+
 /// Characters of a token's name.
 pub const TOKEN_NAME_CHARS_MAX: usize = 100;
 

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use std::num::NonZeroU32;
 use syncline::access::{Access, Bearer};
 use syncline::arbitrary::{cursor, op, timestamp};
+use syncline::blob::ScanPolicy;
 use syncline::call::{ErrorCode, LeftOut, Page, PageOp, Push, Pushed, Refusal};
 use syncline::conformance::author::{Author, entity_subject};
 use syncline::conformance::support::{env, log};
@@ -30,8 +31,8 @@ use syncline::store::LogSummary;
 use syncline::wire::binary;
 use syncline::wire::json::{
     AcknowledgeJson, AcknowledgedJson, DevicesJson, LogJson, LogsJson, MintTokenJson, OpJson, PageJson, ProblemJson,
-    PushJson, PushedJson, RestoreJson, RestorePointsJson, RestoredJson, RotateKeysJson, SnapshotJson, TokenJson,
-    UndoRestoreJson,
+    PushJson, PushedJson, RestoreJson, RestorePointsJson, RestoredJson, RotateKeysJson, ScanningJson, SnapshotJson,
+    TokenJson, UndoRestoreJson,
 };
 use syncline::{Anchor, Cursor, EntityId, Hlc, LogId, Origin, ReplicaId, RequestId, Seq, Timestamp, VectorClock};
 
@@ -295,6 +296,7 @@ fn a_request_with_an_unknown_field_is_refused() {
     refuses(&RestoreJson { to: seq(3), seen: at(9), request });
     refuses(&UndoRestoreJson { seen: at(9), request });
     refuses(&RotateKeysJson { from: 1 });
+    refuses(&ScanningJson { policy: ScanPolicy::Meanwhile });
     refuses(&MintTokenJson { name: "x".into(), access: Access::Read, logs: None, replica: None, expires_at: None });
 }
 

@@ -197,7 +197,7 @@ fn crates_depend_in_one_direction() {
         let dependencies = manifest.get("dependencies").and_then(|value| value.as_table()).unwrap();
         dependencies.keys().filter(|name| name.starts_with("syncline")).cloned().collect()
     };
-    for adapter in ["storage-sqlite", "storage-postgres", "blob-fs", "blob-s3", "transport-http"] {
+    for adapter in ["storage-sqlite", "storage-postgres", "blob-fs", "blob-s3", "scan", "transport-http"] {
         assert_eq!(ours(adapter), BTreeSet::from(["syncline".to_owned()]), "{adapter}");
     }
     assert!(ours("core").is_empty());
@@ -205,7 +205,7 @@ fn crates_depend_in_one_direction() {
     for database in ["rusqlite", "sqlx"] {
         assert!(!transport.contains(database), "the transport knows {database}");
     }
-    for adapter in ["storage-sqlite", "storage-postgres", "blob-fs"] {
+    for adapter in ["storage-sqlite", "storage-postgres", "blob-fs", "scan"] {
         let manifest = fs::read_to_string(root().join(adapter).join("Cargo.toml")).unwrap();
         for http in ["axum", "hyper", "reqwest"] {
             assert!(!manifest.contains(http), "{adapter} knows {http}");
@@ -232,7 +232,8 @@ fn there_is_one_sqlite() {
 
 #[test]
 fn no_file_is_too_long_to_read() {
-    let folders = ["core", "storage-sqlite", "storage-postgres", "blob-fs", "blob-s3", "transport-http", "examples"];
+    let folders =
+        ["core", "storage-sqlite", "storage-postgres", "blob-fs", "blob-s3", "scan", "transport-http", "examples"];
     let folders = [&folders[..], &["benches", "tests"]].concat();
     for file in folders.iter().flat_map(|folder| rust_files(&root().join(folder))) {
         let lines = fs::read_to_string(&file).unwrap().lines().count();

@@ -11,6 +11,8 @@
 pub mod client;
 #[cfg(feature = "super-productivity")]
 pub mod dialect;
+#[cfg(feature = "server")]
+mod password;
 pub mod route;
 #[cfg(feature = "server")]
 pub mod server;
@@ -29,3 +31,5 @@ pub const UPLOAD_OFFSET_HEADER: &str = "upload-offset";
 pub const UPLOAD_LENGTH_HEADER: &str = "upload-length";
 /// Bodies smaller than this are not worth compressing, either way.
 pub const COMPRESS_BYTES_MIN: u64 = 1_024;
+/// Header of a request that brings the password of a public link.
+pub const LINK_PASSWORD_HEADER: &str = "syncline-link-password";

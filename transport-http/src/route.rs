@@ -34,6 +34,9 @@ impl Verb {
     }
 }
 
+/// What the path of every public link begins with.
+pub const LINKS: &str = "/p/";
+
 macro_rules! routes {
     ($($route:ident = $verb:ident $path:literal, $operation:literal, $what:literal;)*) => {
         /// A route.
@@ -98,6 +101,10 @@ routes! {
     UploadAt = Head "/v1/logs/{log}/uploads/{blob}", "uploadAt", "How far the upload of a large blob is.";
     AppendBlob = Patch "/v1/logs/{log}/uploads/{blob}", "appendBlob", "Send more of a large blob.";
     DropUpload = Delete "/v1/logs/{log}/uploads/{blob}", "dropUpload", "Drop what came of an upload.";
+    SetScanning = Put "/v1/logs/{log}/scanning", "setScanning", "Say whether the log's blobs are scanned, and read before they are.";
+    Scans = Get "/v1/logs/{log}/scans", "scans", "What scanners said of the log's blobs, by their names, after one.";
+    ReleaseBlob = Put "/v1/logs/{log}/scans/{blob}", "releaseBlob", "Let a blob be read, whatever a scanner says of it.";
+    RescanBlob = Delete "/v1/logs/{log}/scans/{blob}", "rescanBlob", "Forget what was said of a blob, a release too, and have it judged again.";
     KeepManifest = Put "/v1/logs/{log}/manifests/{blob}", "keepManifest", "Keep the pieces that a manifest lists for as long as the manifest is kept, so that a commit may refer to it.";
     Commit = Post "/v1/logs/{log}/commits", "commit", "Change the log's tree of files.";
     TreeTerms = Get "/v1/logs/{log}/tree", "treeTerms", "What the log's tree of files takes, and how much of it there is.";
@@ -109,6 +116,11 @@ routes! {
     Leaves = Get "/v1/logs/{log}/nodes/{node}/leaves", "leaves", "Nodes from one down, live or dead, that have nothing in them: some of them, in any order.";
     PurgeTrash = Delete "/v1/logs/{log}/trash/{node}", "purgeTrash", "Purge what was deleted: a dead node with everything in it is forgotten.";
     Trash = Get "/v1/logs/{log}/trash", "trash", "What was deleted from the tree, by id, after one.";
+    MakeLink = Post "/v1/logs/{log}/links", "makeLink", "Make a public link to a file or folder.";
+    Links = Get "/v1/logs/{log}/links", "links", "The links of the log, by id, after one.";
+    RevokeLink = Delete "/v1/logs/{log}/links/{link}", "revokeLink", "End a link.";
+    OpenLink = Get "/p/{token}", "openLink", "What a public link leads to: a file's bytes, or what is in a folder.";
+    OpenLinkByForm = Post "/p/{token}", "openLinkByForm", "The same, with the link's password in a form.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
@@ -121,7 +133,13 @@ impl Route {
     /// Whether anybody may use it, without saying who they are.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::OpenApi | Self::Live | Self::Ready)
+        self.is_link() || matches!(self, Self::OpenApi | Self::Live | Self::Ready)
+    }
+
+    /// Whether the address itself says who asks.
+    #[must_use]
+    pub const fn is_link(self) -> bool {
+        matches!(self, Self::OpenLink | Self::OpenLinkByForm)
     }
 
     /// Whether its request has a body.
@@ -138,6 +156,8 @@ impl Route {
                 | Self::MintToken
                 | Self::ReserveBlobs
                 | Self::SetBlobQuota
+                | Self::SetScanning
+                | Self::MakeLink
                 | Self::Commit
                 | Self::SetTreeTerms
         )

@@ -1,8 +1,12 @@
 //! Who asks. A [`Caller`] is the verified answer; how it was verified is behind `Server::authenticate`, which
 //! bearer tokens fill now and device keys will.
 
+mod link;
+mod password;
 mod token;
 
+pub use link::{LinkEnd, LinkRecord, LinkToken, LinkTokenError, LinkUse};
+pub use password::Passwords;
 pub use token::{Bearer, BearerError, TokenRecord};
 
 use std::collections::BTreeSet;

@@ -7,14 +7,16 @@
 //! What must hold: no I/O; a blob that something needs is never swept; nothing is visible before its bytes hash to its name.
 //!
 //! Next: [`chunker`](Chunker) cuts, [`manifest`](Manifest) lists, [`record`](BlobRecord) keeps the accounts, [`listed`](Listed) those of
-//! a manifest's pieces.
+//! a manifest's pieces, [`scan`](ScanRecord) what scanners say.
 
 mod chunker;
 mod listed;
 mod manifest;
 mod record;
+mod scan;
 
 pub use chunker::{Chunker, Cutter};
 pub use listed::{Judged, Listed};
 pub use manifest::{Manifest, ManifestError, Piece};
 pub use record::{BlobRecord, BlobRefused, BlobState, Need, Place, Swept, Usage};
+pub use scan::{Engine, Finding, ScanPolicy, ScanRecord, ScanState, ScanTerms, Unread};

@@ -158,6 +158,24 @@ codes! {
     QuotaExceeded = "QUOTA_EXCEEDED", Fix, 413;
     /// The stored bytes of the blob are not its bytes any more.
     BlobDamaged = "BLOB_DAMAGED", Operator, 500;
+    /// The blob waits to be scanned, and is not read before.
+    ScanPending = "SCAN_PENDING", Retry, 423;
+    /// Something was found in the blob.
+    Quarantined = "QUARANTINED", Operator, 423;
+    /// The blob cannot be scanned, and what cannot be is not read.
+    ScanRejected = "SCAN_REJECTED", Operator, 423;
+    /// No file or folder of that id lives in the log's tree.
+    NodeNotFound = "NODE_NOT_FOUND", Fix, 404;
+    /// No such link, or nothing there below it.
+    LinkNotFound = "LINK_NOT_FOUND", Fix, 404;
+    /// The link has ended, or what it led to is gone.
+    LinkGone = "LINK_GONE", Fix, 410;
+    /// The link has a password, and this is not it.
+    LinkPassword = "LINK_PASSWORD", SignIn, 401;
+    /// The password was guessed wrong too often; nobody may guess for a while.
+    TooManyGuesses = "TOO_MANY_GUESSES", Retry, 429;
+    /// This server keeps no passwords.
+    NoPasswords = "NO_PASSWORDS", Fix, 501;
     /// This server keeps no blobs.
     NoBlobs = "NO_BLOBS", Fix, 501;
     /// All capacity is taken.

@@ -11,10 +11,11 @@ pub use page::{LeftOut, Page, PageOp};
 
 use std::sync::Arc;
 
-use crate::access::{Access, Bearer};
+use crate::access::{Access, Bearer, LinkToken};
+use crate::blob::{ScanPolicy, ScanRecord};
 use crate::decide::{NewTerms, TreeTerms};
 use crate::digest::BlobId;
-use crate::id::{EntityId, LogId, OpId, ReplicaId, RequestId, TokenId};
+use crate::id::{EntityId, LinkId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::store::{LogSummary, NodePage, NodeQuery, PageLimit};
@@ -177,6 +178,54 @@ pub enum Call {
         /// Bytes; `None`: as many as there is room for.
         quota: Option<u64>,
     },
+    /// Say whether a log's blobs are scanned, and read before they are.
+    SetScanning {
+        /// Which log.
+        log: LogId,
+        /// The policy.
+        policy: ScanPolicy,
+    },
+    /// What scanners said of a log's blobs, by their names.
+    Scans {
+        /// Of which log.
+        log: LogId,
+        /// After this one.
+        after: Option<BlobId>,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// Let a blob be read, whatever a scanner says of it.
+    ReleaseBlob {
+        /// Of which log.
+        log: LogId,
+        /// Which.
+        blob: BlobId,
+    },
+    /// Forget what was said of a blob, a release too, and have it judged again.
+    RescanBlob {
+        /// Of which log.
+        log: LogId,
+        /// Which.
+        blob: BlobId,
+    },
+    /// Make a public link to a file or folder.
+    MakeLink(NewLink),
+    /// The links of a log, by id.
+    Links {
+        /// Of which log.
+        log: LogId,
+        /// After this one.
+        after: Option<LinkId>,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// End a link.
+    RevokeLink {
+        /// Of which log.
+        log: LogId,
+        /// Which.
+        link: LinkId,
+    },
     /// Make a bearer token.
     MintToken {
         /// For people.
@@ -235,6 +284,57 @@ pub struct Commit {
     pub label: Label,
     /// What is to be done.
     pub ops: Arc<tree::Commit>,
+}
+
+/// A public link that is to be.
+#[derive(Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "arguments of one call")]
+pub struct NewLink {
+    /// Into which log's tree.
+    pub log: LogId,
+    /// To which file or folder.
+    pub node: EntityId,
+    /// To this revision of the file, for ever; `None` for the newest.
+    pub pin: Option<Seq>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// What has to be known beside the address; at most
+    /// [`limits::LINK_PASSWORD_BYTES_MAX`](crate::limits::LINK_PASSWORD_BYTES_MAX) bytes.
+    pub password: Option<String>,
+    /// How often its files may be downloaded.
+    pub max_downloads: Option<u64>,
+}
+
+impl std::fmt::Debug for NewLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewLink").field("log", &self.log).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// A public link as those see it who administer the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "the answer of one call")]
+pub struct Link {
+    /// Its id, to revoke it by.
+    pub id: LinkId,
+    /// What it leads to.
+    pub node: EntityId,
+    /// The revision it shows; `None` for the newest.
+    pub pin: Option<Seq>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it has a password.
+    pub has_password: bool,
+    /// How often its files may be downloaded.
+    pub max_downloads: Option<u64>,
+    /// How often they were.
+    pub downloads: u64,
+    /// Who made it; `None` for the operator.
+    pub created_by: Option<TokenId>,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// What became of a commit.
@@ -312,7 +412,8 @@ pub enum Reply {
     },
     /// To [`Call::Logs`].
     Logs(Vec<LogSummary>),
-    /// To [`Call::DeleteLog`] and [`Call::RevokeToken`].
+    /// To [`Call::DeleteLog`], [`Call::RevokeToken`], [`Call::RevokeLink`], [`Call::SetScanning`], [`Call::ReleaseBlob`] and
+    /// [`Call::RescanBlob`].
     Done,
     /// To [`Call::Push`].
     Pushed(Pushed),
@@ -356,6 +457,22 @@ pub enum Reply {
     Needs(Vec<crate::blob::Need>),
     /// To [`Call::BlobUsage`] and [`Call::SetBlobQuota`].
     BlobUsage(crate::blob::Usage),
+    /// To [`Call::Scans`].
+    Scans {
+        /// The log's policy.
+        policy: ScanPolicy,
+        /// What was said of each blob that was judged, the first half of their names in order.
+        scans: Vec<ScanRecord>,
+    },
+    /// To [`Call::MakeLink`]: the only time the address is shown.
+    LinkMade {
+        /// Its id, to revoke it by.
+        id: LinkId,
+        /// Its address.
+        token: LinkToken,
+    },
+    /// To [`Call::Links`].
+    Links(Vec<Link>),
     /// To [`Call::MintToken`]: the only time the secret is shown.
     Token {
         /// Its id, to revoke it by.

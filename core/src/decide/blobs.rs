@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use super::scans::{scan_key, scan_of, scan_terms_key, scan_terms_of, unscanned_key};
 use super::{Choice, Forget, LogWrites, Reads, View, note_head};
-use crate::blob::{BlobRecord, BlobRefused, BlobState, Need, Place, Swept, Usage};
+use crate::blob::{BlobRecord, BlobRefused, BlobState, Need, Place, ScanPolicy, ScanState, Swept, Usage};
 use crate::codec::DecodeError;
 use crate::digest::BlobId;
 use crate::id::{EntityId, LogKey};
@@ -96,6 +97,10 @@ pub struct BlobBook {
     usage: Usage,
     counted: Usage,
     records: BTreeMap<EntityKey, BlobRecord>,
+    /// Whether what is stored now is to be scanned.
+    scanned: bool,
+    /// What is to wait for a scanner.
+    unscanned: Vec<BlobId>,
     /// `None`: forgotten.
     changed: BTreeMap<EntityKey, Option<BlobRecord>>,
 }
@@ -113,7 +118,8 @@ impl BlobBook {
         for (key, head) in seen.heads.iter().filter(|(key, _)| key.collection == blob_notes()) {
             records.extend(blob_of(Some(head))?.map(|record| (key.clone(), record)));
         }
-        Ok(Self { bounds, usage, counted: usage, records, changed: BTreeMap::new() })
+        let scanned = scan_terms_of(seen.heads.get(&scan_terms_key()))?.policy != ScanPolicy::Off;
+        Ok(Self { bounds, usage, counted: usage, records, scanned, unscanned: Vec::new(), changed: BTreeMap::new() })
     }
 
     /// A blob as it stands now.
@@ -161,6 +167,21 @@ impl BlobBook {
         true
     }
 
+    /// Has what is here from now on wait for a scanner, where blobs are scanned.
+    pub(super) fn show(&mut self, blob: BlobId) {
+        if self.scanned {
+            self.unscanned.push(blob);
+        }
+    }
+
+    /// Forgets that nothing was found in what is gone. What was found is remembered, for the same bytes may come again.
+    pub(super) fn forget_clean(&mut self, blob: BlobId, scan: Option<&Head>) -> Result<(), BlobFault> {
+        if scan_of(scan)?.is_some_and(|said| said.state == ScanState::Clean) {
+            self.changed.insert(scan_key(blob), None);
+        }
+        Ok(())
+    }
+
     /// Writes what was changed, along with other writes to the log.
     pub fn write_into(self, writes: &mut LogWrites) {
         let mut gone = Vec::new();
@@ -169,6 +190,10 @@ impl BlobBook {
                 Some(record) => writes.heads.push((key, note_head(&self.bounds, record.to_bytes()))),
                 None => gone.push(key),
             }
+        }
+        for blob in self.unscanned {
+            let state = bytes::Bytes::copy_from_slice(blob.as_bytes());
+            writes.heads.push((unscanned_key(blob), note_head(&self.bounds, state)));
         }
         if self.usage != self.counted {
             writes.heads.push((usage_key(), note_head(&self.bounds, self.usage.to_bytes())));
@@ -216,7 +241,8 @@ pub fn reserve_blobs(
 }
 
 /// The bytes of these blobs came and are durable, in this pack if there is one (its name and its size); says where each
-/// lies: bytes that came twice lie where they came first. Needs [`blob_reads`] of the blobs and the pack.
+/// lies: bytes that came twice lie where they came first. Needs [`blob_reads`] of the blobs and the pack, and
+/// [the terms](scan_terms_key) of scanning.
 #[must_use]
 pub fn settle_blobs(
     log: LogKey,
@@ -252,6 +278,9 @@ pub fn settle_blobs(
                 && fresh
             {
                 book.refer(*pack);
+            }
+            if fresh {
+                book.show(*blob);
             }
             book.set(record);
         }
@@ -300,7 +329,7 @@ pub fn adopt_blobs(
 }
 
 /// The bytes of these blobs are gone: forgets them, and what they were packed in loses their references. Needs
-/// [`blob_reads`] of the blobs and the packs.
+/// [`blob_reads`] of the blobs and the packs, and the [scans](scan_key) of the blobs.
 #[must_use]
 pub fn forget_blobs(log: LogKey, gone: &[BlobId], view: &View) -> Choice<Result<(), BlobFault>> {
     decide(log, view, |book| {
@@ -308,6 +337,7 @@ pub fn forget_blobs(log: LogKey, gone: &[BlobId], view: &View) -> Choice<Result<
             let BlobState::Going(place, _) = record.state else { continue };
             record.uncount(&mut book.usage);
             book.changed.insert(blob_key(record.blob), None);
+            book.forget_clean(record.blob, view.log(log).heads.get(&scan_key(record.blob)))?;
             if let Place::Packed { pack, .. } = place {
                 book.release(pack);
             }

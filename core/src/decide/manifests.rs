@@ -7,6 +7,7 @@
 //! *Next:* [`Listed`] is what a manifest's record says; the server's `manifests.rs` reads the lists and takes the steps.
 
 use super::blobs::{BlobBook, BlobFault, blob_reads};
+use super::scans::{scan_key, scan_terms_key};
 use super::{Choice, Forget, LogWrites, Reads, View, note_head};
 use crate::blob::{BlobRecord, Judged, Listed, Manifest, Swept};
 use crate::digest::{BlobId, Digest};
@@ -80,7 +81,7 @@ impl PieceStep {
     #[must_use]
     pub fn reads(&self) -> Reads {
         let mut reads = blob_reads(self.pieces.iter().map(|(blob, _)| *blob).chain([self.manifest]));
-        reads.heads.push(file_key(self.file));
+        reads.heads.extend([file_key(self.file), scan_key(self.file), scan_terms_key()]);
         reads
     }
 
@@ -153,6 +154,9 @@ pub fn release_pieces(
         listed.counted = listed.counted.saturating_sub(count(&step.pieces));
         record.listed = Some(listed);
         book.set(record);
+        if named == Some(step.manifest) {
+            book.forget_clean(step.file, view.log(log).heads.get(&scan_key(step.file)))?;
+        }
         Ok((PiecesStepped::At(listed.counted), (named == Some(step.manifest)).then_some(Naming::Nobody(step.file))))
     })
 }
@@ -163,6 +167,7 @@ pub fn release_pieces(
 pub fn judge_manifest(log: LogKey, step: &PieceStep, judged: Judged, view: &View) -> Choice<Result<bool, BlobFault>> {
     in_book(log, view, |book| {
         let Some((mut record, mut listed)) = step.record(book) else { return Ok((false, None)) };
+        let unseen = !listed.is_whole() || !view.log(log).heads.contains_key(&scan_key(step.file));
         // What was found once is so for ever.
         if !matches!(listed.judged, Judged::Right | Judged::Wrong) {
             listed.judged = judged;
@@ -170,6 +175,9 @@ pub fn judge_manifest(log: LogKey, step: &PieceStep, judged: Judged, view: &View
         record.listed = Some(listed);
         book.set(record);
         let whole = listed.is_whole();
+        if whole && unseen {
+            book.show(step.file);
+        }
         Ok((whole, whole.then_some(Naming::Manifest(step.file, step.manifest))))
     })
 }

@@ -10,11 +10,13 @@
 mod admin;
 mod blobs;
 mod holders;
+mod links;
 mod manifests;
 mod place;
 mod prune;
 mod record;
 mod retain;
+mod scans;
 mod sealing;
 mod system;
 mod terms;
@@ -30,12 +32,19 @@ pub use blobs::{
     reserve_blobs, set_quota, settle_blobs, sweep_blobs, usage_key, usage_of,
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
+pub use links::{
+    count_download, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link, wrong_guess,
+};
 pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};
 pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use retain::{Candidate, Retain, Retained, retain};
+pub use scans::{
+    ScanPage, contents_of, forget_scan, keep_scan, queue_scans, release_scan, scan_key, scan_notes, scan_of,
+    scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
+};
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use system::{Recalled, recall, token_key};
 pub use terms::{NewTerms, TermsFault, TreeTerms, set_tree_terms, terms_reads, tree_key, tree_terms_of};

@@ -204,7 +204,8 @@ impl Server {
         came: Vec<Came>,
         env: Env,
     ) -> Result<Vec<Place>, Refusal> {
-        let reads = blob_reads(came.iter().map(|came| came.blob).chain(pack.map(|(blob, _)| blob)));
+        let mut reads = blob_reads(came.iter().map(|came| came.blob).chain(pack.map(|(blob, _)| blob)));
+        reads.heads.push(decide::scan_terms_key());
         self.blob_rule(log, reads, move |view| decide::settle_blobs(log, pack, &came, env.now, view)).await
     }
 

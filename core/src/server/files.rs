@@ -23,9 +23,18 @@ use crate::store::{BlobError, BlobSource, ByteRange, StoreExt as _, Verified};
 const MANIFEST_BYTES_MAX: u64 = 64 + 37 * limits::MANIFEST_PIECES_MAX as u64;
 
 /// What lies under a name.
-enum Found {
+pub(super) enum Found {
     Blob(BlobRecord, Place),
     File(BlobRecord, Place, Listed),
+}
+
+impl Found {
+    pub(super) const fn size(&self) -> u64 {
+        match self {
+            Self::Blob(record, _) => record.size,
+            Self::File(_, _, listed) => listed.bytes,
+        }
+    }
 }
 
 impl Server {
@@ -36,18 +45,17 @@ impl Server {
     pub async fn blob_size(&self, caller: &Caller, log: LogId, blob: BlobId) -> Result<u64, Refusal> {
         let log = permit(caller, Access::Read, log)?;
         self.blob_store()?;
-        Ok(match self.find(log, blob).await? {
-            Found::Blob(record, _) => record.size,
-            Found::File(_, _, listed) => listed.bytes,
-        })
+        let found = self.find(log, blob).await?;
+        self.admit_found(log, blob, &found).await?;
+        Ok(found.size())
     }
 
     /// A blob's size, and its bytes or a part of them. A file that a manifest keeps is read by its own SHA-256, too.
     ///
     /// # Errors
     /// [`ErrorCode::BlobNotFound`] when it did not come through this log, or was swept; [`ErrorCode::ManifestWrong`] when it
-    /// is a manifest whose pieces do not make its file, or that file; [`ErrorCode::NoBlobs`]; else the stores' failures. The
-    /// source ends with [`BlobError::Corrupt`] when what is stored is damaged.
+    /// is a manifest whose pieces do not make its file, or that file; [`ErrorCode::ScanPending`], [`ErrorCode::Quarantined`] and
+    /// [`ErrorCode::ScanRejected`]; [`ErrorCode::NoBlobs`]; else the stores' failures. The source ends with [`BlobError::Corrupt`] when what is stored is damaged.
     pub async fn open_blob(
         &self,
         caller: &Caller,
@@ -56,17 +64,46 @@ impl Server {
         range: ByteRange,
     ) -> Result<(u64, Box<dyn BlobSource>), Refusal> {
         let log = permit(caller, Access::Read, log)?;
+        self.open_admitted(log, blob, range).await
+    }
+
+    /// The same, for whoever may read the log.
+    pub(super) async fn open_admitted(
+        &self,
+        log: LogKey,
+        blob: BlobId,
+        range: ByteRange,
+    ) -> Result<(u64, Box<dyn BlobSource>), Refusal> {
         self.blob_store()?;
-        match self.find(log, blob).await? {
-            Found::Blob(record, place) => Ok((record.size, self.open_at(log, &record, place, range).await?)),
-            Found::File(record, place, listed) => {
-                let manifest = self.read_manifest(log, &record, place).await?;
-                Ok((listed.bytes, self.open_file(log, &manifest, range)))
+        let found = self.find(log, blob).await?;
+        self.admit_found(log, blob, &found).await?;
+        Ok((found.size(), self.open_found(log, &found, range).await?))
+    }
+
+    /// Whether what was found may be read. Who may not read a file does not hear of its pieces either.
+    async fn admit_found(&self, log: LogKey, blob: BlobId, found: &Found) -> Result<(), Refusal> {
+        if let Found::Blob(BlobRecord { listed: Some(listed), .. }, _) = found {
+            self.admit(log, listed.file).await?;
+        }
+        self.admit(log, blob).await
+    }
+
+    pub(super) async fn open_found(
+        &self,
+        log: LogKey,
+        found: &Found,
+        range: ByteRange,
+    ) -> Result<Box<dyn BlobSource>, Refusal> {
+        match found {
+            Found::Blob(record, place) => self.open_at(log, record, *place, range).await,
+            Found::File(record, place, _) => {
+                let manifest = self.read_manifest(log, record, *place).await?;
+                Ok(self.open_file(log, &manifest, range))
             }
         }
     }
 
-    async fn find(&self, log: LogKey, blob: BlobId) -> Result<Found, Refusal> {
+    pub(super) async fn find(&self, log: LogKey, blob: BlobId) -> Result<Found, Refusal> {
         if let Some((record, place)) = self.readable(log, blob).await? {
             let wrong = record.listed.is_some_and(|listed| listed.judged == Judged::Wrong);
             return if wrong { Err(wrong_manifest(blob)) } else { Ok(Found::Blob(record, place)) };

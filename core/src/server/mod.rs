@@ -9,6 +9,7 @@ mod auth;
 mod blobs;
 mod files;
 mod holders;
+mod links;
 mod manifests;
 mod partly;
 mod pull;
@@ -17,6 +18,7 @@ mod records;
 mod replay;
 mod restore;
 mod retain;
+mod scans;
 mod sealing;
 mod snapshot;
 mod sweep;
@@ -26,11 +28,13 @@ use std::sync::Arc;
 
 pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
 pub use blobs::{blob_space, refuse_blob};
+pub use links::Linked;
 pub use manifests::JudgedManifests;
 pub use retain::RetainedTree;
+pub use scans::ScannedBlobs;
 pub use sweep::SweptBlobs;
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Passwords};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
 use crate::id::{LogId, LogKey};
 use crate::oplog::{Gap, LogBounds, Schema};
@@ -44,13 +48,14 @@ pub struct Server {
     fanout: Arc<dyn Fanout>,
     schema: Arc<Schema>,
     blobs: Option<Arc<dyn crate::store::BlobStore>>,
+    passwords: Option<Arc<dyn Passwords>>,
 }
 
 impl Server {
     /// A server with these rules over this store, waking readers through this bus.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, fanout: Arc<dyn Fanout>, schema: Schema) -> Self {
-        Self { store, fanout, schema: Arc::new(schema), blobs: None }
+        Self { store, fanout, schema: Arc::new(schema), blobs: None, passwords: None }
     }
 
     /// The bus, for whoever delivers its signals to clients.
@@ -97,6 +102,13 @@ impl Server {
             Call::SetBlobQuota { log, quota } => {
                 self.set_blob_quota(permit(caller, Access::Admin, log)?, quota).await.map(Reply::BlobUsage)
             }
+            Call::SetScanning { log, policy } => self.set_scanning(permit(caller, Access::Admin, log)?, policy).await,
+            Call::Scans { log, after, limit } => self.scans(permit(caller, Access::Admin, log)?, after, limit).await,
+            Call::ReleaseBlob { log, blob } => self.release_blob(permit(caller, Access::Admin, log)?, blob, env).await,
+            Call::RescanBlob { log, blob } => self.rescan_blob(permit(caller, Access::Admin, log)?, blob).await,
+            Call::MakeLink(new) => self.make_link(caller, permit(caller, Access::Admin, new.log)?, new, env).await,
+            Call::Links { log, after, limit } => self.links(permit(caller, Access::Admin, log)?, after, limit).await,
+            Call::RevokeLink { log, link } => self.revoke_link(permit(caller, Access::Admin, log)?, link, env).await,
             Call::KeepManifest { log, manifest } => {
                 let log = permit(caller, Access::Write, log)?;
                 self.keep_manifest(log, manifest, env).await.map(Reply::ManifestKept)

@@ -72,7 +72,8 @@ impl Server {
             Place::Packed { pack, .. } => Some(*pack),
         });
         let gone: Vec<BlobId> = going.iter().map(|(blob, _)| *blob).collect();
-        let reads = blob_reads(gone.iter().copied().chain(packs));
+        let mut reads = blob_reads(gone.iter().copied().chain(packs));
+        reads.heads.extend(gone.iter().map(|blob| decide::scan_key(*blob)));
         let deleted = gone.len();
         if deleted > 0 {
             self.blob_rule(log, reads, move |view| decide::forget_blobs(log, &gone, view)).await?;

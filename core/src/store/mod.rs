@@ -25,6 +25,7 @@ mod memory;
 mod memory_blobs;
 mod nodes;
 mod page;
+mod scanner;
 mod upload;
 mod verify;
 
@@ -36,6 +37,7 @@ pub use memory::MemoryStore;
 pub use memory_blobs::{BytesSource, MemoryBlobs};
 pub use nodes::{NodePage, NodeQuery};
 pub use page::{HeadPage, LogPage, LogSummary, PageLimit};
+pub use scanner::{ScanError, Scanner};
 pub use upload::{Append, UploadKey, UploadMark, UploadStat};
 pub use verify::{Announced, Verified};
 

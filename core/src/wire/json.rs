@@ -23,9 +23,11 @@ use crate::time::{Hlc, Timestamp};
 mod answer;
 mod ask;
 mod blobs;
+mod links;
 mod nodes;
 mod page;
 mod problem;
+mod scans;
 mod tree;
 mod verdicts;
 
@@ -37,9 +39,11 @@ pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
 pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
+pub use links::{LinkJson, LinkMadeJson, LinkedJson, LinksJson, MakeLinkJson};
 pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
+pub use scans::{ScanJson, ScanningJson, ScansJson};
 pub use tree::{CommitJson, NamesJson, NewTermsJson, PurgedJson, RetentionJson, TreeTermsJson};
 pub use verdicts::{CommittedJson, ManifestKeptJson};
 

@@ -103,6 +103,11 @@ const ELSEWHERE: &[&str] = &[
     "FILES_DELETED_PERCENT",
     // core/src/conformance/retention.rs
     "REVISIONS_READ_MAX",
+    "SCAN_TEXT_BYTES_MAX",
+    // core/src/access/link.rs and core/tests/server/links.rs
+    "LINK_GUESSES_MAX",
+    "LINK_GUESS_WINDOW_MS",
+    "LINK_PASSWORD_BYTES_MAX",
     // core/tests/server/manifests.rs
     "FILE_JUDGED_AT_ONCE_BYTES_MAX",
     // core/tests/server/blobs.rs and tree.rs

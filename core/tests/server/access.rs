@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::*;
 use syncline::access::{Access, Bearer};
+use syncline::blob::ScanPolicy;
+use syncline::call::NewLink;
+use syncline::decide::TREE_ROOT;
+use syncline::digest::Digest;
 use syncline::limits;
-use syncline::{BucketId, ReplicaId, Timestamp, TokenId};
+use syncline::{BucketId, LinkId, ReplicaId, Timestamp, TokenId};
 
 fn caller(access: Access, logs: Option<&[u8]>) -> Caller {
     let logs = logs.map(|logs| logs.iter().map(|number| log(*number).log).collect::<BTreeSet<_>>());
@@ -30,6 +34,7 @@ fn calls(log: LogId) -> Vec<(Access, Call)> {
     let anchor = syncline::Anchor::genesis(LOG, syncline::Origin([1; 16]));
     let snapshot =
         Snapshot { seq: Seq::FIRST, anchor, clock: syncline::VectorClock::new(), schema_version: 1, payload };
+    let new = NewLink { log, node: TREE_ROOT, pin: None, expires_at: None, password: None, max_downloads: None };
     vec![
         (Access::Admin, create(log)),
         (Access::Write, Call::RotateKeys { log, from: 0 }),
@@ -44,6 +49,13 @@ fn calls(log: LogId) -> Vec<(Access, Call)> {
         (Access::Write, Call::UndoRestore { log, seen, request }),
         (Access::Read, Call::Acknowledge { log, replica: ReplicaId::from_bytes([1; 16]), cursor: seen }),
         (Access::Read, Call::Devices(log)),
+        (Access::Admin, Call::SetScanning { log, policy: ScanPolicy::Off }),
+        (Access::Admin, Call::Scans { log, after: None, limit: 1 }),
+        (Access::Admin, Call::ReleaseBlob { log, blob: Digest::of(&[b"x"]) }),
+        (Access::Admin, Call::RescanBlob { log, blob: Digest::of(&[b"x"]) }),
+        (Access::Admin, Call::MakeLink(new)),
+        (Access::Admin, Call::Links { log, after: None, limit: 1 }),
+        (Access::Admin, Call::RevokeLink { log, link: LinkId::from_bytes([1; 16]) }),
     ]
 }
 

@@ -18,16 +18,16 @@ use syncline::{EntityId, OpId, ReplicaId, Seq, Timestamp, limits};
 use super::common::{poll_to_end, seq};
 use super::{LOG, World, operator};
 
-struct Drive {
-    world: World,
+pub(crate) struct Drive {
+    pub(crate) world: World,
     commits: u8,
 }
 
-const fn id(number: u8) -> EntityId {
+pub(crate) const fn id(number: u8) -> EntityId {
     EntityId::from_bytes([number; 16])
 }
 
-fn content(text: &str) -> Content {
+pub(crate) fn content(text: &str) -> Content {
     Content {
         blob: Digest::of(&[text.as_bytes()]),
         bytes: text.len() as u64,
@@ -38,15 +38,15 @@ fn content(text: &str) -> Content {
     }
 }
 
-fn file(node: u8, parent: EntityId, name: &str, text: &str) -> TreeOp {
+pub(crate) fn file(node: u8, parent: EntityId, name: &str, text: &str) -> TreeOp {
     TreeOp::Create { node: id(node), parent, name: name.into(), kind: Kind::File, content: Some(content(text)) }
 }
 
-fn folder(node: u8, parent: EntityId, name: &str) -> TreeOp {
+pub(crate) fn folder(node: u8, parent: EntityId, name: &str) -> TreeOp {
     TreeOp::Create { node: id(node), parent, name: name.into(), kind: Kind::Folder, content: None }
 }
 
-fn put(node: u8, text: &str, base: u64, copy: u8) -> TreeOp {
+pub(crate) fn put(node: u8, text: &str, base: u64, copy: u8) -> TreeOp {
     TreeOp::Put {
         node: id(node),
         content: content(text),
@@ -58,7 +58,7 @@ fn put(node: u8, text: &str, base: u64, copy: u8) -> TreeOp {
 }
 
 impl Drive {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = World::new();
         world.server = world.server.clone().with_blobs(Arc::new(MemoryBlobs::new()));
         world.call(Call::CreateLog { log: LOG.log, sealing: syncline::oplog::Sealing::default() });
@@ -73,7 +73,7 @@ impl Drive {
         poll_to_end(put).expect("stored");
     }
 
-    fn send_all(&self, texts: &[&str]) {
+    pub(crate) fn send_all(&self, texts: &[&str]) {
         texts.iter().for_each(|text| self.send(text));
     }
 
@@ -96,7 +96,7 @@ impl Drive {
     }
 
     /// Commits what is there; the verdicts.
-    fn does(&mut self, device: u8, ops: Vec<TreeOp>) -> (Option<u64>, Vec<TreeVerdict>) {
+    pub(crate) fn does(&mut self, device: u8, ops: Vec<TreeOp>) -> (Option<u64>, Vec<TreeVerdict>) {
         let commit = self.commit_of(device, ops);
         match self.ask(commit).expect("an answer") {
             Committed::Done { seq, answers, .. } => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::commands::{LinkCommand, ScanCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syncline::access::Access;
 use syncline::oplog::Collection;
@@ -49,6 +50,12 @@ pub(crate) enum Command {
     /// Make and end bearer tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make, list and end public links to files and folders.
+    #[command(subcommand)]
+    Link(LinkCommand),
+    /// Whether a log's blobs are scanned, what was said of them, and what is to be read all the same.
+    #[command(subcommand)]
+    Scan(ScanCommand),
     /// Make, list, clear and delete accounts of Super Productivity's clients.
     #[command(subcommand)]
     Account(AccountCommand),
@@ -344,7 +351,7 @@ pub(crate) struct ImportArgs {
     pub(crate) file: PathBuf,
 }
 
-fn seq(text: &str) -> Result<Seq, String> {
+pub(crate) fn seq(text: &str) -> Result<Seq, String> {
     text.parse().ok().and_then(Seq::new).ok_or_else(|| "a seq is a number from 0 to 2^63 - 1".into())
 }
 
@@ -354,7 +361,7 @@ fn cursor(text: &str) -> Result<Cursor, String> {
     Ok(Cursor { seq: seq(number)?, anchor })
 }
 
-fn duration_ms(text: &str) -> Result<u64, String> {
+pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     let wrong = || "a time is a number with s, m, h, d or w, like 30d".to_owned();
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds: u64 = match unit {

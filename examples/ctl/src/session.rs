@@ -148,12 +148,12 @@ pub(crate) const fn ops_between(after: Seq, upto: Seq) -> u64 {
 }
 
 fn may_repeat(call: &Call, error: &CallError) -> bool {
-    // A token has no request id: repeating a call that was perhaps done would make a second one.
-    let makes_token = matches!(call, Call::MintToken { .. });
+    // Keys have no request id: repeating a call that was perhaps done would make a second one.
+    let makes_key = matches!(call, Call::MintToken { .. } | Call::MakeLink(_));
     match error {
         CallError::Unreachable(_) => true,
-        CallError::Interrupted(_) => !makes_token,
-        CallError::Refused(refusal) if makes_token => matches!(refusal.code, ErrorCode::Busy | ErrorCode::ShuttingDown),
+        CallError::Interrupted(_) => !makes_key,
+        CallError::Refused(refusal) if makes_key => matches!(refusal.code, ErrorCode::Busy | ErrorCode::ShuttingDown),
         CallError::Refused(refusal) => refusal.code.advice() == Advice::Retry,
         _ => false,
     }

@@ -51,6 +51,14 @@ pub(crate) struct Flags {
     /// The region of the S3 service.
     #[arg(long, env = "AWS_REGION")]
     s3_region: Option<String>,
+    /// Who looks into blobs of logs whose policy says so: `process:COMMAND` (the blob on standard input; exit code 0 clean,
+    /// 1 found, 3 cannot be judged), `clamd:HOST:PORT` or `none` [default: none].
+    #[arg(long, env = "SYNCLINE_SCANNER")]
+    scanner: Option<String>,
+    /// A command that prints a number which grows with what the scanner's process knows: then it is asked about everything
+    /// again. clamd says so itself.
+    #[arg(long, env = "SYNCLINE_SCANNER_VERSION")]
+    scanner_version: Option<String>,
     /// The operator's token, at least 32 characters. On a loopback address one is made when it is missing.
     #[arg(long, env = "SYNCLINE_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
@@ -90,6 +98,8 @@ struct File {
     blobs: Option<String>,
     s3_endpoint: Option<String>,
     s3_region: Option<String>,
+    scanner: Option<String>,
+    scanner_version: Option<String>,
     admin_token: Option<String>,
     bucket: Option<BucketId>,
     collections: Option<BTreeMap<String, Policy>>,
@@ -139,6 +149,9 @@ pub(crate) struct Config {
     pub(crate) s3_endpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) s3_region: Option<String>,
+    pub(crate) scanner: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scanner_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) admin_token: Option<String>,
     pub(crate) bucket: BucketId,
@@ -174,6 +187,8 @@ impl Config {
             blobs,
             s3_endpoint: flags.s3_endpoint.or(file.s3_endpoint),
             s3_region: flags.s3_region.or(file.s3_region),
+            scanner: flags.scanner.or(file.scanner).unwrap_or_else(|| "none".into()),
+            scanner_version: flags.scanner_version.or(file.scanner_version),
             data,
             admin_token: flags.admin_token.or(file.admin_token),
             bucket: pick(flags.bucket, file.bucket, BUCKET)?,

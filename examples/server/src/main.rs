@@ -1,11 +1,12 @@
 //! The reference server: syncline over HTTP, on SQLite unless told otherwise. `syncline-server --data ./data` needs
 //! nothing else.
 //!
-//! Next: `config` (what can be set), `wiring` (which store), `super_productivity` (which
+//! Next: `config` (what can be set), `wiring` (which store), `scanning` (showing blobs to a scanner), `super_productivity` (which
 //! foreign clients), `operate` (the operator's token, logging, signals).
 
 mod config;
 mod operate;
+mod scanning;
 mod super_productivity;
 mod wiring;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser as _;
 use syncline::server::Server;
-use syncline_transport_http::server::{App, Beside, ServerOptions, Tokens, serve_beside};
+use syncline_transport_http::server::{App, Beside, Hashing, PasswordCost, ServerOptions, Tokens, serve_beside};
 use tokio::net::TcpListener;
 
 use config::{Config, Flags};
@@ -50,9 +51,16 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     if let Some(dialect) = dialect.clone() {
         tokio::spawn(async move { dialect.clean_up_daily().await });
     }
-    let server = Server::new(backends.store, backends.fanout, config.schema()?).with_blobs(backends.blobs);
+    let hashing = Hashing::new(PasswordCost::default()).context("no passwords can be kept")?;
+    let server = Server::new(backends.store, backends.fanout, config.schema()?)
+        .with_blobs(backends.blobs)
+        .with_passwords(Arc::new(hashing));
     let (sweeping, bucket) = (server.clone(), config.bucket);
     tokio::spawn(async move { operate::sweep_hourly(&sweeping, bucket).await });
+    if let Some(scanner) = backends.scanner {
+        let (scanning, bucket) = (server.clone(), config.bucket);
+        tokio::spawn(async move { scanning::scan(&scanning, &*scanner, bucket).await });
+    }
     let tokens = || Tokens::new(server.clone()).with_operator(&token, config.bucket);
     let beside = dialect.map_or_else(Beside::default, |dialect| {
         Beside::new(dialect.router().merge(dialect.operator_router(Arc::new(tokens())))).worded_by(dialect)

@@ -187,7 +187,7 @@ async fn retain(server: &Server, log: LogKey) -> Result<(), Refusal> {
     }
 }
 
-fn env() -> Result<Env, Refusal> {
+pub(crate) fn env() -> Result<Env, Refusal> {
     let no_randomness = |_| Refusal::new(ErrorCode::Internal, "the operating system has no randomness");
     SystemEnv::new().map(|env| env.env()).map_err(no_randomness)
 }

@@ -1,13 +1,14 @@
-//! Which store and which bus: the only file that names backends.
+//! Which store, which bus and which scanner: the only file that names backends.
 
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use syncline::store::{BlobStore, Fanout, MemoryBlobs, MemoryFanout, MemoryStore, Store};
+use syncline::store::{BlobStore, Fanout, MemoryBlobs, MemoryFanout, MemoryStore, Scanner, Store};
 use syncline_blob_fs::FsBlobs;
 use syncline_blob_s3::{S3Blobs, S3Options};
+use syncline_scan::{ClamdScanner, ProcessScanner};
 use syncline_storage_postgres::{PostgresFanout, PostgresOptions, PostgresStore};
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 
@@ -18,12 +19,13 @@ pub(crate) struct Backends {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) fanout: Arc<dyn Fanout>,
     pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) scanner: Option<Arc<dyn Scanner>>,
 }
 
 /// Opens what the settings name.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Backends> {
     let (store, fanout) = open_store(config).await?;
-    Ok(Backends { store, fanout, blobs: open_blobs(config).await? })
+    Ok(Backends { store, fanout, blobs: open_blobs(config).await?, scanner: open_scanner(config)? })
 }
 
 type Stores = (Arc<dyn Store>, Arc<dyn Fanout>);
@@ -71,6 +73,21 @@ async fn open_blobs(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
             Ok(Arc::new(connected.with_context(|| format!("cannot keep blobs in the S3 bucket {bucket}"))?))
         }
         _ => bail!("blobs are in fs:PATH, s3:BUCKET or memory, not in {:?}", config.blobs),
+    }
+}
+
+fn open_scanner(config: &Config) -> anyhow::Result<Option<Arc<dyn Scanner>>> {
+    match split(&config.scanner) {
+        ("none", "") => Ok(None),
+        ("process", command) if !command.is_empty() => {
+            let scanner = ProcessScanner::new(command);
+            Ok(Some(Arc::new(match &config.scanner_version {
+                Some(version) => scanner.version(version),
+                None => scanner,
+            })))
+        }
+        ("clamd", address) if address.contains(':') => Ok(Some(Arc::new(ClamdScanner::new(address)))),
+        _ => bail!("a scanner is process:COMMAND, clamd:HOST:PORT or none, not {:?}", config.scanner),
     }
 }
 

@@ -14,6 +14,7 @@ mod notes_desk;
 mod notes_late;
 mod paper;
 mod replicas;
+mod scans;
 mod sealed;
 mod tasks;
 mod tasks_chance;

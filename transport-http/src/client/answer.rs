@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson,
-    ProblemJson, PurgedJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, SnapshotJson, TokenJson,
-    TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, ManifestKeptJson,
+    NeedsJson, NodesJson, PageJson, ProblemJson, PurgedJson, PushedJson, RestorePointsJson, RestoredJson,
+    RevisionsJson, ScansJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -44,7 +44,21 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
             Reply::Log { log, bounds: Box::new(body.read()?), created }
         }
         Route::Logs => Reply::Logs(json::<LogsJson>(&answer.body)?.read()?),
-        Route::DeleteLog | Route::RevokeToken => Reply::Done,
+        Route::DeleteLog
+        | Route::RevokeToken
+        | Route::RevokeLink
+        | Route::SetScanning
+        | Route::ReleaseBlob
+        | Route::RescanBlob => Reply::Done,
+        Route::MakeLink => {
+            let LinkMadeJson { id, token } = json(&answer.body)?;
+            Reply::LinkMade { id, token: token.parse().map_err(|error| WireError::Json(format!("{error}")))? }
+        }
+        Route::Links => Reply::Links(json::<LinksJson>(&answer.body)?.read()),
+        Route::Scans => {
+            let (policy, scans) = json::<ScansJson>(&answer.body)?.read();
+            Reply::Scans { policy, scans }
+        }
         Route::PutSnapshot => Reply::SnapshotKept,
         Route::Push if is_binary => Reply::Pushed(binary::decode_pushed(body())?),
         Route::Push => Reply::Pushed(json::<PushedJson>(&answer.body)?.read()?),

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use syncline::call::Call;
+use syncline::digest::BlobId;
 use syncline::id::{EntityId, LogId};
 use syncline::seq::Cursor;
 use syncline::store::NodeQuery;
 use syncline::wire::json::{
-    AcknowledgeJson, CommitJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson, ReserveJson, RestoreJson,
-    RotateKeysJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson,
+    ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -91,6 +92,16 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             let body = serde_json::to_vec(&QuotaJson { quota })?;
             json(Route::SetBlobQuota, path(Route::SetBlobQuota, log), body)
         }
+        Call::SetScanning { log, policy } => {
+            let body = serde_json::to_vec(&ScanningJson { policy })?;
+            json(Route::SetScanning, path(Route::SetScanning, log), body)
+        }
+        Call::Scans { log, after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Scans, format!("{}?limit={limit}{after}", path(Route::Scans, log)))
+        }
+        Call::ReleaseBlob { log, blob } => bare(Route::ReleaseBlob, about(Route::ReleaseBlob, log, blob)),
+        Call::RescanBlob { log, blob } => bare(Route::RescanBlob, about(Route::RescanBlob, log, blob)),
         Call::KeepManifest { log, manifest } => {
             let path = path(Route::KeepManifest, log).replace("{blob}", &manifest.to_string());
             bare(Route::KeepManifest, path)
@@ -110,6 +121,17 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
         Call::TreeTerms(log) => bare(Route::TreeTerms, path(Route::TreeTerms, log)),
         Call::SetTreeTerms { log, terms } => {
             json(Route::SetTreeTerms, path(Route::SetTreeTerms, log), serde_json::to_vec(&NewTermsJson::of(&terms))?)
+        }
+        Call::MakeLink(new) => {
+            let target = path(Route::MakeLink, new.log);
+            json(Route::MakeLink, target, serde_json::to_vec(&MakeLinkJson::of(new))?)
+        }
+        Call::Links { log, after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Links, format!("{}?limit={limit}{after}", path(Route::Links, log)))
+        }
+        Call::RevokeLink { log, link } => {
+            bare(Route::RevokeLink, path(Route::RevokeLink, log).replace("{link}", &link.to_string()))
         }
         Call::MintToken { name, access, logs, replica, expires_at } => {
             let body = serde_json::to_vec(&MintTokenJson { name, access, logs, replica, expires_at })?;
@@ -132,6 +154,11 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
 /// The path of a route about a log. Ids have no characters that a path would have to escape.
 pub(super) fn path(route: Route, log: LogId) -> String {
     route.path().replace("{log}", &log.to_string())
+}
+
+/// The path of a route about a blob.
+fn about(route: Route, log: LogId, blob: BlobId) -> String {
+    path(route, log).replace("{blob}", &blob.to_string())
 }
 
 fn of_node(route: Route, log: LogId, node: EntityId) -> String {

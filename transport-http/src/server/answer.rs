@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LogJson, LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson,
-    PurgedJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, SnapshotJson, TokenJson, TreeTermsJson,
-    UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, ManifestKeptJson,
+    NeedsJson, NodesJson, PageJson, PurgedJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson,
+    SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -43,12 +43,17 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Devices(holders), _) => json(StatusCode::OK, &DevicesJson::of(holders)),
         (Reply::Needs(needs), _) => json(StatusCode::OK, &NeedsJson::of(needs)),
         (Reply::BlobUsage(usage), _) => json(StatusCode::OK, &UsageJson::of(usage)),
+        (Reply::Scans { policy, scans }, _) => json(StatusCode::OK, &ScansJson::of(*policy, scans)),
         (Reply::ManifestKept(kept), _) => json(StatusCode::OK, &ManifestKeptJson::of(kept)),
         (Reply::Committed(committed), _) => json(StatusCode::OK, &CommittedJson::of(committed)),
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
         (Reply::Purged(Purged { nodes, more }), _) => json(StatusCode::OK, &PurgedJson { nodes: *nodes, more: *more }),
         (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
+        (Reply::LinkMade { id, token }, _) => {
+            json(StatusCode::CREATED, &LinkMadeJson { id: *id, token: token.to_string() })
+        }
+        (Reply::Links(links), _) => json(StatusCode::OK, &LinksJson::of(links)),
         (Reply::Token { id, bearer }, _) => {
             json(StatusCode::CREATED, &TokenJson { id: *id, token: bearer.to_string() })
         }

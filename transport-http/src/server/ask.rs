@@ -11,8 +11,8 @@ use syncline::id::LogId;
 use syncline::limits;
 use syncline::oplog::Part;
 use syncline::wire::json::{
-    AcknowledgeJson, CommitJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson, ReserveJson, RestoreJson,
-    RotateKeysJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson,
+    ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -20,7 +20,9 @@ use super::body;
 use super::form::{Form, unsupported};
 use super::options::ServerOptions;
 use super::problem::{malformed, no_such_route};
-use super::query::{CreateQuery, LimitQuery, LogsQuery, NoQuery, PartQuery, PullQuery, SeenQuery};
+use super::query::{
+    CreateQuery, LimitQuery, LinksQuery, LogsQuery, NoQuery, PartQuery, PullQuery, ScansQuery, SeenQuery,
+};
 use super::tree;
 use crate::route::Route;
 
@@ -112,6 +114,26 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             plain()?;
             Call::BlobUsage(log()?)
         }
+        Route::Scans => {
+            let ScansQuery { after, limit } = query(parts)?;
+            Call::Scans { log: log()?, after, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
+        }
+        Route::ReleaseBlob => {
+            plain()?;
+            Call::ReleaseBlob { log: log()?, blob: param(params, "blob")? }
+        }
+        Route::RescanBlob => {
+            plain()?;
+            Call::RescanBlob { log: log()?, blob: param(params, "blob")? }
+        }
+        Route::Links => {
+            let LinksQuery { after, limit } = query(parts)?;
+            Call::Links { log: log()?, after, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
+        }
+        Route::RevokeLink => {
+            plain()?;
+            Call::RevokeLink { log: log()?, link: param(params, "link")? }
+        }
         Route::RestorePoints => {
             let LimitQuery { limit } = query(parts)?;
             Call::RestorePoints { log: log()?, limit: limit.unwrap_or(limits::LIST_ITEMS_MAX) }
@@ -147,10 +169,14 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         (Route::SetBlobQuota, _) => {
             json::<QuotaJson>(&bytes).map(|QuotaJson { quota }| Call::SetBlobQuota { log, quota })
         }
+        (Route::SetScanning, _) => {
+            json::<ScanningJson>(&bytes).map(|ScanningJson { policy }| Call::SetScanning { log, policy })
+        }
         (Route::Commit, _) => json::<CommitJson>(&bytes).and_then(|commit| commit.read(log)).map(Call::Commit),
         (Route::SetTreeTerms, _) => {
             json::<NewTermsJson>(&bytes).map(|terms| Call::SetTreeTerms { log, terms: terms.read() })
         }
+        (Route::MakeLink, _) => json::<MakeLinkJson>(&bytes).map(|new| Call::MakeLink(new.read(log))),
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
                 Call::MintToken { name, access, logs, replica, expires_at }

@@ -1,10 +1,9 @@
 //! Blobs as bodies: taken in while they come, given out while they are read, never held whole.
 //!
-//! Ranges and validators are RFC 9110's: a blob's name is its strong entity tag, for its bytes never change. Uploads go on
-//! where they were cut off as in tus 1.0 (tus.io): `HEAD` says `Upload-Offset`, `PATCH` sends what comes behind it.
+//! Uploads go on where they were cut off as in tus 1.0 (tus.io): `HEAD` says `Upload-Offset`, `PATCH` sends what comes behind
+//! it. What must hold: work that began on a body runs to its end even when its peer has left, so what came of a piece is kept.
 //!
-//! What must hold: work that began on a body runs to its end even when its peer has left, so what came of a piece is kept;
-//! nothing is compressed, for ranges are ranges of these very bytes.
+//! Next: `give` for what goes out.
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -13,7 +12,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream;
 use hyper::body::Body as _;
 use serde::Deserialize;
 use syncline::access::Caller;
@@ -21,7 +19,7 @@ use syncline::call::{ErrorCode, Refusal};
 use syncline::digest::BlobId;
 use syncline::id::LogId;
 use syncline::limits;
-use syncline::store::{BlobError, BlobSource, ByteRange, PutOutcome};
+use syncline::store::{BlobError, BlobSource, PutOutcome};
 use syncline::time::Env;
 use syncline::wire::binary;
 use syncline::wire::json::StoredJson;
@@ -31,12 +29,13 @@ use super::answer::json;
 use super::ask::{param, query, refuse};
 use super::body::{self, Pace};
 use super::form::{Form, unsupported};
+use super::give::Giving;
 use super::limits::Place;
 use super::problem::malformed;
 use super::query::NoQuery;
 use super::{App, env};
 use crate::route::Route;
-use crate::{BLOB_MEDIA_TYPE, UPLOAD_LENGTH_HEADER, UPLOAD_OFFSET_HEADER};
+use crate::{UPLOAD_LENGTH_HEADER, UPLOAD_OFFSET_HEADER};
 
 /// Of which blob an upload is.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -133,70 +132,12 @@ impl At {
     async fn give(self, blob: BlobId, parts: &Parts) -> Result<Response, Refusal> {
         let server = self.app.server();
         let size = server.blob_size(&self.caller, self.log, blob).await?;
-        let tag = format!("\"{blob}\"");
-        if names(&parts.headers, header::IF_NONE_MATCH, &tag) {
-            return Ok(about(StatusCode::NOT_MODIFIED, &tag, Body::empty()));
-        }
-        let range = match parts.headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
-            Some(_)
-                if parts.headers.contains_key(header::IF_RANGE) && !names(&parts.headers, header::IF_RANGE, &tag) =>
-            {
-                Asked::Whole
-            }
-            Some(value) => Asked::of(value, size),
-            None => Asked::Whole,
+        let giving = match Giving::asked(&parts.headers, blob, size, true) {
+            Ok(giving) => giving,
+            Err(response) => return Ok(*response),
         };
-        let (status, part) = match range {
-            Asked::Whole => (StatusCode::OK, 0..size),
-            Asked::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-            Asked::Nothing => {
-                let mut response = about(StatusCode::RANGE_NOT_SATISFIABLE, &tag, Body::empty());
-                set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
-                return Ok(response);
-            }
-        };
-        // A whole read is verified; one that names its end would not be known for one.
-        let range = if status == StatusCode::OK {
-            ByteRange::default()
-        } else {
-            ByteRange { start: part.start, end: Some(part.end) }
-        };
-        let (_, source) = server.open_blob(&self.caller, self.log, blob, range).await?;
-        let place = parts.extensions.get::<Place>().cloned();
-        let mut response = about(status, &tag, outgoing(source, place));
-        set(&mut response, header::CONTENT_LENGTH, &(part.end - part.start).to_string());
-        if status == StatusCode::PARTIAL_CONTENT {
-            set(&mut response, header::CONTENT_RANGE, &format!("bytes {}-{}/{size}", part.start, part.end - 1));
-        }
-        Ok(response)
-    }
-}
-
-/// What of a blob is wanted.
-#[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Whole,
-    Part(std::ops::Range<u64>),
-    Nothing,
-}
-
-impl Asked {
-    /// By the value of a `Range` header. What is no single range of bytes is not understood, and so not there.
-    fn of(value: &str, size: u64) -> Self {
-        let Some(range) = value.trim().strip_prefix("bytes=") else { return Self::Whole };
-        let Some((from, to)) = range.split_once('-') else { return Self::Whole };
-        let number = |text: &str| {
-            let text = text.trim();
-            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
-        };
-        let part = match (from.trim(), number(from), to.trim(), number(to)) {
-            ("", _, _, Some(last)) => size.saturating_sub(last)..size,
-            (_, Some(from), "", _) => from..size,
-            (_, Some(from), _, Some(to)) if from <= to => from..to.saturating_add(1).min(size),
-            _ => return Self::Whole,
-        };
-        if part.start < part.end { Self::Part(part) } else { Self::Nothing }
+        let (_, source) = server.open_blob(&self.caller, self.log, blob, giving.range()).await?;
+        Ok(giving.answer(source, parts.extensions.get::<Place>().cloned()))
     }
 }
 
@@ -243,21 +184,6 @@ impl BlobSource for Incoming {
     }
 }
 
-/// A body of what a source gives; a source that fails cuts it off, and its reader sees that bytes are missing.
-fn outgoing(source: Box<dyn BlobSource>, place: Option<Place>) -> Body {
-    Body::from_stream(stream::unfold(Some((source, place)), async |state| {
-        let (mut source, place) = state?;
-        match source.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some((source, place)))),
-            Ok(None) => None,
-            Err(error) => {
-                tracing::error!(%error, "a blob cannot be read");
-                Some((Err(error), None))
-            }
-        }
-    }))
-}
-
 /// How many bytes come, which must be said before they do.
 fn announced(parts: &Parts, body: &Body, most: u64) -> Result<u64, Refusal> {
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
@@ -277,64 +203,10 @@ fn offset(headers: &HeaderMap) -> Result<u64, Refusal> {
     number.ok_or_else(|| malformed(format!("{UPLOAD_OFFSET_HEADER} says where the bytes belong")))
 }
 
-/// Whether a header names this entity tag, or any.
-fn names(headers: &HeaderMap, name: header::HeaderName, tag: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|value| value.trim() == tag || value.trim() == "*")
-}
-
-fn about(status: StatusCode, tag: &str, body: Body) -> Response {
-    let mut response = (status, body).into_response();
-    set(&mut response, header::CONTENT_TYPE, BLOB_MEDIA_TYPE);
-    set(&mut response, header::ETAG, tag);
-    set(&mut response, header::ACCEPT_RANGES, "bytes");
-    response
-}
-
 fn upload(status: StatusCode, come: u64, size: u64) -> Response {
     let mut response = status.into_response();
     let headers = response.headers_mut();
     headers.insert(UPLOAD_OFFSET_HEADER, HeaderValue::from(come));
     headers.insert(UPLOAD_LENGTH_HEADER, HeaderValue::from(size));
     response
-}
-
-/// Sets a header to what is visible ASCII.
-fn set(response: &mut Response, name: header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_read_as_the_standard_says() {
-        let part = |range: std::ops::Range<u64>| Asked::Part(range);
-        let rows = [
-            ("bytes=0-0", part(0..1)),
-            ("bytes=2-4", part(2..5)),
-            ("bytes=8-", part(8..10)),
-            ("bytes=-3", part(7..10)),
-            ("bytes=-99", part(0..10)),
-            ("bytes=5-99", part(5..10)),
-            ("bytes=0-18446744073709551615", part(0..10)),
-            ("bytes=0-99999999999999999999", part(0..10)),
-            ("bytes=10-", Asked::Nothing),
-            ("bytes=10-12", Asked::Nothing),
-            ("bytes=-0", Asked::Nothing),
-            ("bytes=4-2", Asked::Whole),
-            ("bytes=0-1,4-5", Asked::Whole),
-            ("bytes=-", Asked::Whole),
-            ("bytes=+1-2", Asked::Whole),
-            ("items=0-1", Asked::Whole),
-            ("", Asked::Whole),
-        ];
-        for (value, asked) in rows {
-            assert_eq!(Asked::of(value, 10), asked, "{value}");
-        }
-        assert_eq!(Asked::of("bytes=0-0", 0), Asked::Nothing);
-    }
 }

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::problem::{problem, upgrade_required};
 use super::{App, Asked, Wording, body, env};
+use crate::route::LINKS;
 use crate::{PROTOCOL_HEADER, REQUEST_ID_HEADER};
 
 /// Characters of a request id that is taken over from the client.
@@ -33,7 +34,7 @@ pub(super) async fn guard(State((app, wording)): State<Guarded>, mut request: Re
         own.unwrap_or_else(|| problem(refusal))
     };
     let id = request_id(&request);
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = shown(request.uri().path()));
     let limit = app.options().slow_request;
     async move {
         let started = Instant::now();
@@ -67,6 +68,11 @@ pub(super) async fn guard(State((app, wording)): State<Guarded>, mut request: Re
     }
     .instrument(span)
     .await
+}
+
+/// A path as the log may show it: the address of a link is its key.
+fn shown(path: &str) -> &str {
+    if path.starts_with(LINKS) { LINKS } else { path }
 }
 
 /// Everything that can be said without knowing who asks.

@@ -26,7 +26,9 @@ pub(crate) mod body;
 mod decode;
 pub(crate) mod env;
 mod form;
+mod give;
 pub(crate) mod limits;
+mod links;
 mod openapi;
 mod options;
 pub(crate) mod problem;
@@ -54,6 +56,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tracing::Instrument as _;
 
+pub use crate::password::{Hashing, PasswordCost};
 pub(crate) use auth::bearer;
 pub use auth::{Authenticator, Tokens};
 pub use beside::{Asked, Beside, Wording};
@@ -201,6 +204,7 @@ async fn answer(
             let query::NoQuery {} = ask::query(&parts)?;
             return Ok(openapi::response());
         }
+        Route::OpenLink | Route::OpenLinkByForm => return links::open(app, params, parts, body).await,
         Route::Live => return Ok((StatusCode::OK, "live\n").into_response()),
         Route::Ready => return ready(app).await,
         _ => {}

@@ -87,6 +87,12 @@ const fn shape(route: Route) -> Shape {
             &[(204, "`Upload-Offset` says where it goes on; at the end it is stored", None)],
         ),
         Route::DropUpload => (&[], None, &[(204, "dropped", None)]),
+        Route::SetScanning => (&[], Some("Scanning"), &[(204, "set", None)]),
+        Route::Scans => {
+            (&[("after", "Blob", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "what was said", Some("Scans"))])
+        }
+        Route::ReleaseBlob => (&[], None, &[(204, "released", None)]),
+        Route::RescanBlob => (&[], None, &[(204, "forgotten", None)]),
         Route::KeepManifest => (&[], None, &[(200, "kept, or what it needs first", Some("ManifestKept"))]),
         Route::Commit => {
             (&[], Some("Commit"), &[(200, "one answer per op, or what it needs first", Some("Committed"))])
@@ -108,6 +114,20 @@ const fn shape(route: Route) -> Shape {
             &[("after", "Seq", OPTIONAL), ("limit", "Seq", OPTIONAL)],
             None,
             &[(200, "the revisions", Some("Revisions"))],
+        ),
+        Route::MakeLink => (&[], Some("MakeLink"), &[(201, "the only time the address is shown", Some("LinkMade"))]),
+        Route::Links => {
+            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the links", Some("Links"))])
+        }
+        Route::RevokeLink => (&[], None, &[(204, "ended", None)]),
+        Route::OpenLink | Route::OpenLinkByForm => (
+            &[("node", "Id", OPTIONAL), ("after", "FoldedName", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            None,
+            &[
+                (200, "the file as it is, or what is in the folder", Some("Linked")),
+                (206, "the range", None),
+                (304, "the reader has it", None),
+            ],
         ),
         Route::MintToken => (&[], Some("MintToken"), &[(201, "the only time the token is shown", Some("Token"))]),
         Route::RevokeToken => (&[], None, &[(204, "ended", None)]),
@@ -153,13 +173,16 @@ pub(super) fn response() -> Response {
 fn operation(route: Route) -> Operation {
     let shape = shape(route);
     let mut operation = OperationBuilder::new().operation_id(Some(route.operation())).summary(Some(route.what()));
-    for name in ["log", "id", "node"] {
+    for name in ["log", "id", "node", "link"] {
         if route.path().contains(&format!("{{{name}}}")) {
             operation = operation.parameter(parameter(name, "Id", ParameterIn::Path, Required::True));
         }
     }
     if route.path().contains("{blob}") {
         operation = operation.parameter(parameter("blob", "Blob", ParameterIn::Path, Required::True));
+    }
+    if route.path().contains("{token}") {
+        operation = operation.parameter(parameter("token", "LinkToken", ParameterIn::Path, Required::True));
     }
     for (name, schema, required) in shape.query {
         operation = operation.parameter(parameter(name, schema, ParameterIn::Query, required.clone()));

@@ -31,6 +31,9 @@ pub(crate) fn problem(refusal: &Refusal) -> Response {
         ErrorCode::Unauthenticated => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        ErrorCode::LinkPassword => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("LinkPassword"));
+        }
         ErrorCode::UpgradeRequired => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("syncline/1"));
         }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use syncline::call::{ErrorCode, Refusal};
-use syncline::id::{EntityId, LogId};
+use syncline::digest::BlobId;
+use syncline::id::{EntityId, LinkId, LogId};
 use syncline::limits;
 use syncline::oplog::{Part, Sealing};
 use syncline::seq::{Anchor, Cursor, Seq};
@@ -28,6 +29,14 @@ pub(super) struct LogsQuery {
     pub(super) limit: Option<usize>,
 }
 
+/// A listing of what is said of blobs.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScansQuery {
+    pub(super) after: Option<BlobId>,
+    pub(super) limit: Option<usize>,
+}
+
 /// A listing of nodes by id.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +58,23 @@ pub(super) struct ChildrenQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct RevisionsQuery {
     pub(super) after: Option<Seq>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A listing of links.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinksQuery {
+    pub(super) after: Option<LinkId>,
+    pub(super) limit: Option<usize>,
+}
+
+/// What is wanted of a link.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkQuery {
+    pub(super) node: Option<EntityId>,
+    pub(super) after: Option<String>,
     pub(super) limit: Option<usize>,
 }
 

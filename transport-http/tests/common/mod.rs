@@ -18,7 +18,7 @@ use syncline::server::Server;
 use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
 use syncline::time::{Env, Hlc, Timestamp};
 use syncline_transport_http::client::{ClientOptions, Compression, Form, HttpClient};
-use syncline_transport_http::server::{App, ServerOptions, Tokens, serve};
+use syncline_transport_http::server::{App, Hashing, PasswordCost, ServerOptions, Tokens, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -46,7 +46,8 @@ impl Rig {
     pub(crate) async fn with(options: ServerOptions) -> Self {
         let schema = Schema::new(Rules::of(ConflictPolicy::Causal));
         let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), schema)
-            .with_blobs(Arc::new(MemoryBlobs::new()));
+            .with_blobs(Arc::new(MemoryBlobs::new()))
+            .with_passwords(Arc::new(Hashing::new(PasswordCost { memory_kib: 8, passes: 1 }).expect("a cost")));
         let tokens = Tokens::new(server.clone()).with_operator(OPERATOR, BUCKET);
         let app = App::new(server.clone(), tokens, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");

@@ -2,10 +2,12 @@
 
 pub(crate) mod account;
 mod edit;
+mod link;
 mod log;
 mod pull;
 mod push;
 mod restore;
+mod scan;
 mod token;
 mod transfer;
 mod verify;
@@ -15,6 +17,9 @@ use std::io::{BufRead, Write};
 use serde::Serialize;
 use syncline::oplog::OpKind;
 use syncline_desk::Fault;
+
+pub(crate) use link::LinkCommand;
+pub(crate) use scan::ScanCommand;
 
 use crate::cli::Command;
 use crate::session::Session;
@@ -43,6 +48,8 @@ pub(crate) async fn run(
         // They are of a dialect, which the engine's calls do not know: `main` takes them before there is a session.
         Command::Account(_) => Err(Fault::new("accounts are asked for without a session")),
         Command::Token(command) => token::run(session, command, out).await,
+        Command::Link(command) => link::run(session, command, out).await,
+        Command::Scan(command) => scan::run(session, command, out).await,
         Command::Push(args) => push::run(session, &args, input, out).await,
         Command::Pull(args) => pull::run(session, &args, out).await,
         Command::Edit(args) => edit::run(session, args, out).await,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::answer::Refused;
 use super::super::body;
-use super::password::PASSWORD_BYTES_MAX;
+use crate::password::PASSWORD_BYTES_MAX;
 
 /// Bytes of such a body.
 const BODY_BYTES_MAX: usize = 64 << 10;

@@ -18,7 +18,6 @@ mod mailed;
 mod page;
 #[cfg(feature = "passkeys")]
 mod passkey;
-mod password;
 mod record;
 mod register;
 mod reset;
@@ -38,16 +37,16 @@ use syncline::id::{BucketId, LogKey};
 use syncline::server::Server;
 use syncline::time::Timestamp;
 
+pub use crate::password::PasswordCost;
 pub use mail::{Letter, LogMailer, MailError, Mailer, SmtpMailer};
-pub use password::PasswordCost;
 pub(crate) use routes::router;
 
 use super::SuperProductivity;
 use super::answer::Refused;
 use super::settings::{Settings, SettingsError};
+use crate::password::Hashing;
 use crate::server::env;
 use jwt::Key;
-use password::Hashing;
 use record::{AccountRecord, Records};
 
 /// The account that asks: a handler that takes it is reached with a valid token only.

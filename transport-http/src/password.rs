@@ -4,7 +4,7 @@
 //! exists or not, so that time tells nobody which addresses are known; and only so many computations run at once, so
 //! that guessing cannot take the machine's memory.
 //!
-//! Next: `login` and `register` are who asks.
+//! Next: links with passwords, and the accounts of the Super Productivity dialect, are who asks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use syncline::access::Passwords;
 use syncline::call::{ErrorCode, Refusal};
 use tokio::sync::Semaphore;
 
 /// Computations at once. Each holds its memory (19 MiB unless set otherwise) and one core.
 const AT_ONCE: usize = 4;
 /// Bytes of a password that are looked at: a longer one is refused before it is hashed.
+#[cfg(feature = "super-productivity")]
 pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// How hard a password is to guess.
@@ -37,9 +40,9 @@ impl Default for PasswordCost {
     }
 }
 
-/// What computes.
+/// What computes: core's [`Passwords`] with Argon2id.
 #[derive(Debug, Clone)]
-pub(crate) struct Hashing(Arc<Inner>);
+pub struct Hashing(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -52,7 +55,8 @@ struct Inner {
 
 impl Hashing {
     /// `None` when the cost is below what the algorithm can do.
-    pub(crate) fn new(cost: PasswordCost) -> Option<Self> {
+    #[must_use]
+    pub fn new(cost: PasswordCost) -> Option<Self> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).ok()?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let mut nobody = [0; 32];
@@ -99,7 +103,19 @@ impl Hashing {
     }
 }
 
+#[async_trait]
+impl Passwords for Hashing {
+    async fn keep(&self, password: &str) -> Option<String> {
+        self.hash(password).await.ok()
+    }
+
+    async fn fits(&self, password: &str, kept: &str) -> Option<bool> {
+        Self::fits(self, password, Some(kept)).await.ok()
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
