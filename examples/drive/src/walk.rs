@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::RawDir;
@@ -74,9 +74,9 @@ pub fn walk(folder: &Folder, rules: &Rules, base: &Base) -> io::Result<Walk> {
         buffer: Vec::with_capacity(64 << 10),
     };
     let root = Open { number: None, held: Some(base.root()), only_held: false };
-    // Opened anew: who has listed an open folder is at its end.
-    let listed = child(folder.root(), ".")?;
-    let mut below = walker.list(std::os::fd::AsFd::as_fd(&listed), &root)?;
+    // Opened anew: who reads the entries of an open folder goes on where the last one stopped.
+    let top = child(folder.root(), ".")?;
+    let mut below = walker.list(top.as_fd(), &root)?;
     below.reverse();
     let mut around = vec![(None, below)];
     loop {
@@ -87,7 +87,7 @@ pub fn walk(folder: &Folder, rules: &Rules, base: &Base) -> io::Result<Walk> {
             walker.path.pop();
             continue;
         };
-        let within = within.as_ref().map_or_else(|| folder.root(), std::os::fd::AsFd::as_fd);
+        let within = within.as_ref().map_or_else(|| folder.root(), AsFd::as_fd);
         let name = next.number.and_then(|number| walker.walk.scan.found.get(number)).map(|found| found.name.clone());
         let (Some(number), Some(name)) = (next.number, name) else { continue };
         walker.path.push(&name);
@@ -140,7 +140,7 @@ impl Walker<'_> {
         }
         let unread = |error: io::Error| Why::Unread(error.kind());
         let opened = child(within, name).map_err(unread)?;
-        let inside = self.list(std::os::fd::AsFd::as_fd(&opened), open).map_err(unread)?;
+        let inside = self.list(opened.as_fd(), open).map_err(unread)?;
         Ok((opened, inside))
     }
 
@@ -313,6 +313,17 @@ mod tests {
             assert!(found.parent.is_none_or(|parent| parent < number), "{found:?}");
         }
         assert_eq!((walk.scan.unread.len(), walk.left_out.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_second_walk_through_an_open_folder_finds_the_same() {
+        let disk = Disk::new(&["a", "d/b"]);
+        let folder = Folder::open(disk.dir.path()).unwrap().unwrap();
+        let (rules, base) = (Rules::of("").0, Base::new(ROOT));
+        let first = walk(&folder, &rules, &base).unwrap();
+        disk.put("c");
+        assert_eq!((names(&first), first.scan.found.len()), (vec!["a".into(), "d".into(), "d/b".into()], 3));
+        assert_eq!(names(&walk(&folder, &rules, &base).unwrap()), ["a", "c", "d", "d/b"]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! A look at both sides, and what is to do: until nothing is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline::EntityId;
 use syncline::client::ReadOn;
-use syncline::files::{Base, Local, Plan, Remote, RootState, agree, check_root, plan, recognize};
+use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
 
 use super::wanted::Wants;
 use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
@@ -34,6 +34,7 @@ impl Engine {
             let local = self.recognize(&walk);
             let agreed = agree(&mut self.base, &local, self.server.tree());
             self.note(&agreed)?;
+            self.forget_issues(&walk, &local)?;
             let plan = self.plan(&walk, &local, confirmed)?;
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
             if !plan.hold.is_empty() {
@@ -153,7 +154,7 @@ impl Engine {
         let remote = Remote { tree: self.server.tree(), last: self.server.cursor().seq };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-        let is_open = |(id, place): (&EntityId, &syncline::files::Place)| {
+        let is_open = |(id, place): (&EntityId, &Place)| {
             let folder = walk.scan.found.get(place.entry).and_then(|found| found.parent);
             walk.locks.hold(folder, &place.at, now).then_some(*id)
         };
@@ -213,6 +214,34 @@ impl Engine {
     }
 
     /// Forgets what was read of files that look otherwise now, and refusals of what is not there any more.
+    /// Forgets what was refused of entries that are gone, look otherwise, or were taken after all.
+    fn forget_issues(&mut self, walk: &Walk, local: &Local) -> Done<()> {
+        if self.issues.is_empty() || !walk.scan.unread.is_empty() {
+            return Ok(());
+        }
+        let places: HashMap<(EntityId, &str), (EntityId, &Place)> =
+            local.nodes.iter().map(|(id, place)| ((place.parent, place.at.as_str()), (*id, place))).collect();
+        let (base, mut changed) = (&self.base, false);
+        self.issues.retain(|parent, at, about, issue| {
+            let keep = places.get(&(parent, at)).is_some_and(|(id, place)| {
+                let open = match (base.get(*id), about) {
+                    (None, About::Make) => true,
+                    (None, _) | (Some(_), About::Make) => false,
+                    (Some(held), About::Move) => (held.parent, held.at.as_str()) != (parent, at),
+                    (Some(held), About::Fill) => held.print != Some(place.print),
+                };
+                open && issue.print.is_none_or(|print| print == place.print)
+            });
+            changed |= !keep;
+            keep
+        });
+        if changed {
+            let issues = &self.issues;
+            self.journal.write(|batch| batch.issues(issues))?;
+        }
+        Ok(())
+    }
+
     fn forget_unneeded(&mut self, walk: &Walk) -> Done<()> {
         let prints: HashSet<_> = walk.scan.found.iter().map(|found| found.print).collect();
         let before = self.contents.len();

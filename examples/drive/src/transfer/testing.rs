@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use syncline::access::Caller;
-use syncline::call::{Call, Reply};
+use syncline::call::{Call, ManifestKept, Reply};
 use syncline::client::{BlobTransport, CallError, Transport};
 use syncline::digest::BlobId;
 use syncline::in_process::InProcess;
@@ -108,7 +108,7 @@ impl World {
         bytes.into()
     }
 
-    /// Whether the server has all of a file.
+    /// Whether the server has all of a file, and keeps its pieces.
     pub(super) async fn has(&self, file: &Outgoing) -> bool {
         let Some(manifest) = &file.reading.manifest else {
             return self.bytes(file.reading.content.blob).await.len() as u64 == file.reading.content.bytes;
@@ -117,6 +117,8 @@ impl World {
         for piece in manifest.pieces() {
             bytes.extend_from_slice(&self.bytes(piece.blob).await);
         }
+        let kept = self.way.inner.call(Call::KeepManifest { log: log().log, manifest: manifest.id() }).await.unwrap();
+        assert!(matches!(kept, Reply::ManifestKept(ManifestKept::Kept { judged: true })), "{kept:?}");
         syncline::Digest::of(&[&bytes]) == file.reading.content.blob
             && self.bytes(manifest.id()).await == manifest.to_bytes()
     }
