@@ -13,6 +13,7 @@ mod access;
 mod blobs;
 mod devices;
 mod faults;
+mod groups;
 mod links;
 mod manifests;
 mod piggyback;
