@@ -94,6 +94,8 @@ pub const COMMIT_BODY_BYTES_MAX: usize = 4 << 20;
 /// Nodes in a deleted folder that its deleter had not seen change; beyond it the whole folder stays. Bounds what a commit
 /// reads and says.
 pub const TREE_UNSEEN_MAX: usize = 10_000;
+/// Revisions of one file that a decision is told of, the oldest ones.
+pub const REVISIONS_READ_MAX: usize = 1_000;
 
 /// From how many nodes on a device asks before it deletes most of them; fewer are deleted without a word.
 pub const FILES_DELETED_MIN: usize = 100;
@@ -305,6 +307,8 @@ const _: () = {
     // A commit of the longest names, each of their bytes escaped, fits a body.
     assert!(TREE_OPS_MAX * (6 * NAME_BYTES_MAX + 1_024) < COMMIT_BODY_BYTES_MAX);
     assert!(COMMIT_BODY_BYTES_MAX <= BODY_BYTES_MAX);
+    // Thinning always finds something to do in a history that is longer than what it reads.
+    assert!(REVISIONS_KEPT_MAX < REVISIONS_READ_MAX);
     assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);
     // A part fits a request's head beside everything else: collection, colon, 16 bytes in hexadecimal, comma.
     assert!(PART_PREFIXES_MAX * (COLLECTION_BYTES_MAX + 34) < HEADER_BYTES_MAX * 2 / 3);

@@ -55,7 +55,7 @@ pub(crate) async fn load(lease: &mut Lease, log: &mut Locked, reads: Reads, view
         return Err(new(StoreErrorKind::Runaway, TRANSACT).because("too many reads").into());
     }
     if let (Some(id), Some(bounds)) = (log.id, &log.bounds)
-        && (reads.len() > reads.tree.len() || log.tip == Tip::Unread)
+        && (reads.len() > reads.tree.len() + reads.revisions.len() || log.tip == Tip::Unread)
     {
         for row in fetch(lease, id, &reads, bounds).await? {
             let columns = Columns::of(&row, TRANSACT);
@@ -78,6 +78,15 @@ pub(crate) async fn load(lease: &mut Lease, log: &mut Locked, reads: Reads, view
         Some(id) if !reads.tree.is_empty() => tree::load(lease, id, &reads.tree, &mut into.tree).await?,
         Some(_) => {}
         None => reads.tree.iter().for_each(|read| into.tree.answer_empty(read.clone())),
+    }
+    match log.id {
+        Some(id) if !reads.revisions.is_empty() => {
+            let mut asked = reads.revisions.clone();
+            asked.sort_unstable();
+            asked.dedup();
+            tree::oldest_revisions(lease, id, &asked, &mut into.revisions).await?;
+        }
+        _ => into.revisions.extend(reads.revisions.iter().map(|node| (*node, Vec::new()))),
     }
     into.asked.add(reads);
     Ok(())

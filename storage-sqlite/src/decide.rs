@@ -13,7 +13,7 @@ use syncline::store::StoreErrorKind;
 use crate::db::Db;
 use crate::error::{Failed, Outcome};
 use crate::rows::LogRow;
-use crate::tree::TreeRows;
+use crate::tree::{self, TreeRows};
 use crate::write;
 
 /// Runs a decision; how many bytes it wrote, `None` when it wrote nothing.
@@ -67,6 +67,10 @@ fn read(db: &Db, log: LogKey, row: Option<&LogRow>, reads: Reads, view: &mut Vie
         for seq in &reads.anchors {
             into.anchors.extend(row.anchor(db, *seq)?.map(|anchor| (*seq, anchor)));
         }
+    }
+    for node in &reads.revisions {
+        let found = row.map_or_else(|| Ok(Vec::new()), |row| tree::oldest_revisions(db, row.id, *node))?;
+        into.revisions.insert(*node, found);
     }
     for asked in reads.tree.iter().cloned() {
         match row {

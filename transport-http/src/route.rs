@@ -113,6 +113,8 @@ routes! {
     Node = Get "/v1/logs/{log}/nodes/{node}", "node", "One node of the tree, or the one that stands for it; none is an empty list.";
     Children = Get "/v1/logs/{log}/nodes/{node}/children", "children", "What is in a folder, by folded names, after one.";
     Revisions = Get "/v1/logs/{log}/nodes/{node}/revisions", "revisions", "What a file contained, oldest first, after one.";
+    Leaves = Get "/v1/logs/{log}/nodes/{node}/leaves", "leaves", "Nodes from one down, live or dead, that have nothing in them: some of them, in any order.";
+    PurgeTrash = Delete "/v1/logs/{log}/trash/{node}", "purgeTrash", "Purge what was deleted: a dead node with everything in it is forgotten.";
     Trash = Get "/v1/logs/{log}/trash", "trash", "What was deleted from the tree, by id, after one.";
     MakeLink = Post "/v1/logs/{log}/links", "makeLink", "Make a public link to a file or folder.";
     Links = Get "/v1/logs/{log}/links", "links", "The links of the log, by id, after one.";

@@ -176,8 +176,11 @@ async fn real_bodies_are_what_the_document_says() {
     let children = exchange(Route::Children, "?after=_", None).await.json();
     assert_eq!(children["nodes"][0]["name"], "a", "{children}");
     exchange(Route::Trash, "", None).await;
+    exchange(Route::Leaves, "", None).await;
+    assert_eq!(exchange(Route::PurgeTrash, "", None).await.json()["code"], "NOT_IN_TRASH");
     exchange(Route::Revisions, "?after=0", None).await;
-    let terms = serde_json::json!({"names": "lenient", "file_bytes_max": 10, "nodes_max": 10});
+    let terms = serde_json::json!({"names": "lenient", "file_bytes_max": 10, "nodes_max": 10,
+        "retention": {"version_days": 1, "max_versions": 2, "tombstone_days": 3}});
     assert_eq!(exchange(Route::SetTreeTerms, "", Some(terms)).await.json()["nodes"], 2);
     exchange(Route::TreeTerms, "", None).await;
     let token = serde_json::json!({"name": "a", "access": "read", "logs": [LOG.to_string()], "expires_at": 1});

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::{LOG, Rig, head};
 use syncline::blob::{Chunker, Manifest, Piece};
-use syncline::call::{Call, Commit, Committed, ErrorCode, ManifestKept, Reply};
+use syncline::call::{Call, Commit, Committed, ErrorCode, ManifestKept, Purged, Reply};
 use syncline::client::{BlobTransport as _, CallError, Transport as _};
 use syncline::decide::{NewTerms, TREE_ROOT, TreeTerms};
 use syncline::digest::Digest;
@@ -21,7 +21,7 @@ use syncline::oplog::Sealing;
 use syncline::seq::Seq;
 use syncline::store::{NodePage, NodeQuery};
 use syncline::time::Timestamp;
-use syncline::tree::{self, Content, Kind, Label, NamePolicy, Reason, Refusal, To, TreeOp, TreeVerdict};
+use syncline::tree::{self, Content, Kind, Label, NamePolicy, Reason, Refusal, Retention, To, TreeOp, TreeVerdict};
 use syncline_transport_http::client::{Compression, Form, HttpClient};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -137,6 +137,8 @@ async fn a_client_is_answered_what_a_caller_inside_is() {
         NodeQuery::Trash { after: Some(id(4)) },
         NodeQuery::One(id(2)),
         NodeQuery::One(id(99)),
+        NodeQuery::Leaves { of: id(1) },
+        NodeQuery::Leaves { of: id(99) },
     ];
     for asked in queries {
         for limit in [1, 2, limits::TREE_PAGE_NODES_MAX] {
@@ -233,10 +235,11 @@ async fn what_a_tree_takes_is_said_and_kept() {
     };
     assert_eq!(terms(Call::TreeTerms(LOG)).await, TreeTerms::default());
     does(&client, 1, 1, vec![file(1, TREE_ROOT, "a", "three")]).await;
-    let new = NewTerms { names: NamePolicy::Lenient, file_bytes_max: 3, nodes_max: 3 };
+    let retention = Retention { version_days: 1, max_versions: 2, tombstone_days: 3 };
+    let new = NewTerms { names: NamePolicy::Lenient, file_bytes_max: 3, nodes_max: 3, retention };
     let set = terms(Call::SetTreeTerms { log: LOG, terms: new }).await;
     let (names, nodes) = (NamePolicy::Lenient, 2);
-    assert_eq!(set, TreeTerms { names, file_bytes_max: 3, nodes_max: 3, nodes }, "the root and a file stay");
+    assert_eq!(set, TreeTerms { names, file_bytes_max: 3, nodes_max: 3, retention, nodes }, "the root and a file stay");
     assert_eq!(terms(Call::TreeTerms(LOG)).await, set);
     let ops = vec![file(2, TREE_ROOT, "b:c", "two"), file(3, TREE_ROOT, "d", "three"), folder(4, TREE_ROOT, "e")];
     let rejected = |refusal| TreeVerdict::Rejected(refusal);
@@ -248,12 +251,31 @@ async fn what_a_tree_takes_is_said_and_kept() {
         (limits::FILE_BYTES_MAX + 1, limits::TREE_NODES_MAX, false),
         (limits::FILE_BYTES_MAX, limits::TREE_NODES_MAX + 1, false),
     ] {
-        let terms = NewTerms { names: NamePolicy::Strict, file_bytes_max, nodes_max };
+        let terms = NewTerms { names: NamePolicy::Strict, file_bytes_max, nodes_max, retention };
         match client.call(Call::SetTreeTerms { log: LOG, terms }).await {
             Ok(Reply::TreeTerms(terms)) => assert_eq!((terms.nodes, good), (3, true)),
             refused => assert_eq!((code(refused), good), (ErrorCode::LimitOutOfRange, false)),
         }
     }
+    for (max_versions, good) in [
+        (0, false),
+        (1, true),
+        (limits::REVISIONS_KEPT_MAX - 1, true),
+        (limits::REVISIONS_KEPT_MAX, true),
+        (limits::REVISIONS_KEPT_MAX + 1, false),
+    ] {
+        let terms = NewTerms { retention: Retention { max_versions, ..retention }, ..new };
+        assert_eq!(client.call(Call::SetTreeTerms { log: LOG, terms }).await.is_ok(), good, "{max_versions}");
+    }
+    // What lives is not purged; what was deleted is, once.
+    does(&client, 3, 1, vec![TreeOp::Delete { node: id(1), seen: seq(2) }]).await;
+    let purge = |node| client.call(Call::PurgeTrash { log: LOG, node: id(node) });
+    assert_eq!(code(purge(2).await), ErrorCode::NotInTrash);
+    for nodes in [1, 0] {
+        let purged = purge(1).await.expect("an answer");
+        assert!(matches!(purged, Reply::Purged(Purged { nodes: went, more: false }) if went == nodes), "{purged:?}");
+    }
+    assert_eq!(terms(Call::TreeTerms(LOG)).await.nodes, 2);
     // Who may write the log may not.
     let (name, logs) = ("writer".to_owned(), Some(vec![LOG]));
     let mint = Call::MintToken { name, access: syncline::access::Access::Write, logs, replica: None, expires_at: None };
@@ -261,6 +283,7 @@ async fn what_a_tree_takes_is_said_and_kept() {
     let writer = rig.client_of(&bearer.to_string(), Form::default(), Compression::default());
     assert_eq!(code(writer.call(Call::SetTreeTerms { log: LOG, terms: new }).await), ErrorCode::Forbidden);
     assert!(writer.call(Call::TreeTerms(LOG)).await.is_ok());
+    assert_eq!(code(writer.call(Call::PurgeTrash { log: LOG, node: id(2) }).await), ErrorCode::Forbidden);
     let elsewhere = syncline::id::LogId::from_bytes([8; 16]);
     assert_eq!(code(client.call(Call::TreeTerms(elsewhere)).await), ErrorCode::LogNotFound);
     assert_eq!(code(client.call(Call::SetTreeTerms { log: elsewhere, terms: new }).await), ErrorCode::LogNotFound);

@@ -146,6 +146,8 @@ codes! {
     BlobNotFound = "BLOB_NOT_FOUND", Fix, 404;
     /// The bytes are not those of the blob that was named.
     BlobMismatch = "BLOB_MISMATCH", Fix, 422;
+    /// The node lives, so it is not purged.
+    NotInTrash = "NOT_IN_TRASH", Fix, 409;
     /// The blob is no manifest, or its pieces do not make the file that it, or whoever refers to it, names.
     ManifestWrong = "MANIFEST_WRONG", Fix, 422;
     /// The blob is larger than allowed, or than announced.

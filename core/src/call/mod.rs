@@ -155,6 +155,13 @@ pub enum Call {
         /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
         limit: usize,
     },
+    /// Purge what was deleted: a dead node with everything in it is forgotten, and its contents are swept in time.
+    PurgeTrash {
+        /// From which log's tree.
+        log: LogId,
+        /// Which node. One that is not there is no error.
+        node: EntityId,
+    },
     /// What a log's tree of files takes, and how much of it there is.
     TreeTerms(LogId),
     /// Say what a log's tree of files takes from now on; what is there stays.
@@ -357,6 +364,16 @@ pub enum ManifestKept {
     Needs(Vec<BlobId>),
 }
 
+/// What a purge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "the answer of one call")]
+pub struct Purged {
+    /// Nodes that went.
+    pub nodes: u64,
+    /// Whether there are more than one call takes: then the same call again.
+    pub more: bool,
+}
+
 /// The verdicts on a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "the answer of one call")]
@@ -426,6 +443,8 @@ pub enum Reply {
     Nodes(NodePage),
     /// To [`Call::Revisions`].
     Revisions(Vec<Revision>),
+    /// To [`Call::PurgeTrash`].
+    Purged(Purged),
     /// To [`Call::TreeTerms`] and [`Call::SetTreeTerms`].
     TreeTerms(TreeTerms),
     /// To [`Call::Reserve`]: one per blob, in order.

@@ -193,6 +193,7 @@ async fn left(store: &dyn Store, key: LogKey, ops: &[crate::oplog::Op], slot: &S
         receipts: vec![crate::id::RequestId::from_bytes([1; 16])],
         anchors: Vec::new(),
         tree: Vec::new(),
+        revisions: Vec::new(),
     };
     let rule = move |view: &View| {
         let seen = view.log(key);

@@ -30,6 +30,7 @@ pub mod pages;
 pub mod prune;
 pub mod race;
 pub mod receipts;
+pub mod retention;
 pub mod rewind;
 mod rewrite;
 pub mod snapshots;
@@ -224,6 +225,11 @@ macro_rules! store_conformance {
             ]
             tree_runs: [
                 random_commits_agree_with_the_memory_store
+            ]
+            retention: [
+                a_decision_is_told_of_the_oldest_revisions
+                leaves_are_what_has_nothing_in_it
+                no_retention_takes_what_lives
             ]
             model: [
                 random_runs_agree_with_the_memory_store

@@ -18,17 +18,17 @@ const COMMITS: u64 = 24;
 const NAMES: [&str; 6] = ["a", "b", "c", "A", "é", "b (conflict D 2023-11-14 221320)"];
 
 /// Numbers that look random and are the same every time (xorshift64*).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % end
     }
 
-    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, of: &[T]) -> T {
         let at = usize::try_from(self.below(of.len() as u64)).unwrap_or(0);
         of[at].clone()
     }

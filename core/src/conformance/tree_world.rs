@@ -129,6 +129,7 @@ pub(super) async fn list(store: &dyn Store, log: LogKey, asked: NodeQuery, limit
                 NodeQuery::Trash { .. } => NodeQuery::Trash { after: Some(*id) },
                 NodeQuery::Children { of, .. } => NodeQuery::Children { of, after: Some(node.name.key()) },
                 NodeQuery::One(id) => NodeQuery::One(id),
+                NodeQuery::Leaves { .. } => unreachable!("which leaves come is the store's choice"),
             };
         }
         found.extend(nodes);

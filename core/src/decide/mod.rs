@@ -15,6 +15,7 @@ mod manifests;
 mod place;
 mod prune;
 mod record;
+mod retain;
 mod scans;
 mod sealing;
 mod system;
@@ -39,6 +40,7 @@ pub use place::{Placed, Placement, TREE_ROOT, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
+pub use retain::{Candidate, Retain, Retained, retain};
 pub use scans::{
     ScanPage, contents_of, forget_scan, keep_scan, queue_scans, release_scan, scan_key, scan_notes, scan_of,
     scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
@@ -50,7 +52,7 @@ pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};
 pub use write::{Forget, LogWrites, Receipt, TreeWrites, WriteSet};
 
-use crate::id::{LogKey, OpId, RequestId};
+use crate::id::{EntityId, LogKey, OpId, RequestId};
 use crate::limits;
 use crate::oplog::EntityKey;
 use crate::seq::Seq;
@@ -116,6 +118,8 @@ pub struct Reads {
     pub anchors: Vec<Seq>,
     /// Questions about the log's tree of files.
     pub tree: Vec<TreeRead>,
+    /// The contents that these files had: the oldest [`limits::REVISIONS_READ_MAX`] of each.
+    pub revisions: Vec<EntityId>,
 }
 
 impl Reads {
@@ -127,6 +131,7 @@ impl Reads {
         self.receipts.extend(more.receipts);
         self.anchors.extend(more.anchors);
         self.tree.extend(more.tree);
+        self.revisions.extend(more.revisions);
     }
 
     /// How many keys.
@@ -138,6 +143,7 @@ impl Reads {
             + self.receipts.len()
             + self.anchors.len()
             + self.tree.len()
+            + self.revisions.len()
     }
 
     /// Whether there is nothing to read.

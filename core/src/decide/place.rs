@@ -75,7 +75,7 @@ pub enum Placed {
 }
 
 /// What a content needs to be there.
-fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
+pub(super) fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
     [Some(content.manifest.unwrap_or(content.blob)), content.attributes].into_iter().flatten()
 }
 
@@ -226,7 +226,13 @@ fn answers(outcomes: Vec<Outcome>) -> Vec<Answer> {
 }
 
 /// The entry as the log's next op.
-fn append(id: OpId, entry: &Entry, seq: Seq, env: &Env, mut bounds: LogBounds) -> Option<(LogBounds, LoggedOp)> {
+pub(super) fn append(
+    id: OpId,
+    entry: &Entry,
+    seq: Seq,
+    env: &Env,
+    mut bounds: LogBounds,
+) -> Option<(LogBounds, LoggedOp)> {
     let draft = Draft {
         id,
         replica: ReplicaId::SERVER,

@@ -10,7 +10,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::id::LogKey;
 use crate::limits;
 use crate::oplog::{Collection, EntityKey, Head};
-use crate::tree::NamePolicy;
+use crate::tree::{NamePolicy, Retention};
 
 /// What a tree takes, and how much of it there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct TreeTerms {
     pub file_bytes_max: u64,
     /// Nodes, dead ones included.
     pub nodes_max: u64,
+    /// How long older revisions and what was deleted are kept.
+    pub retention: Retention,
     /// How many there are.
     pub nodes: u64,
 }
@@ -32,19 +34,24 @@ impl Default for TreeTerms {
             names: NamePolicy::Strict,
             file_bytes_max: limits::BLOB_BYTES_MAX,
             nodes_max: limits::TREE_NODES_MAX,
+            retention: Retention::default(),
             nodes: 0,
         }
     }
 }
 
 impl TreeTerms {
-    /// Its bytes: version 1, names (0 strict, 1 lenient), then the numbers as varints.
+    /// Its bytes: version 2, names (0 strict, 1 lenient), then the numbers as varints, those of the retention last. Version 1
+    /// had none of these.
     #[must_use]
     pub fn to_bytes(&self) -> bytes::Bytes {
         let mut out = Writer::with_capacity(32);
-        out.u8(1);
+        out.u8(2);
         out.u8(u8::from(self.names == NamePolicy::Lenient));
-        [self.file_bytes_max, self.nodes_max, self.nodes].into_iter().for_each(|number| out.u64(number));
+        let Retention { version_days, max_versions, tombstone_days } = self.retention;
+        let numbers =
+            [self.file_bytes_max, self.nodes_max, self.nodes, version_days, max_versions as u64, tombstone_days];
+        numbers.into_iter().for_each(|number| out.u64(number));
         out.finish()
     }
 
@@ -55,14 +62,22 @@ impl TreeTerms {
     pub fn from_bytes(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
         const WHAT: &str = "a tree's terms";
         let mut input = Reader::new(bytes);
-        let names = match (input.u8(WHAT)?, input.u8(WHAT)?) {
-            (1, 0) => NamePolicy::Strict,
-            (1, 1) => NamePolicy::Lenient,
+        let version = input.u8(WHAT)?;
+        let names = match (version, input.u8(WHAT)?) {
+            (1 | 2, 0) => NamePolicy::Strict,
+            (1 | 2, 1) => NamePolicy::Lenient,
             _ => return Err(DecodeError::NotCanonical(WHAT)),
         };
         let (file_bytes_max, nodes_max, nodes) = (input.u64(WHAT)?, input.u64(WHAT)?, input.u64(WHAT)?);
+        let mut retention = Retention::default();
+        if version == 2 {
+            retention.version_days = input.u64(WHAT)?;
+            let max_versions = usize::try_from(input.u64(WHAT)?);
+            retention.max_versions = max_versions.map_err(|_| DecodeError::NotCanonical(WHAT))?;
+            retention.tombstone_days = input.u64(WHAT)?;
+        }
         input.finish()?;
-        Ok(Self { names, file_bytes_max, nodes_max, nodes })
+        Ok(Self { names, file_bytes_max, nodes_max, retention, nodes })
     }
 }
 
@@ -76,14 +91,22 @@ pub struct NewTerms {
     pub file_bytes_max: u64,
     /// Nodes, dead ones included, at most [`TREE_NODES_MAX`](limits::TREE_NODES_MAX).
     pub nodes_max: u64,
+    /// How long older revisions and what was deleted are kept; 1 to [`REVISIONS_KEPT_MAX`](limits::REVISIONS_KEPT_MAX)
+    /// revisions.
+    pub retention: Retention,
 }
 
 /// Terms cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TermsFault {
-    /// More than any tree takes.
-    #[error("a tree takes files of at most {} bytes and {} nodes", limits::FILE_BYTES_MAX, limits::TREE_NODES_MAX)]
+    /// More than any tree takes, or no revision of a file.
+    #[error(
+        "a tree takes files of at most {} bytes, {} nodes, and 1 to {} revisions of each file",
+        limits::FILE_BYTES_MAX,
+        limits::TREE_NODES_MAX,
+        limits::REVISIONS_KEPT_MAX
+    )]
     TooMuch,
     /// The log is not there.
     #[error("no such log")]
@@ -118,13 +141,14 @@ pub fn terms_reads() -> Reads {
 #[must_use]
 pub fn set_tree_terms(log: LogKey, new: NewTerms, view: &View) -> Choice<Result<TreeTerms, TermsFault>> {
     let seen = view.log(log);
-    let NewTerms { names, file_bytes_max, nodes_max } = new;
-    if file_bytes_max > limits::FILE_BYTES_MAX || nodes_max > limits::TREE_NODES_MAX {
+    let NewTerms { names, file_bytes_max, nodes_max, retention } = new;
+    let versions = (1..=limits::REVISIONS_KEPT_MAX).contains(&retention.max_versions);
+    if file_bytes_max > limits::FILE_BYTES_MAX || nodes_max > limits::TREE_NODES_MAX || !versions {
         return Choice::Done(Err(TermsFault::TooMuch), None);
     }
     let Some(bounds) = seen.bounds.clone() else { return Choice::Done(Err(TermsFault::NoLog), None) };
     let terms = match tree_terms_of(seen.heads.get(&tree_key())) {
-        Ok(TreeTerms { nodes, .. }) => TreeTerms { names, file_bytes_max, nodes_max, nodes },
+        Ok(TreeTerms { nodes, .. }) => TreeTerms { names, file_bytes_max, nodes_max, retention, nodes },
         Err(error) => return Choice::Done(Err(error.into()), None),
     };
     let mut writes = LogWrites::new(log, bounds.clone());

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Forget, LogWrites, Reads, Receipt, SlotKey};
 use crate::digest::Digest;
-use crate::id::{LogKey, OpId, RequestId};
+use crate::id::{EntityId, LogKey, OpId, RequestId};
 use crate::oplog::{EntityKey, Gap, Head, LogBounds};
 use crate::seq::{Anchor, Seq};
-use crate::tree::Loaded;
+use crate::tree::{Loaded, Revision};
 
 /// An op that was accepted once: where, and the digest of its bytes. Outlives the op itself when that is pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct LogView {
     pub anchors: BTreeMap<Seq, Anchor>,
     /// What was found of the tree.
     pub tree: Loaded,
+    /// The revisions found, of each file that was asked for: oldest first.
+    pub revisions: BTreeMap<EntityId, Vec<Revision>>,
     /// Everything asked for so far.
     pub asked: Reads,
 }

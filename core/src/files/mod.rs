@@ -7,11 +7,13 @@
 //! What must hold: nobody's bytes are taken away unless the server has them; a folder that is not there is no wish to delete
 //! everything; a plan of what already agrees says nothing.
 //!
-//! Nothing here does I/O. Next: `recognize`, `plan`, `settle`.
+//! Nothing here does I/O. Next: `recognize`, `plan`, `settle`; `debounce` for when to look, `hydration` for bytes that come when they are wanted.
 
 mod agree;
 mod batch;
+mod debounce;
 mod held;
+mod hydration;
 mod issue;
 mod plan;
 mod recognize;
@@ -24,7 +26,9 @@ mod wish;
 
 pub use agree::agree;
 pub use batch::batch;
+pub use debounce::{Debounce, Heard};
 pub use held::{Base, Body, Fingerprint, Held, Identity};
+pub use hydration::{Act, Around, Happening, Hydration};
 pub use issue::{About, Issue, Issues};
 pub use plan::{Halt, Plan, RootState, Wanted, check_root, plan};
 pub use recognize::{Local, Place, name_of, recognize};

@@ -87,12 +87,31 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The node that it is about; none for entries that are nobody.
+    #[must_use]
+    pub const fn node(&self) -> Option<EntityId> {
+        match self {
+            Self::Move { node, .. }
+            | Self::MakeFolder { node, .. }
+            | Self::Write { node, .. }
+            | Self::Remove { node }
+            | Self::Evict { node }
+            | Self::RemoveFolder { node } => Some(*node),
+            Self::Merge { .. } | Self::RemoveDouble { .. } => None,
+        }
+    }
+}
+
 impl Base {
-    /// Takes over that a step was done. `node` is the node as the step knew it, `looks` how it looks in the folder now.
-    pub fn did(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) {
+    /// Takes over that a step was done. `node` is the node as the step knew it, `looks` how it looks in the folder now. Gives
+    /// the nodes that are held otherwise than before, or no longer.
+    pub fn did(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) -> Vec<EntityId> {
         self.take_over(step, node, looks);
         // Steps go where nobody lies: whoever was held there had left unheard.
-        self.drop_displaced();
+        let mut changed = self.drop_displaced();
+        changed.extend(step.node());
+        changed
     }
 
     fn take_over(&mut self, step: &Step, node: Option<&Node>, looks: Option<Fingerprint>) {

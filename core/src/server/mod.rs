@@ -18,6 +18,7 @@ mod push;
 mod records;
 mod replay;
 mod restore;
+mod retain;
 mod scans;
 mod sealing;
 mod snapshot;
@@ -30,6 +31,7 @@ pub use crate::decide::{Expect, Pruned, Record, RecordWrite, RecordWritten};
 pub use blobs::{blob_space, refuse_blob};
 pub use links::Linked;
 pub use manifests::JudgedManifests;
+pub use retain::RetainedTree;
 pub use scans::ScannedBlobs;
 pub use sweep::SweptBlobs;
 
@@ -116,6 +118,9 @@ impl Server {
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
             Call::Revisions { log, node, after, limit } => {
                 self.revisions(permit(caller, Access::Read, log)?, node, after, limit).await
+            }
+            Call::PurgeTrash { log, node } => {
+                self.purge_trash(permit(caller, Access::Admin, log)?, node, env).await.map(Reply::Purged)
             }
             Call::TreeTerms(log) => self.tree_terms(permit(caller, Access::Read, log)?).await,
             Call::SetTreeTerms { log, terms } => self.set_tree_terms(permit(caller, Access::Admin, log)?, terms).await,

@@ -111,7 +111,7 @@ fn refuse_terms(fault: TermsFault) -> Refusal {
     Refusal::new(code, fault.to_string())
 }
 
-fn within(limit: usize, max: usize) -> Result<(), Refusal> {
+pub(super) fn within(limit: usize, max: usize) -> Result<(), Refusal> {
     if (1..=max).contains(&limit) {
         return Ok(());
     }

@@ -157,6 +157,7 @@ impl Store for MemoryStore {
             }
             NodeQuery::Children { of, after } => tree.children(*of, after.as_ref(), limit + 1).map(owned).collect(),
             NodeQuery::Trash { after } => tree.trash(*after, limit + 1).map(owned).collect(),
+            NodeQuery::Leaves { of } => tree.leaves(*of, limit + 1).map(owned).collect(),
             NodeQuery::One(id) => {
                 let Ok(found) = tree.node(*id);
                 let id = if let Found::Alias(of) = found { of } else { *id };
@@ -223,6 +224,12 @@ fn read(logs: &BTreeMap<LogKey, StoredLog>, log: LogKey, reads: Reads, view: &mu
         let receipts = reads.receipts.iter().filter_map(|id| Some((*id, stored.receipts.get(id)?.clone())));
         into.receipts.extend(receipts);
         into.anchors.extend(reads.anchors.iter().filter_map(|seq| Some((*seq, stored.anchor(*seq)?))));
+    }
+    for node in &reads.revisions {
+        let all = (Bound::Included((*node, Seq::ZERO)), Bound::Included((*node, Seq::MAX)));
+        let found = logs.get(&log).into_iter().flat_map(|stored| stored.revisions.range(all));
+        let found = found.take(limits::REVISIONS_READ_MAX).map(|(_, revision)| *revision).collect();
+        into.revisions.insert(*node, found);
     }
     for asked in reads.tree.iter().cloned() {
         match logs.get(&log).and_then(|stored| stored.tree.as_ref()) {

@@ -25,6 +25,12 @@ pub enum NodeQuery {
         /// After this one.
         after: Option<EntityId>,
     },
+    /// Nodes from one down, live or dead, itself among them, that have nothing in them. Which ones, where there are more than
+    /// asked for, is the store's choice.
+    Leaves {
+        /// Where it begins.
+        of: EntityId,
+    },
     /// One node, live or dead; a node that another stands for is that one.
     One(EntityId),
 }

@@ -87,6 +87,16 @@ impl MemoryTree {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
+    /// Up to `limit` nodes from one down, live or dead, that have nothing in them.
+    pub fn leaves(&self, of: EntityId, limit: usize) -> impl Iterator<Item = (EntityId, &Node)> {
+        let folders: BTreeSet<EntityId> = self.nodes.values().filter_map(|node| node.parent).collect();
+        let below = move |id: EntityId| {
+            let above = |id: &EntityId| self.nodes.get(id).and_then(|node| node.parent);
+            std::iter::successors(Some(id), above).any(|id| id == of)
+        };
+        self.nodes().filter(move |(id, _)| !folders.contains(id) && below(*id)).take(limit)
+    }
+
     /// Up to `limit` live nodes of a folder by their folded names, those after `after`.
     pub fn children(
         &self,

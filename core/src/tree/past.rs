@@ -55,19 +55,30 @@ pub struct Kept {
     pub held: bool,
 }
 
-/// How long older revisions are kept.
+/// How long older revisions and what was deleted are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "an operator's two numbers")]
+#[allow(clippy::exhaustive_structs, reason = "an operator's three numbers")]
 pub struct Retention {
     /// What is older goes.
     pub version_days: u64,
     /// How many stay at most; more than [`REVISIONS_KEPT_MAX`] count as that many.
     pub max_versions: usize,
+    /// What was deleted longer ago goes.
+    pub tombstone_days: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { version_days: 90, max_versions: REVISIONS_KEPT_MAX }
+        Self { version_days: 90, max_versions: REVISIONS_KEPT_MAX, tombstone_days: 90 }
+    }
+}
+
+impl Retention {
+    /// What was deleted before this time goes.
+    #[must_use]
+    pub fn tombstones_before(&self, now: Timestamp) -> Timestamp {
+        let kept = self.tombstone_days.saturating_mul(DAY_MS);
+        Timestamp::from_ms(now.ms().saturating_sub(kept)).unwrap_or_default()
     }
 }
 

@@ -46,7 +46,7 @@ pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
 pub use scans::{ScanJson, ScanningJson, ScansJson};
-pub use tree::{CommitJson, NamesJson, NewTermsJson, TreeTermsJson};
+pub use tree::{CommitJson, NamesJson, NewTermsJson, PurgedJson, RetentionJson, TreeTermsJson};
 pub use verdicts::{CommittedJson, ManifestKeptJson};
 
 /// Content in one of its three forms; exactly one field is there.

@@ -176,12 +176,7 @@ impl Device {
             if let Some(looks) = done {
                 // Done, but not written down.
                 fuse.burn()?;
-                let node = match step {
-                    Step::Move { node, .. } | Step::MakeFolder { node, .. } | Step::Write { node, .. } => {
-                        self.tree.get(*node)
-                    }
-                    _ => None,
-                };
+                let node = step.node().and_then(|node| self.tree.get(node));
                 self.base.did(step, node, looks);
                 if let (Some(looks), Step::Write { content, .. }) = (looks, step) {
                     self.contents.insert(looks, *content);

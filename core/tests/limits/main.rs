@@ -98,6 +98,11 @@ const ELSEWHERE: &[&str] = &[
     "FILE_CUT_BYTES_MIN",
     "FILE_BYTES_MAX",
     "MANIFEST_PIECES_MAX",
+    // core/src/files/plan.rs
+    "FILES_DELETED_MIN",
+    "FILES_DELETED_PERCENT",
+    // core/src/conformance/retention.rs
+    "REVISIONS_READ_MAX",
     "SCAN_TEXT_BYTES_MAX",
     // core/tests/server/groups.rs
     "GROUPS_PER_TOKEN_MAX",

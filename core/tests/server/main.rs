@@ -19,6 +19,7 @@ mod manifests;
 mod piggyback;
 mod push;
 mod restore;
+mod retain;
 mod scans;
 mod sealing;
 mod snapshot;

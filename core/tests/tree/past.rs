@@ -59,7 +59,7 @@ fn there_are_never_more_revisions_than_the_limit_and_the_oldest_go_first() {
         assert_eq!(count - gone.len(), left);
         assert!(gone.len() < 2 && gone.iter().all(|gone| *gone == Seq::FIRST));
     }
-    let asked = |max_versions| thin(&many(90), Retention { version_days: 90, max_versions }, now()).len();
+    let asked = |max_versions| thin(&many(90), Retention { max_versions, ..Retention::default() }, now()).len();
     assert_eq!((asked(1), asked(0), asked(2), asked(REVISIONS_KEPT_MAX + 1)), (89, 89, 88, 0));
 }
 

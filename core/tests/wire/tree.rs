@@ -7,8 +7,8 @@ use syncline::conformance::support::env;
 use syncline::decide::{NewTerms, TreeTerms};
 use syncline::store::NodePage;
 use syncline::tree::{
-    self, Answer, Content, Dropped, Kind, Label, Name, NameError, NamePolicy, Node, Reason, Refusal, Revision, Stamp,
-    To, TreeOp, TreeVerdict,
+    self, Answer, Content, Dropped, Kind, Label, Name, NameError, NamePolicy, Node, Reason, Refusal, Retention,
+    Revision, Stamp, To, TreeOp, TreeVerdict,
 };
 use syncline::wire::WireError;
 use syncline::wire::json::{
@@ -158,7 +158,7 @@ fn every_json_body_about_a_tree_is_as_agreed() {
     }
     assert_eq!(check("nodes", &NodesJson::of(&nodes())).read(), Ok(nodes()));
     assert_eq!(check("revisions", &RevisionsJson::of(&revisions())).read(), revisions());
-    let new = NewTerms { names: NamePolicy::Lenient, file_bytes_max: 5, nodes_max: 6 };
+    let new = NewTerms { names: NamePolicy::Lenient, file_bytes_max: 5, nodes_max: 6, retention: Retention::default() };
     assert_eq!(check("new_tree_terms", &NewTermsJson::of(&new)).read(), new);
     let terms = TreeTerms { nodes: 3, ..TreeTerms::default() };
     assert_eq!(check("tree_terms", &TreeTermsJson::of(&terms)).read(), terms);

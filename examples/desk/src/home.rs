@@ -54,6 +54,12 @@ impl<A: Serialize + DeserializeOwned> Home<A> {
         Ok(Self { folder: folder.to_owned(), settings })
     }
 
+    /// A device with these settings in a folder that is there, whether it was one or not; it is one once it is
+    /// [kept](Self::keep).
+    pub fn put(folder: &Path, settings: Settings<A>) -> Self {
+        Self { folder: folder.to_owned(), settings }
+    }
+
     /// The device in a folder.
     ///
     /// # Errors

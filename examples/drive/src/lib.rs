@@ -5,10 +5,12 @@
 //! what is not as a step says is left alone, and looked at again.
 //!
 //! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step,
-//! [`transfer`] sends and brings bytes.
+//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn.
 
 #![forbid(unsafe_code)]
 
+pub mod credentials;
+pub mod engine;
 pub mod folder;
 pub mod journal;
 pub mod lock;
@@ -20,3 +22,4 @@ pub mod steps;
 pub mod temp;
 pub mod transfer;
 pub mod walk;
+pub mod watch;

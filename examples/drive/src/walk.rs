@@ -74,7 +74,9 @@ pub fn walk(folder: &Folder, rules: &Rules, base: &Base) -> io::Result<Walk> {
         buffer: Vec::with_capacity(64 << 10),
     };
     let root = Open { number: None, held: Some(base.root()), only_held: false };
-    let mut below = walker.list(folder.root(), &root)?;
+    // Opened anew: who has listed an open folder is at its end.
+    let listed = child(folder.root(), ".")?;
+    let mut below = walker.list(std::os::fd::AsFd::as_fd(&listed), &root)?;
     below.reverse();
     let mut around = vec![(None, below)];
     loop {

@@ -103,8 +103,8 @@ pub(crate) fn start_logging(config: &Config) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
 }
 
-/// Looks every hour, and once at the start, for blobs of the operator's bucket that nothing needs any more, and reads large
-/// files that came since.
+/// Looks every hour, and once at the start, for blobs of the operator's bucket that nothing needs any more; reads large files
+/// that came since; and goes over what the trees keep of the past.
 pub(crate) async fn sweep_hourly(server: &Server, bucket: BucketId) {
     let mut hours = tokio::time::interval(HOUR);
     loop {
@@ -143,6 +143,7 @@ async fn sweep(server: &Server, bucket: BucketId) -> Result<(), Refusal> {
                 }
             }
             judge(server, log).await?;
+            retain(server, log).await?;
         }
         after = logs.last().map(|log| log.log);
         if logs.len() < limits::LIST_ITEMS_MAX {
@@ -165,6 +166,22 @@ async fn judge(server: &Server, log: LogKey) -> Result<(), Refusal> {
         }
         from = next;
         if from.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Thins the histories of a log's files and ends what was deleted long ago.
+async fn retain(server: &Server, log: LogKey) -> Result<(), Refusal> {
+    let (mut from, mut purged) = (None, 0);
+    loop {
+        let (done, next) = server.retain_tree(log, from, limits::LIST_ITEMS_MAX, env()?).await?;
+        purged += done.purged;
+        from = next;
+        if from.is_none() {
+            if purged > 0 {
+                tracing::info!(log = %log.log, purged, "what was deleted long ago is gone");
+            }
             return Ok(());
         }
     }

@@ -18,5 +18,5 @@ mod rows;
 mod write;
 
 pub(crate) use load::load;
-pub(crate) use page::{nodes, revisions};
+pub(crate) use page::{nodes, oldest_revisions, revisions};
 pub(crate) use write::write;

@@ -1,14 +1,19 @@
 //! Listings of nodes and revisions, each by one statement.
 
+use std::collections::BTreeMap;
+
 use sqlx::postgres::PgRow;
+use syncline::limits::REVISIONS_READ_MAX;
 use syncline::store::{NodePage, NodeQuery, StoreError, StoreErrorKind};
 use syncline::tree::{Node, Revision};
 use syncline::{EntityId, LogKey, Seq};
 
-use super::rows::{node, node_columns, revision, revision_columns};
-use crate::error::new;
+use super::rows::{ids, node, node_columns, revision, revision_columns};
+use crate::error::{Failure, Phase, classify, new};
+use crate::pool::Lease;
 use crate::read::{Reader, Statement, count, of_log};
 use crate::rows::{self, Columns, number};
+use crate::transact::TRANSACT;
 
 const NODES: &str = "nodes";
 
@@ -51,6 +56,19 @@ const ONE: &str = nodes!(
      WHERE node_alias.log = (SELECT id FROM this) AND node_alias.id = $3 LIMIT (SELECT least($4::bigint, 1))"
 );
 
+const LEAVES: &str = nodes!(
+    "SELECT leaf.* FROM ( \
+      WITH RECURSIVE below(id) AS ( \
+       SELECT $3::bytea \
+       UNION ALL \
+       SELECT inside.id FROM below, \
+       LATERAL (SELECT id FROM node WHERE log = (SELECT id FROM this) AND parent = below.id OFFSET 0) inside \
+      ) SELECT id FROM below \
+     ) below, LATERAL (SELECT * FROM node WHERE log = (SELECT id FROM this) AND id = below.id LIMIT 1) leaf \
+     WHERE NOT EXISTS (SELECT FROM node WHERE log = (SELECT id FROM this) AND parent = below.id) \
+     LIMIT (SELECT $4::bigint)"
+);
+
 enum Part {
     Bounds(Box<syncline::oplog::LogBounds>),
     Node(Box<(EntityId, Node)>),
@@ -69,6 +87,7 @@ pub(crate) async fn nodes(
         match asked {
             NodeQuery::All { after: id } => of_log(ALL, log).bind(after(id)).bind(most),
             NodeQuery::Trash { after: id } => of_log(TRASH, log).bind(after(id)).bind(most),
+            NodeQuery::Leaves { of } => of_log(LEAVES, log).bind(of.as_bytes().to_vec()).bind(most),
             NodeQuery::One(id) => of_log(ONE, log).bind(id.as_bytes().to_vec()).bind(most),
             NodeQuery::Children { of, after } => {
                 let key = after.as_ref().map_or_else(Vec::new, |key| key.as_str().as_bytes().to_vec());
@@ -99,6 +118,38 @@ fn read_part(row: &PgRow) -> Result<Part, StoreError> {
         1 => node(&columns, 2).map(|node| Part::Node(Box::new(node))),
         _ => Err(new(StoreErrorKind::Unsupported, NODES).because("this server is a read replica")),
     }
+}
+
+/// What a decision is told of the histories of files, by one statement.
+pub(crate) async fn oldest_revisions(
+    lease: &mut Lease,
+    log: i64,
+    of: &[EntityId],
+    into: &mut BTreeMap<EntityId, Vec<Revision>>,
+) -> Result<(), Failure> {
+    const OLDEST: &str = concat!(
+        "SELECT ",
+        revision_columns!(),
+        ", q.place FROM unnest($2::bytea[]) WITH ORDINALITY q(of, place), \
+         LATERAL (SELECT * FROM revision WHERE log = $1 AND node = q.of ORDER BY seq LIMIT (SELECT $3::bigint)) found \
+         ORDER BY q.place, seq"
+    );
+    into.extend(of.iter().map(|of| (*of, Vec::new())));
+    let rows = sqlx::query(OLDEST)
+        .bind(log)
+        .bind(ids(of))
+        .bind(count(REVISIONS_READ_MAX))
+        .persistent(lease.prepared())
+        .fetch_all(lease.counted())
+        .await
+        .map_err(|error| classify(TRANSACT, Phase::Work, error))?;
+    for row in &rows {
+        let columns = Columns::of(row, TRANSACT);
+        let place = usize::try_from(columns.get::<i64>(11)?).ok().and_then(|place| of.get(place.checked_sub(1)?));
+        let node = *place.ok_or_else(|| columns.corrupt("an answer to nothing"))?;
+        into.entry(node).or_default().push(revision(&columns, node)?);
+    }
+    Ok(())
 }
 
 /// The contents that a file had.

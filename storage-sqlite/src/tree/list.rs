@@ -2,6 +2,7 @@
 
 use rusqlite::{Params, params};
 use syncline::id::{EntityId, LogKey};
+use syncline::limits::REVISIONS_READ_MAX;
 use syncline::seq::Seq;
 use syncline::store::{NodePage, NodeQuery};
 use syncline::tree::{Found, Revision, TreeView as _};
@@ -23,12 +24,16 @@ pub(crate) fn nodes(db: &Db, log: LogKey, asked: &NodeQuery, limit: usize) -> Ou
             let after = after.as_ref().map_or("", |name| name.as_str()).as_bytes();
             page(db, sql::CHILDREN, params![id, of.as_bytes(), after, most])
         }
+        NodeQuery::Leaves { of } => page(db, sql::LEAVES, params![id, of.as_bytes(), most]),
         NodeQuery::One(node) => {
             let found = TreeRows { db, log: id }.node(*node)?;
             let node = if let Found::Alias(of) = found { of } else { *node };
             page(db, sql::NODE, params![id, node.as_bytes()])
         }
     }?;
+    if matches!(asked, NodeQuery::Leaves { .. }) {
+        page.nodes.sort_unstable_by_key(|(id, _)| *id);
+    }
     page.more = page.nodes.len() > limit;
     page.nodes.truncate(limit);
     page.end = Some(bounds.end());
@@ -46,9 +51,20 @@ fn page(db: &Db, sql: &'static str, params: impl Params) -> Outcome<NodePage> {
 
 /// The contents that a file had after `after`, oldest first.
 pub(crate) fn revisions(db: &Db, log: LogKey, node: EntityId, after: Seq, limit: usize) -> Outcome<Vec<Revision>> {
+    match LogRow::find(db, log)? {
+        Some(LogRow { id, .. }) => behind(db, id, node, after, limit),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What a decision is told of a file's history.
+pub(crate) fn oldest_revisions(db: &Db, log: i64, node: EntityId) -> Outcome<Vec<Revision>> {
+    behind(db, log, node, Seq::ZERO, REVISIONS_READ_MAX)
+}
+
+fn behind(db: &Db, log: i64, node: EntityId, after: Seq, limit: usize) -> Outcome<Vec<Revision>> {
     let mut found = Vec::new();
-    let Some(LogRow { id, .. }) = LogRow::find(db, log)? else { return Ok(found) };
-    let params = params![id, node.as_bytes(), rows::number(after.get())?, number(limit)];
+    let params = params![log, node.as_bytes(), rows::number(after.get())?, number(limit)];
     db.each(sql::REVISIONS, params, |row| {
         let revision = Revision::from_bytes(rows::bytes(row, 1)?)?;
         if (revision.node, revision.seq) != (node, rows::seq(row, 0)?) {

@@ -13,7 +13,7 @@ mod sql;
 mod view;
 mod write;
 
-pub(crate) use list::{nodes, revisions};
+pub(crate) use list::{nodes, oldest_revisions, revisions};
 pub(crate) use view::TreeRows;
 pub(crate) use write::write;
 

@@ -60,6 +60,14 @@ pub(super) const CHILDREN: &str = "SELECT id, parent, dead, body FROM node INDEX
 pub(super) const TRASH: &str = "SELECT id, parent, dead, body FROM node INDEXED BY node_in_trash
     WHERE log = ?1 AND trash = 1 AND id > ?2 ORDER BY id LIMIT ?3";
 
+/// From `?2` down, `?3` of those that have nothing in them.
+pub(super) const LEAVES: &str = "WITH RECURSIVE below (id) AS (
+        SELECT id FROM node WHERE log = ?1 AND id = ?2
+        UNION ALL
+        SELECT node.id FROM below CROSS JOIN node ON node.log = ?1 AND node.parent = below.id)
+    SELECT node.id, node.parent, node.dead, node.body FROM below CROSS JOIN node ON node.log = ?1 AND node.id = below.id
+    WHERE NOT EXISTS (SELECT 1 FROM node AS child WHERE child.log = ?1 AND child.parent = below.id) LIMIT ?3";
+
 /// Of `?2`, behind `?3`, `?4` of them.
 pub(super) const REVISIONS: &str =
     "SELECT seq, body FROM revision WHERE log = ?1 AND node = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
@@ -190,7 +198,7 @@ mod tests {
     use super::*;
     use crate::schema::MIGRATIONS;
 
-    const STATEMENTS: [(&str, &str); 31] = [
+    const STATEMENTS: [(&str, &str); 32] = [
         ("NODE", NODE),
         ("ALIAS", ALIAS),
         ("CHILD", CHILD),
@@ -202,6 +210,7 @@ mod tests {
         ("ALL", ALL),
         ("CHILDREN", CHILDREN),
         ("TRASH", TRASH),
+        ("LEAVES", LEAVES),
         ("REVISIONS", REVISIONS),
         ("ANY", ANY),
         ("PUT", PUT),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
-use syncline::call::{ErrorCode, Refusal, Reply};
+use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
     AcknowledgedJson, CommittedJson, DevicesJson, GroupMadeJson, GroupsJson, LinkMadeJson, LinksJson, LogJson,
-    LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, ProblemJson, PushedJson, RestorePointsJson,
+    LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, ProblemJson, PurgedJson, PushedJson, RestorePointsJson,
     RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
@@ -92,7 +92,11 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
         Route::BlobUsage | Route::SetBlobQuota => Reply::BlobUsage(json::<UsageJson>(&answer.body)?.read()),
         Route::KeepManifest => Reply::ManifestKept(json::<ManifestKeptJson>(&answer.body)?.read()?),
         Route::Commit => Reply::Committed(json::<CommittedJson>(&answer.body)?.read()?),
-        Route::Nodes | Route::Node | Route::Children | Route::Trash => {
+        Route::PurgeTrash => {
+            let PurgedJson { nodes, more } = json(&answer.body)?;
+            Reply::Purged(Purged { nodes, more })
+        }
+        Route::Nodes | Route::Node | Route::Children | Route::Leaves | Route::Trash => {
             Reply::Nodes(json::<NodesJson>(&answer.body)?.read()?)
         }
         Route::Revisions => Reply::Revisions(json::<RevisionsJson>(&answer.body)?.read()),

@@ -117,6 +117,7 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             let path = of_node(Route::Revisions, log, node);
             bare(Route::Revisions, format!("{path}?after={after}&limit={limit}"))
         }
+        Call::PurgeTrash { log, node } => bare(Route::PurgeTrash, of_node(Route::PurgeTrash, log, node)),
         Call::TreeTerms(log) => bare(Route::TreeTerms, path(Route::TreeTerms, log)),
         Call::SetTreeTerms { log, terms } => {
             json(Route::SetTreeTerms, path(Route::SetTreeTerms, log), serde_json::to_vec(&NewTermsJson::of(&terms))?)
@@ -197,6 +198,7 @@ fn listing(log: LogId, asked: &NodeQuery, limit: usize) -> (Route, String) {
         NodeQuery::Trash { after: id } => {
             (Route::Trash, format!("{}?limit={limit}{}", path(Route::Trash, log), after(id)))
         }
+        NodeQuery::Leaves { of } => (Route::Leaves, format!("{}?limit={limit}", of_node(Route::Leaves, log, *of))),
         NodeQuery::One(node) => (Route::Node, format!("{}?limit={limit}", of_node(Route::Node, log, *node))),
         NodeQuery::Children { of, after } => {
             let after = after.as_ref().map(|key| format!("&after={}", escaped(key.as_str()))).unwrap_or_default();

@@ -4,11 +4,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use syncline::call::{ErrorCode, Refusal, Reply};
+use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::wire::json::{
     AcknowledgedJson, CommittedJson, DevicesJson, GroupMadeJson, GroupsJson, LinkMadeJson, LinksJson, LogJson,
-    LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, PushedJson, RestorePointsJson, RestoredJson,
-    RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
+    LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, PurgedJson, PushedJson, RestorePointsJson,
+    RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -48,6 +48,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Committed(committed), _) => json(StatusCode::OK, &CommittedJson::of(committed)),
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
+        (Reply::Purged(Purged { nodes, more }), _) => json(StatusCode::OK, &PurgedJson { nodes: *nodes, more: *more }),
         (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
         (Reply::GroupMade(id), _) => json(StatusCode::CREATED, &GroupMadeJson { id: *id }),
         (Reply::Groups(groups), _) => json(StatusCode::OK, &GroupsJson::of(groups)),

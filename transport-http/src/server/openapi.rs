@@ -102,6 +102,8 @@ const fn shape(route: Route) -> Shape {
         Route::Nodes | Route::Trash => {
             (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the nodes", Some("Nodes"))])
         }
+        Route::Leaves => (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the nodes", Some("Nodes"))]),
+        Route::PurgeTrash => (&[], None, &[(200, "how many went", Some("Purged"))]),
         Route::Node => (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the node", Some("Nodes"))]),
         Route::Children => (
             &[("after", "FoldedName", OPTIONAL), ("limit", "Seq", OPTIONAL)],

@@ -43,6 +43,14 @@ pub(super) fn read(route: Route, params: &RawPathParams, parts: &Parts) -> Resul
             let LimitQuery { limit } = query(parts)?;
             nodes(NodeQuery::One(node()?), limit)
         }
+        Route::Leaves => {
+            let LimitQuery { limit } = query(parts)?;
+            nodes(NodeQuery::Leaves { of: node()? }, limit)
+        }
+        Route::PurgeTrash => {
+            let NoQuery {} = query(parts)?;
+            Call::PurgeTrash { log, node: node()? }
+        }
         Route::Children => {
             let ChildrenQuery { after, limit } = query(parts)?;
             let place = |text: String| NameKey::place(&text).ok_or_else(|| malformed("after: no name contains that"));

@@ -8,7 +8,7 @@ use super::*;
 use crate::call::Commit;
 use crate::decide::{NewTerms, TreeTerms};
 use crate::digest::{BlobId, Digest};
-use crate::tree::{self, Content, Kind, Label, NamePolicy, Reason, To, TreeOp};
+use crate::tree::{self, Content, Kind, Label, NamePolicy, Reason, Retention, To, TreeOp};
 
 /// The body of a commit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -260,6 +260,31 @@ pub struct NewTermsJson {
     pub file_bytes_max: u64,
     /// Nodes, dead ones included.
     pub nodes_max: u64,
+    /// How long older revisions and what was deleted are kept.
+    pub retention: RetentionJson,
+}
+
+/// How long older revisions and what was deleted are kept.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct RetentionJson {
+    /// Older revisions go.
+    pub version_days: u64,
+    /// How many revisions of a file stay at most.
+    pub max_versions: usize,
+    /// What was deleted longer ago goes.
+    pub tombstone_days: u64,
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct PurgedJson {
+    /// Nodes that went.
+    pub nodes: u64,
+    /// Whether there are more than one call takes.
+    pub more: bool,
 }
 
 /// What a tree takes, and how much of it there is.
@@ -272,6 +297,8 @@ pub struct TreeTermsJson {
     pub file_bytes_max: u64,
     /// Nodes, dead ones included.
     pub nodes_max: u64,
+    /// How long older revisions and what was deleted are kept.
+    pub retention: RetentionJson,
     /// How many there are.
     pub nodes: u64,
 }
@@ -292,19 +319,31 @@ impl NamesJson {
     }
 }
 
+impl RetentionJson {
+    const fn of(retention: Retention) -> Self {
+        let Retention { version_days, max_versions, tombstone_days } = retention;
+        Self { version_days, max_versions, tombstone_days }
+    }
+
+    const fn read(self) -> Retention {
+        let Self { version_days, max_versions, tombstone_days } = self;
+        Retention { version_days, max_versions, tombstone_days }
+    }
+}
+
 impl NewTermsJson {
     /// The JSON form of new terms.
     #[must_use]
     pub const fn of(terms: &NewTerms) -> Self {
-        let NewTerms { names, file_bytes_max, nodes_max } = *terms;
-        Self { names: NamesJson::of(names), file_bytes_max, nodes_max }
+        let NewTerms { names, file_bytes_max, nodes_max, retention } = *terms;
+        Self { names: NamesJson::of(names), file_bytes_max, nodes_max, retention: RetentionJson::of(retention) }
     }
 
     /// The terms.
     #[must_use]
     pub const fn read(self) -> NewTerms {
-        let Self { names, file_bytes_max, nodes_max } = self;
-        NewTerms { names: names.read(), file_bytes_max, nodes_max }
+        let Self { names, file_bytes_max, nodes_max, retention } = self;
+        NewTerms { names: names.read(), file_bytes_max, nodes_max, retention: retention.read() }
     }
 }
 
@@ -312,14 +351,14 @@ impl TreeTermsJson {
     /// The JSON form of a tree's terms.
     #[must_use]
     pub const fn of(terms: &TreeTerms) -> Self {
-        let TreeTerms { names, file_bytes_max, nodes_max, nodes } = *terms;
-        Self { names: NamesJson::of(names), file_bytes_max, nodes_max, nodes }
+        let TreeTerms { names, file_bytes_max, nodes_max, retention, nodes } = *terms;
+        Self { names: NamesJson::of(names), file_bytes_max, nodes_max, retention: RetentionJson::of(retention), nodes }
     }
 
     /// The terms.
     #[must_use]
     pub const fn read(self) -> TreeTerms {
-        let Self { names, file_bytes_max, nodes_max, nodes } = self;
-        TreeTerms { names: names.read(), file_bytes_max, nodes_max, nodes }
+        let Self { names, file_bytes_max, nodes_max, retention, nodes } = self;
+        TreeTerms { names: names.read(), file_bytes_max, nodes_max, retention: retention.read(), nodes }
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn read_cursor(bytes: Vec<u8>) -> Read<Cursor> {
     })
 }
 
-fn put_print(print: &Fingerprint, out: &mut Writer) {
+pub(super) fn put_print(print: &Fingerprint, out: &mut Writer) {
     out.u64(print.size);
     out.fixed(&print.modified_ns.to_be_bytes());
     out.fixed(&print.changed_ns.to_be_bytes());
@@ -129,7 +129,7 @@ fn put_print(print: &Fingerprint, out: &mut Writer) {
     option(print.identity.born_ns.as_ref(), out, |born, out| out.fixed(&born.to_be_bytes()));
 }
 
-fn get_print(input: &mut Reader) -> Read<Fingerprint> {
+pub(super) fn get_print(input: &mut Reader) -> Read<Fingerprint> {
     let size = input.u64(PRINT)?;
     let modified_ns = i64::from_be_bytes(input.fixed(PRINT)?);
     let changed_ns = i64::from_be_bytes(input.fixed(PRINT)?);
@@ -138,7 +138,7 @@ fn get_print(input: &mut Reader) -> Read<Fingerprint> {
     Ok(Fingerprint { size, modified_ns, changed_ns, identity: Identity { device, inode, born_ns } })
 }
 
-fn put_content(content: &Content, out: &mut Writer) {
+pub(super) fn put_content(content: &Content, out: &mut Writer) {
     out.fixed(content.blob.as_bytes());
     out.u64(content.bytes);
     option(content.manifest.as_ref(), out, |manifest, out| out.fixed(manifest.as_bytes()));
@@ -147,7 +147,7 @@ fn put_content(content: &Content, out: &mut Writer) {
     option(content.attributes.as_ref(), out, |attributes, out| out.fixed(attributes.as_bytes()));
 }
 
-fn get_content(input: &mut Reader) -> Read<Content> {
+pub(super) fn get_content(input: &mut Reader) -> Read<Content> {
     let digest = |input: &mut Reader| Ok(Digest::from_bytes(input.fixed(CONTENT)?));
     Ok(Content {
         blob: digest(input)?,
@@ -159,14 +159,14 @@ fn get_content(input: &mut Reader) -> Read<Content> {
     })
 }
 
-fn option<T>(value: Option<&T>, out: &mut Writer, put: impl FnOnce(&T, &mut Writer)) {
+pub(super) fn option<T>(value: Option<&T>, out: &mut Writer, put: impl FnOnce(&T, &mut Writer)) {
     out.u8(u8::from(value.is_some()));
     if let Some(value) = value {
         put(value, out);
     }
 }
 
-fn maybe<T>(input: &mut Reader, get: impl FnOnce(&mut Reader) -> Read<T>) -> Read<Option<T>> {
+pub(super) fn maybe<T>(input: &mut Reader, get: impl FnOnce(&mut Reader) -> Read<T>) -> Read<Option<T>> {
     if flag(input)? { get(input).map(Some) } else { Ok(None) }
 }
 
@@ -181,12 +181,12 @@ fn seq(input: &mut Reader) -> Read<Seq> {
     Seq::new(input.u64("a seq")?).ok_or(DecodeError::NotCanonical("a seq"))
 }
 
-fn text(input: &mut Reader) -> Read<String> {
+pub(super) fn text(input: &mut Reader) -> Read<String> {
     let bytes = input.bytes("a name")?;
     String::from_utf8(bytes.into()).map_err(|_| DecodeError::NotCanonical("a name"))
 }
 
-fn whole<T>(bytes: Vec<u8>, get: impl FnOnce(&mut Reader) -> Read<T>) -> Read<T> {
+pub(super) fn whole<T>(bytes: Vec<u8>, get: impl FnOnce(&mut Reader) -> Read<T>) -> Read<T> {
     let mut input = Reader::new(bytes.into());
     let value = get(&mut input)?;
     input.finish()?;

@@ -10,6 +10,7 @@ mod batch;
 
 mod form;
 mod load;
+mod told;
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,6 +23,7 @@ use syncline::codec::DecodeError;
 
 pub use batch::Batch;
 pub use load::{Pin, Status, Waiting};
+pub use told::{read_told, write_told};
 
 /// `SyDr`, so that a file that is something else is known by its header.
 const APPLICATION: i32 = 0x5379_4472;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use rustix::fs::readlinkat;
 use syncline::blob::{Need, Piece};
-use syncline::call::{Advice, Call, ErrorCode, Refusal, Reply};
+use syncline::call::{Advice, Call, ErrorCode, ManifestKept, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::digest::BlobId;
 use syncline::files::What;
@@ -166,7 +166,22 @@ impl Transfer {
         for part in lists.chunks(limits::LIST_ITEMS_MAX) {
             self.send_window(files, part.to_vec(), &changed, &Progress::none()).await?;
         }
+        for (number, list) in numbers.iter().filter_map(|number| Some((*number, files.get(*number)?.list()?))) {
+            if !taken(&changed).contains(&number) && !self.keep(list.blob).await? {
+                taken(&changed).insert(number);
+            }
+        }
         Ok(changed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has the server keep the pieces of a list; `false`: some are not there any more, so the file is sent again.
+    async fn keep(&self, list: BlobId) -> Result<bool, TransferError> {
+        let call = || self.way.call(Call::KeepManifest { log: self.log, manifest: list });
+        match again(&*self.env, call).await? {
+            Reply::ManifestKept(ManifestKept::Kept { .. }) => Ok(true),
+            Reply::ManifestKept(ManifestKept::Needs(_)) => Ok(false),
+            _ => Err(CallError::Protocol("the answer is to another question".into()).into()),
+        }
     }
 
     async fn send_window(

@@ -1,0 +1,180 @@
+//! Doing in the folder what the server shows: steps in their order, files several at a time.
+
+use futures_util::{StreamExt as _, stream};
+use syncline::files::{Scan, Step};
+use syncline::tree::{Content, Kind, Node};
+
+use super::{Done, Engine, Synced};
+use crate::steps::{Failed, On, Outcome, Sink, carry_out};
+use crate::transfer::{Near, Progress, TransferError};
+use crate::walk::Walk;
+
+/// Steps that are written down together.
+const NOTED: usize = 256;
+/// Files that are brought before they are written down.
+const WRITES: usize = 256;
+/// Bytes that are.
+const WRITE_BYTES: u64 = 256 << 20;
+/// Files that are brought at once.
+const AT_ONCE: usize = 12;
+/// Files that are put to the disk at once: a disk brings many there in one go.
+const TO_DISK: usize = 8;
+
+impl Engine {
+    /// Carries out steps; says whether any was done.
+    pub(super) async fn bring(&mut self, walk: &Walk, steps: &[Step], synced: &mut Synced) -> Done<bool> {
+        let before = synced.done;
+        let mut rest = steps;
+        while let Some(first) = rest.first() {
+            let is_write = |step: &&Step| matches!(step, Step::Write { .. });
+            let same = rest.iter().take_while(|step| is_write(step) == is_write(&first)).count();
+            let (now, later) = rest.split_at(if is_write(&first) { some(rest, same) } else { same.min(NOTED) });
+            rest = later;
+            if is_write(&first) {
+                self.write_files(&walk.scan, now, synced).await?;
+            } else {
+                self.do_steps(&walk.scan, now, synced)?;
+            }
+        }
+        Ok(synced.done > before)
+    }
+
+    fn do_steps(&mut self, scan: &Scan, steps: &[Step], synced: &mut Synced) -> Done<()> {
+        let mut changed = Vec::new();
+        for step in steps {
+            let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
+            let outcome = tokio::task::block_in_place(|| carry_out(on, step, None));
+            changed.extend(self.done(step, outcome, synced));
+        }
+        self.note(&changed)
+    }
+
+    /// Takes over what came of a step; gives the nodes that are held otherwise now.
+    fn done(&mut self, step: &Step, outcome: Outcome, synced: &mut Synced) -> Vec<syncline::EntityId> {
+        match outcome {
+            Outcome::Done(looks) => {
+                let node = step.node().and_then(|node| self.server.tree().get(node));
+                let changed = self.base.did(step, node, looks);
+                synced.done += 1;
+                changed
+            }
+            Outcome::Later(_) => Vec::new(),
+            Outcome::Failed(why) => {
+                self.trouble(step, &why, synced);
+                Vec::new()
+            }
+        }
+    }
+
+    fn trouble(&self, step: &Step, why: &dyn std::fmt::Display, synced: &mut Synced) {
+        let path = match step {
+            Step::Move { parent, at, .. } | Step::MakeFolder { parent, at, .. } | Step::Write { parent, at, .. } => {
+                let mut path = self.base.path(*parent).unwrap_or_default();
+                path.push(at);
+                path.join("/")
+            }
+            _ => step.node().and_then(|node| self.base.path(node)).unwrap_or_default().join("/"),
+        };
+        let trouble = (path, why.to_string());
+        if !synced.troubles.contains(&trouble) {
+            synced.troubles.push(trouble);
+        }
+    }
+
+    async fn write_files(&mut self, scan: &Scan, steps: &[Step], synced: &mut Synced) -> Done<()> {
+        let bytes = steps.iter().filter_map(content).map(|content| content.bytes).sum();
+        let progress = Progress::start("bringing", bytes);
+        let this = &*self;
+        let brought: Vec<_> =
+            stream::iter(steps).map(|step| this.bring_file(scan, step, &progress)).buffered(AT_ONCE).collect().await;
+        let mut ready = Vec::with_capacity(steps.len());
+        for (step, brought) in steps.iter().zip(brought) {
+            match brought {
+                Ok(sink) => ready.push((step, sink)),
+                Err(NotBrought::Outcome(outcome)) => drop(self.done(step, *outcome, synced)),
+                Err(NotBrought::Transfer(TransferError::Call(error))) => match error {
+                    // One file that the server does not give stops no other.
+                    syncline::client::CallError::Refused(refusal) => self.trouble(step, &refusal, synced),
+                    error => return Err(error.into()),
+                },
+                Err(NotBrought::Transfer(TransferError::Disk(error))) => {
+                    self.trouble(step, &Failed::Io(error), synced);
+                }
+                Err(NotBrought::Transfer(error)) => self.trouble(step, &error, synced),
+            }
+        }
+        let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
+        let outcomes = tokio::task::block_in_place(|| put_all(on, ready));
+        let mut changed = Vec::new();
+        for (step, outcome) in outcomes {
+            changed.extend(self.done(step, outcome, synced));
+        }
+        self.note(&changed)
+    }
+
+    /// Brings the bytes of a file to where it will be.
+    async fn bring_file(&self, scan: &Scan, step: &Step, progress: &Progress) -> Result<Sink, NotBrought> {
+        let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
+        let node = step.node().and_then(|id| self.server.tree().get(id));
+        let kind = node.map_or(Kind::File, |node: &Node| node.kind);
+        let mut sink = Sink::begin(on, step, kind).map_err(|outcome| NotBrought::Outcome(Box::new(outcome)))?;
+        let Some(content) = content(step) else { return Ok(sink) };
+        let known = content.manifest.and_then(|manifest| self.journal.manifest(manifest).ok().flatten());
+        let near: Vec<Near> = step.node().and_then(|id| self.near(id)).into_iter().collect();
+        self.transfer.download(content, known, &near, &mut sink, progress).await.map_err(NotBrought::Transfer)?;
+        Ok(sink)
+    }
+
+    /// What the folder has of a node's older content.
+    fn near(&self, id: syncline::EntityId) -> Option<Near> {
+        let held = self.base.get(id).filter(|held| held.print.is_some())?;
+        let content = held.content?;
+        let path = self.base.path(id)?.into_iter().map(str::to_owned).collect();
+        let manifest = content.manifest.and_then(|manifest| self.journal.manifest(manifest).ok().flatten());
+        Some(Near { path, content, manifest })
+    }
+}
+
+/// Why a file's bytes are not there.
+enum NotBrought {
+    Outcome(Box<Outcome>),
+    Transfer(TransferError),
+}
+
+const fn content(step: &Step) -> Option<&Content> {
+    match step {
+        Step::Write { content, .. } => Some(content),
+        _ => None,
+    }
+}
+
+/// How many of the first writes are brought together.
+fn some(steps: &[Step], most: usize) -> usize {
+    let mut bytes = 0_u64;
+    let fits = |step: &&Step| {
+        let before = bytes;
+        bytes = bytes.saturating_add(content(step).map_or(0, |content| content.bytes));
+        before < WRITE_BYTES
+    };
+    steps.iter().take(most.min(WRITES)).take_while(fits).count().max(1)
+}
+
+/// Puts files where they belong, several at a time: each waits for the disk.
+fn put_all<'a>(on: On<'_>, ready: Vec<(&'a Step, Sink)>) -> Vec<(&'a Step, Outcome)> {
+    let mut hands: Vec<Vec<(usize, &Step, Sink)>> = (0..TO_DISK).map(|_| Vec::new()).collect();
+    for (number, (step, sink)) in ready.into_iter().enumerate() {
+        if let Some(hand) = hands.get_mut(number % TO_DISK) {
+            hand.push((number, step, sink));
+        }
+    }
+    let put = |hand: Vec<(usize, &'a Step, Sink)>| {
+        let put = |(number, step, sink)| (number, step, carry_out(on, step, Some(sink)));
+        hand.into_iter().map(put).collect::<Vec<_>>()
+    };
+    let mut done: Vec<(usize, &Step, Outcome)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = hands.into_iter().map(|hand| scope.spawn(move || put(hand))).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+    });
+    done.sort_unstable_by_key(|(number, ..)| *number);
+    done.into_iter().map(|(_, step, outcome)| (step, outcome)).collect()
+}

@@ -1,0 +1,233 @@
+//! A look at both sides, and what is to do: until nothing is.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use syncline::EntityId;
+use syncline::client::ReadOn;
+use syncline::files::{Base, Local, Plan, Remote, RootState, agree, check_root, plan, recognize};
+
+use super::wanted::Wants;
+use super::{Done, Engine, EngineError, Skipped, Synced};
+use crate::folder::Folder;
+use crate::read::{Unread, read};
+use crate::rules::Rules;
+use crate::steps::take_unfinished_away;
+use crate::walk::{Walk, walk};
+
+/// More looks than this in one sync is a sync that never ends.
+const LOOKS_MAX: usize = 10_000;
+/// How many files are read before they are told.
+const READ_FILES: usize = 1_000;
+/// How many bytes are.
+const READ_BYTES: u64 = 256 << 20;
+
+impl Engine {
+    pub(super) async fn sync_all(&mut self, confirmed: bool) -> Done<Synced> {
+        let (mut synced, mut skipped) = (Synced::default(), Skipped::new());
+        self.send_waiting(&mut synced).await?;
+        self.read_on(&mut synced).await?;
+        let mut walk = self.look(confirmed)?;
+        take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
+        for _ in 0..LOOKS_MAX {
+            let local = self.recognize(&walk);
+            let agreed = agree(&mut self.base, &local, self.server.tree());
+            self.note(&agreed)?;
+            let plan = self.plan(&walk, &local, confirmed)?;
+            let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
+            if !plan.hold.is_empty() {
+                let held: Vec<EntityId> = plan.hold.iter().map(|(id, _)| *id).collect();
+                for (id, held) in plan.hold {
+                    self.base.hold(id, held);
+                }
+                self.note(&held)?;
+                continue;
+            }
+            let read = self.read_some(&walk, &unread, &mut skipped)?;
+            if !plan.wishes.is_empty() && self.tell(&walk, &local, plan.wishes, &mut skipped, &mut synced).await? {
+                self.read_on(&mut synced).await?;
+                continue;
+            }
+            if read {
+                continue;
+            }
+            let brought = self.bring(&walk, &plan.steps, &mut synced).await?;
+            if !brought {
+                synced.busy = plan.unread.len();
+                break;
+            }
+            self.read_on(&mut synced).await?;
+            walk = self.look(confirmed)?;
+        }
+        self.forget_unneeded(&walk)?;
+        Ok(synced)
+    }
+
+    /// Reads the log to its end.
+    pub(super) async fn read_on(&mut self, synced: &mut Synced) -> Done<()> {
+        let way = Arc::clone(&self.way);
+        let before = self.server.cursor();
+        let read = self.server.read_on(&*way).await?;
+        let (tree, cursor) = (self.server.tree(), self.server.cursor());
+        match read {
+            ReadOn::On(touched) => {
+                if cursor == before {
+                    return Ok(());
+                }
+                self.journal.write(|batch| {
+                    for id in touched {
+                        batch.remote(id, tree.get(id))?;
+                    }
+                    batch.cursor(cursor)
+                })?;
+            }
+            ReadOn::Listed => {
+                self.journal.write(|batch| {
+                    batch.forget_remote()?;
+                    for (id, node) in tree.nodes() {
+                        batch.remote(id, Some(node))?;
+                    }
+                    batch.cursor(cursor)
+                })?;
+            }
+            ReadOn::Other => {
+                // What that server does not show it may never have had: nothing is a delete, whatever is here is told again.
+                let held: Vec<EntityId> = self.base.iter().map(|(id, _)| id).collect();
+                self.base = Base::new(self.base.root());
+                synced.united = true;
+                self.journal.write(|batch| {
+                    for id in held {
+                        batch.hold(id, None)?;
+                    }
+                    batch.forget_remote()?;
+                    for (id, node) in tree.nodes() {
+                        batch.remote(id, Some(node))?;
+                    }
+                    batch.cursor(cursor)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks through the folder, if it is the one that it was.
+    fn look(&mut self, confirmed: bool) -> Done<Walk> {
+        // By its path: a folder that was moved away is still open.
+        let there = Folder::open(&self.device.folder).map_err(self.at_folder())?;
+        let root = there.as_ref().map_or_else(|root| *root, Folder::state);
+        let volume = self.journal.volume()?;
+        if let Ok(folder) = &there
+            && folder.state() != self.folder.state()
+            && confirmed
+        {
+            return Err(EngineError::Nonsense("the folder was replaced while it was synced; start again"));
+        }
+        let (rules, _) = Rules::load(&self.folder).map_err(self.at_folder())?;
+        self.rules = rules;
+        let walk = tokio::task::block_in_place(|| walk(&self.folder, &self.rules, &self.base));
+        let walk = walk.map_err(self.at_folder())?;
+        match check_root(root, volume, &self.base, &walk.scan) {
+            Err(halt) if !confirmed || !matches!(root, RootState::Folder { .. }) => return Err(halt.into()),
+            _ => {}
+        }
+        if let RootState::Folder { volume: now } = root
+            && volume != Some(now)
+        {
+            self.journal.write(|batch| batch.volume(now))?;
+        }
+        Ok(walk)
+    }
+
+    fn mint(&self) -> impl FnMut() -> EntityId + use<> {
+        let env = Arc::clone(&self.env);
+        move || EntityId::from_bytes(env.env().uuid7("node"))
+    }
+
+    fn recognize(&self, walk: &Walk) -> Local {
+        let contents = |print: &_| self.contents.get(print).copied();
+        recognize(&walk.scan, &self.base, self.server.tree(), &contents, &mut self.mint())
+    }
+
+    fn plan(&self, walk: &Walk, local: &Local, confirmed: bool) -> Done<Plan> {
+        let remote = Remote { tree: self.server.tree(), last: self.server.cursor().seq };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        let is_open = |(id, place): (&EntityId, &syncline::files::Place)| {
+            let folder = walk.scan.found.get(place.entry).and_then(|found| found.parent);
+            walk.locks.hold(folder, &place.at, now).then_some(*id)
+        };
+        let waits: HashSet<EntityId> =
+            if walk.locks.is_empty() { HashSet::new() } else { local.nodes.iter().filter_map(is_open).collect() };
+        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits };
+        Ok(plan(remote, &self.base, local, &self.issues, &wants, confirmed, &mut self.mint())?)
+    }
+
+    /// Reads some of the files that have to be read; says whether any was.
+    fn read_some(&mut self, walk: &Walk, unread: &[usize], skipped: &mut Skipped) -> Done<bool> {
+        let (mut bytes, mut readings) = (0_u64, Vec::new());
+        for at in unread.iter().take(READ_FILES) {
+            let Some(found) = walk.scan.found.get(*at) else { continue };
+            let path = walk.scan.path(*at);
+            let before = self.chunker_before(&path)?;
+            match tokio::task::block_in_place(|| read(&self.folder, &path, found.what, &found.print, before)) {
+                Ok(reading) => {
+                    bytes = bytes.saturating_add(reading.content.bytes);
+                    readings.push(reading);
+                }
+                Err(Unread::Io(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
+                    return Err(self.at_folder()(error));
+                }
+                Err(_) => drop(skipped.insert(found.print)),
+            }
+            if bytes >= READ_BYTES {
+                break;
+            }
+        }
+        if readings.is_empty() {
+            return Ok(false);
+        }
+        self.journal.write(|batch| {
+            readings.iter().try_for_each(|read| batch.content(&read.print, &read.content, read.manifest.as_ref()))
+        })?;
+        self.contents.extend(readings.into_iter().map(|reading| (reading.print, reading.content)));
+        Ok(true)
+    }
+
+    /// How the last revision of the file at a path was cut.
+    fn chunker_before(&self, path: &[&str]) -> Done<Option<syncline::blob::Chunker>> {
+        let held = path.iter().try_fold(self.base.root(), |folder, name| self.base.at(folder, name));
+        let manifest = held.and_then(|id| self.base.get(id)).and_then(|held| held.content?.manifest);
+        let Some(manifest) = manifest else { return Ok(None) };
+        Ok(self.journal.manifest(manifest)?.map(|manifest| manifest.chunker()))
+    }
+
+    /// Writes down how these nodes are held.
+    pub(super) fn note(&mut self, changed: &[EntityId]) -> Done<()> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let base = &self.base;
+        self.journal.write(|batch| changed.iter().try_for_each(|id| batch.hold(*id, base.get(*id))))?;
+        Ok(())
+    }
+
+    /// Forgets what was read of files that look otherwise now, and refusals of what is not there any more.
+    fn forget_unneeded(&mut self, walk: &Walk) -> Done<()> {
+        let prints: HashSet<_> = walk.scan.found.iter().map(|found| found.print).collect();
+        let before = self.contents.len();
+        self.contents.retain(|print, _| prints.contains(print));
+        let held: HashSet<_> = self.base.iter().filter_map(|(_, held)| held.print).collect();
+        // What is held needs no second note.
+        self.contents.retain(|print, _| !held.contains(print));
+        if self.contents.len() != before {
+            let contents = &self.contents;
+            self.journal.write(|batch| batch.keep_contents(|print, _| contents.contains_key(print)))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_new(walk: &Walk, at: usize, skipped: &Skipped) -> bool {
+    walk.scan.found.get(at).is_some_and(|found| !skipped.contains(&found.print))
+}

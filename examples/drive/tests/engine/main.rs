@@ -1,0 +1,6 @@
+//! Devices with real folders and a server in memory: what users do to files, and what must become of it.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod house;
+mod saves;
