@@ -14,6 +14,7 @@ mod blobs;
 mod cases;
 mod devices;
 mod faults;
+mod groups;
 mod links;
 mod manifests;
 mod piggyback;
