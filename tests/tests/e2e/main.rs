@@ -7,6 +7,8 @@
 mod blobs;
 mod crowd;
 mod device;
+mod drive;
+mod drive_house;
 mod faults;
 mod meddler;
 mod notes;
