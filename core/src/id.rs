@@ -90,6 +90,8 @@ ids! {
     TokenId;
     /// One public link.
     LinkId;
+    /// A group of those who hold tokens.
+    GroupId;
 }
 
 impl BucketId {

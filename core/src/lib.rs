@@ -195,6 +195,6 @@ pub mod conformance;
 
 pub use clock::{Causality, VectorClock};
 pub use digest::Digest;
-pub use id::{BucketId, EntityId, LinkId, LogId, LogKey, OpId, ReplicaId, RequestId, TokenId};
+pub use id::{BucketId, EntityId, GroupId, LinkId, LogId, LogKey, OpId, ReplicaId, RequestId, TokenId};
 pub use seq::{Anchor, Cursor, Origin, Seq};
 pub use time::{Env, Hlc, Timestamp};

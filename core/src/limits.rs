@@ -185,7 +185,16 @@ pub const LINK_GUESS_WINDOW_MS: u64 = 15 * 60 * 1_000;
 /// Bytes of the password of a link: a longer one would be work for nothing.
 pub const LINK_PASSWORD_BYTES_MAX: usize = 1_024;
 
-/// Characters of a token's name.
+/// Groups that one token is in: each is a read for every request.
+pub const GROUPS_PER_TOKEN_MAX: usize = 32;
+/// Logs that one group has grants for.
+pub const GRANTS_PER_GROUP_MAX: usize = 256;
+/// How long a token still lets in after another took its place.
+pub const TOKEN_FORMER_MS: u64 = 5 * 60 * 1_000;
+/// Tokens that are remembered because others took their place; with more at once the oldest ends early.
+pub const TOKENS_FORMER_MAX: usize = 4;
+
+/// Characters of a token's name, and of a group's.
 pub const TOKEN_NAME_CHARS_MAX: usize = 100;
 
 // ── A replica ───────────────────────────────────────────────────────────────────────────────────────

@@ -30,11 +30,13 @@ use syncline::oplog::{
 use syncline::store::LogSummary;
 use syncline::wire::binary;
 use syncline::wire::json::{
-    AcknowledgeJson, AcknowledgedJson, DevicesJson, LogJson, LogsJson, MintTokenJson, OpJson, PageJson, ProblemJson,
-    PushJson, PushedJson, RestoreJson, RestorePointsJson, RestoredJson, RotateKeysJson, ScanningJson, SnapshotJson,
-    TokenJson, UndoRestoreJson,
+    AcknowledgeJson, AcknowledgedJson, CreateGroupJson, DevicesJson, LogJson, LogsJson, MintTokenJson, OpJson,
+    PageJson, ProblemJson, PushJson, PushedJson, RestoreJson, RestorePointsJson, RestoredJson, RotateKeysJson,
+    ScanningJson, SnapshotJson, TokenJson, UndoRestoreJson,
 };
-use syncline::{Anchor, Cursor, EntityId, Hlc, LogId, Origin, ReplicaId, RequestId, Seq, Timestamp, VectorClock};
+use syncline::{
+    Anchor, Cursor, EntityId, Hlc, LogId, Origin, ReplicaId, RequestId, Seq, Timestamp, TokenId, VectorClock,
+};
 
 const LOG: LogId = log(1).log;
 
@@ -234,7 +236,7 @@ fn every_json_body_is_as_agreed() {
     let holders = holders();
     assert_eq!(check("devices", &DevicesJson::of(&holders)).read(), holders);
     check("rotate_keys", &RotateKeysJson { from: u32::MAX });
-    let bearer = Bearer::new(log(1).bucket, [7; 32]);
+    let bearer = Bearer::new(log(1).bucket, TokenId::from_bytes([8; 16]), [7; 32]);
     check("token", &TokenJson { id: bearer.id(), token: bearer.to_string() });
     let (logs, replica, expires_at) = (Some(vec![LOG]), Some(Author::new(1).replica()), Some(env(0).now));
     check("mint_token", &MintTokenJson { name: "phone".into(), access: Access::Write, logs, replica, expires_at });
@@ -296,6 +298,7 @@ fn a_request_with_an_unknown_field_is_refused() {
     refuses(&RestoreJson { to: seq(3), seen: at(9), request });
     refuses(&UndoRestoreJson { seen: at(9), request });
     refuses(&RotateKeysJson { from: 1 });
+    refuses(&CreateGroupJson { name: "x".into() });
     refuses(&ScanningJson { policy: ScanPolicy::Meanwhile });
     refuses(&MintTokenJson { name: "x".into(), access: Access::Read, logs: None, replica: None, expires_at: None });
 }

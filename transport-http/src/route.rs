@@ -123,6 +123,15 @@ routes! {
     OpenLinkByForm = Post "/p/{token}", "openLinkByForm", "The same, with the link's password in a form.";
     MintToken = Post "/v1/tokens", "mintToken", "Make a bearer token.";
     RevokeToken = Delete "/v1/tokens/{id}", "revokeToken", "End a bearer token.";
+    RotateToken = Post "/v1/tokens/{id}/rotate", "rotateToken", "Make another token take a token's place, which lets in for five minutes yet.";
+    Tokens = Get "/v1/tokens", "tokens", "The tokens of the bucket, by id, after one.";
+    CreateGroup = Post "/v1/groups", "createGroup", "Make a group of those who hold tokens.";
+    Groups = Get "/v1/groups", "groups", "The groups of the bucket, by id, after one.";
+    DeleteGroup = Delete "/v1/groups/{id}", "deleteGroup", "End a group, with all that it is granted.";
+    JoinGroup = Put "/v1/groups/{id}/tokens/{member}", "joinGroup", "Put a token into a group.";
+    LeaveGroup = Delete "/v1/groups/{id}/tokens/{member}", "leaveGroup", "Take a token out of a group.";
+    Grant = Put "/v1/groups/{id}/logs/{log}", "grant", "Say what a group's members may do to a log.";
+    EndGrant = Delete "/v1/groups/{id}/logs/{log}", "endGrant", "Take from a group what it is granted for a log.";
     Wake = Get "/v1/logs/{log}/wake", "wake", "A WebSocket that says when the log has grown.";
     OpenApi = Get "/v1/openapi.json", "openapi", "This document.";
     Live = Get "/health/live", "live", "Whether the process runs.";
@@ -158,6 +167,7 @@ impl Route {
                 | Self::SetBlobQuota
                 | Self::SetScanning
                 | Self::MakeLink
+                | Self::CreateGroup
                 | Self::Commit
                 | Self::SetTreeTerms
         )

@@ -193,6 +193,13 @@ async fn real_bodies_are_what_the_document_says() {
     rig.ask(Call::ReleaseBlob { log: LOG, blob }).await;
     let scans = exchange(Route::Scans, "?limit=3", None).await.json();
     assert_eq!((&scans["policy"], &scans["scans"][0]["state"]), (&"meanwhile".into(), &"released".into()));
+    let group = exchange(Route::CreateGroup, "", Some(serde_json::json!({"name": "a"}))).await;
+    assert_eq!(group.status, 201);
+    let group = group.json()["id"].as_str().unwrap().parse().unwrap();
+    rig.ask(Call::SetGrant { group, log: LOG, access: Some(syncline::access::Access::Write) }).await;
+    assert_eq!(exchange(Route::Groups, "?limit=3", None).await.json()["groups"][0]["grants"][LOG.to_string()], "write");
+    let tokens = exchange(Route::Tokens, "", None).await.json();
+    assert_eq!(tokens["tokens"][0]["expires_at"], 1);
     let root = syncline::decide::TREE_ROOT;
     let made = rig.ask(Call::Commit(first_folder())).await;
     assert!(matches!(made, syncline::call::Reply::Committed(_)), "{made:?}");

@@ -34,9 +34,13 @@ async fn next(wakes: &mut impl SignalSource) -> Option<u64> {
 
 /// A WebSocket by hand, after its handshake.
 async fn socket(rig: &Rig) -> TcpStream {
+    socket_of(rig, OPERATOR).await
+}
+
+async fn socket_of(rig: &Rig, bearer: &str) -> TcpStream {
     let mut stream = rig.dial().await;
     let request = format!(
-        "GET /v1/logs/{LOG}/wake HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {OPERATOR}\r\nconnection: upgrade\r\n\
+        "GET /v1/logs/{LOG}/wake HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {bearer}\r\nconnection: upgrade\r\n\
          upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -112,6 +116,44 @@ async fn a_listener_whose_token_ends_is_let_go() {
     rig.client().call(Call::RevokeToken(id)).await.unwrap();
     assert_eq!(next(&mut wakes).await, None);
     assert!(matches!(reader.wakes(KEY).await, Err(CallError::Refused(_))));
+}
+
+#[tokio::test]
+async fn e39_the_socket_of_who_may_not_listen_any_more_is_closed_at_once_with_what_is_wrong() {
+    // Long before anybody is pinged.
+    let rig = Rig::start().await;
+    let client = rig.client();
+    client.call(push(1)).await.unwrap();
+    let mut devices = Vec::new();
+    for name in ["revoked", "taken out", "stays"] {
+        let (logs, access) = (Some(Vec::new()), Access::Read);
+        let call = Call::MintToken { name: name.into(), access, logs, replica: None, expires_at: None };
+        let Reply::Token { id, bearer } = client.call(call).await.unwrap() else { panic!("no token") };
+        devices.push((id, bearer.to_string()));
+    }
+    let Reply::GroupMade(group) = client.call(Call::CreateGroup { name: "readers".into() }).await.unwrap() else {
+        panic!("no group")
+    };
+    client.call(Call::SetGrant { group, log: LOG, access: Some(Access::Write) }).await.unwrap();
+    for (token, _) in &devices {
+        client.call(Call::SetMember { group, token: *token, member: true }).await.unwrap();
+    }
+    let mut sockets = Vec::new();
+    for (_, bearer) in &devices {
+        sockets.push(socket_of(&rig, bearer).await);
+    }
+    let stays = rig.client_of(&devices[2].1, Form::Binary, Compression::Zstd);
+    let mut wakes = stays.wakes(KEY).await.unwrap();
+    assert_eq!(next(&mut wakes).await, Some(1));
+    client.call(Call::RevokeToken(devices[0].0)).await.unwrap();
+    assert_eq!(close_code(&mut sockets[0]).await, 4401);
+    client.call(Call::SetMember { group, token: devices[1].0, member: false }).await.unwrap();
+    assert_eq!(close_code(&mut sockets[1]).await, 4403);
+    client.call(push(2)).await.unwrap();
+    assert_eq!(next(&mut wakes).await, Some(2), "others hear on, and nothing of the others' tokens");
+    client.call(Call::DeleteGroup(group)).await.unwrap();
+    assert_eq!(close_code(&mut sockets[2]).await, 4403);
+    assert_eq!(next(&mut wakes).await, None);
 }
 
 #[tokio::test]

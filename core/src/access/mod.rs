@@ -1,15 +1,17 @@
 //! Who asks. A [`Caller`] is the verified answer; how it was verified is behind `Server::authenticate`, which
 //! bearer tokens fill now and device keys will.
 
+mod group;
 mod link;
 mod password;
 mod token;
 
+pub use group::GroupRecord;
 pub use link::{LinkEnd, LinkRecord, LinkToken, LinkTokenError, LinkUse};
 pub use password::Passwords;
-pub use token::{Bearer, BearerError, TokenRecord};
+pub use token::{Bearer, BearerError, FormerToken, TokenRecord};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,18 @@ pub enum Access {
     Admin,
 }
 
+impl Access {
+    /// The stable name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// A verified caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "whoever authenticates fills in every field")]
@@ -40,6 +54,8 @@ pub struct Caller {
     pub access: Access,
     /// The logs it may do it to; `None` for all of the bucket.
     pub logs: Option<BTreeSet<LogId>>,
+    /// What its groups let it do beyond that.
+    pub grants: BTreeMap<LogId, Access>,
     /// The only replica it may write as; `None` for any.
     pub replica: Option<ReplicaId>,
 }
@@ -48,12 +64,21 @@ impl Caller {
     /// The operator of a bucket.
     #[must_use]
     pub const fn operator(bucket: BucketId) -> Self {
-        Self { bucket, token: None, access: Access::Admin, logs: None, replica: None }
+        Self { bucket, token: None, access: Access::Admin, logs: None, grants: BTreeMap::new(), replica: None }
     }
 
     /// Whether it may act at this level on this log.
     #[must_use]
     pub fn may(&self, access: Access, log: LogId) -> bool {
-        self.access >= access && self.logs.as_ref().is_none_or(|logs| logs.contains(&log))
+        let own = self.access >= access && self.logs.as_ref().is_none_or(|logs| logs.contains(&log));
+        own || self.grants.get(&log).is_some_and(|granted| *granted >= access)
+    }
+
+    /// Adds what a group is granted: of two grants the higher counts, and nothing is ever taken away.
+    pub fn join(&mut self, group: &GroupRecord) {
+        for (log, access) in &group.grants {
+            let held = self.grants.entry(*log).or_insert(*access);
+            *held = (*held).max(*access);
+        }
     }
 }

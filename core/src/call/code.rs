@@ -166,6 +166,10 @@ codes! {
     ScanRejected = "SCAN_REJECTED", Operator, 423;
     /// No file or folder of that id lives in the log's tree.
     NodeNotFound = "NODE_NOT_FOUND", Fix, 404;
+    /// No such group.
+    GroupNotFound = "GROUP_NOT_FOUND", Fix, 404;
+    /// No such token.
+    TokenNotFound = "TOKEN_NOT_FOUND", Fix, 404;
     /// No such link, or nothing there below it.
     LinkNotFound = "LINK_NOT_FOUND", Fix, 404;
     /// The link has ended, or what it led to is gone.

@@ -2,9 +2,11 @@
 //!
 //! One [`Call`] variant per thing a client can ask, one [`Reply`] per answer, a [`Refusal`] where there is none.
 
+mod access;
 mod code;
 mod page;
 
+pub use access::{Group, Link, NewLink, Token};
 pub use code::{Advice, ErrorCode, Refusal};
 pub(crate) use page::Place;
 pub use page::{LeftOut, Page, PageOp};
@@ -15,7 +17,7 @@ use crate::access::{Access, Bearer, LinkToken};
 use crate::blob::{ScanPolicy, ScanRecord};
 use crate::decide::{NewTerms, TreeTerms};
 use crate::digest::BlobId;
-use crate::id::{EntityId, LinkId, LogId, OpId, ReplicaId, RequestId, TokenId};
+use crate::id::{EntityId, GroupId, LinkId, LogId, OpId, ReplicaId, RequestId, TokenId};
 use crate::oplog::{Holders, LogBounds, Op, Part, RestorePoint, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::store::{LogSummary, NodePage, NodeQuery, PageLimit};
@@ -239,8 +241,50 @@ pub enum Call {
         /// When it ends.
         expires_at: Option<Timestamp>,
     },
-    /// End a bearer token.
+    /// End a bearer token, and every one whose place it took.
     RevokeToken(TokenId),
+    /// Make another token take a token's place, which lets in for
+    /// [`limits::TOKEN_FORMER_MS`](crate::limits::TOKEN_FORMER_MS) yet. Its holder may, and who administers the bucket.
+    RotateToken(TokenId),
+    /// The tokens of the bucket, by id, without their secrets, which nobody knows.
+    Tokens {
+        /// After this one.
+        after: Option<TokenId>,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// Make a group of those who hold tokens.
+    CreateGroup {
+        /// For people.
+        name: String,
+    },
+    /// The groups of the bucket, by id.
+    Groups {
+        /// After this one.
+        after: Option<GroupId>,
+        /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
+        limit: usize,
+    },
+    /// End a group, with all that it is granted.
+    DeleteGroup(GroupId),
+    /// Put a token into a group or take it out.
+    SetMember {
+        /// Which group.
+        group: GroupId,
+        /// Which token.
+        token: TokenId,
+        /// Whether it is to be in it.
+        member: bool,
+    },
+    /// Say what a group's members may do to a log. Who administers the log may, and grants no more than that log.
+    SetGrant {
+        /// Which group.
+        group: GroupId,
+        /// Which log.
+        log: LogId,
+        /// What they may do; `None`: nothing by this group.
+        access: Option<Access>,
+    },
     /// A [`Push`](Call::Push), [`Pull`](Call::Pull) or [`GetSnapshot`](Call::GetSnapshot) whose answer is to say in full
     /// only what a part of the log's entities is concerned with: [`Page::only`], [`Snapshot::only`]. Other calls are
     /// refused as [`ErrorCode::Malformed`].
@@ -284,57 +328,6 @@ pub struct Commit {
     pub label: Label,
     /// What is to be done.
     pub ops: Arc<tree::Commit>,
-}
-
-/// A public link that is to be.
-#[derive(Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "arguments of one call")]
-pub struct NewLink {
-    /// Into which log's tree.
-    pub log: LogId,
-    /// To which file or folder.
-    pub node: EntityId,
-    /// To this revision of the file, for ever; `None` for the newest.
-    pub pin: Option<Seq>,
-    /// When it ends.
-    pub expires_at: Option<Timestamp>,
-    /// What has to be known beside the address; at most
-    /// [`limits::LINK_PASSWORD_BYTES_MAX`](crate::limits::LINK_PASSWORD_BYTES_MAX) bytes.
-    pub password: Option<String>,
-    /// How often its files may be downloaded.
-    pub max_downloads: Option<u64>,
-}
-
-impl std::fmt::Debug for NewLink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewLink").field("log", &self.log).field("node", &self.node).finish_non_exhaustive()
-    }
-}
-
-/// A public link as those see it who administer the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "the answer of one call")]
-pub struct Link {
-    /// Its id, to revoke it by.
-    pub id: LinkId,
-    /// What it leads to.
-    pub node: EntityId,
-    /// The revision it shows; `None` for the newest.
-    pub pin: Option<Seq>,
-    /// When it ends.
-    pub expires_at: Option<Timestamp>,
-    /// Whether it has a password.
-    pub has_password: bool,
-    /// How often its files may be downloaded.
-    pub max_downloads: Option<u64>,
-    /// How often they were.
-    pub downloads: u64,
-    /// Who made it; `None` for the operator.
-    pub created_by: Option<TokenId>,
-    /// When.
-    pub created_at: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
 }
 
 /// What became of a commit.
@@ -412,7 +405,8 @@ pub enum Reply {
     },
     /// To [`Call::Logs`].
     Logs(Vec<LogSummary>),
-    /// To [`Call::DeleteLog`], [`Call::RevokeToken`], [`Call::RevokeLink`], [`Call::SetScanning`], [`Call::ReleaseBlob`] and
+    /// To [`Call::DeleteLog`], [`Call::RevokeToken`], [`Call::RevokeLink`], [`Call::DeleteGroup`],
+    /// [`Call::SetMember`], [`Call::SetGrant`], [`Call::SetScanning`], [`Call::ReleaseBlob`] and
     /// [`Call::RescanBlob`].
     Done,
     /// To [`Call::Push`].
@@ -473,7 +467,13 @@ pub enum Reply {
     },
     /// To [`Call::Links`].
     Links(Vec<Link>),
-    /// To [`Call::MintToken`]: the only time the secret is shown.
+    /// To [`Call::Tokens`].
+    Tokens(Vec<Token>),
+    /// To [`Call::CreateGroup`].
+    GroupMade(GroupId),
+    /// To [`Call::Groups`].
+    Groups(Vec<Group>),
+    /// To [`Call::MintToken`] and [`Call::RotateToken`]: the only time the secret is shown.
     Token {
         /// Its id, to revoke it by.
         id: TokenId,

@@ -2,7 +2,7 @@
 
 use super::{Choice, View};
 use crate::digest::Digest;
-use crate::id::{EntityId, LogKey, RequestId, TokenId};
+use crate::id::{EntityId, GroupId, LogKey, RequestId, TokenId};
 use crate::oplog::{Collection, EntityKey, Verdict};
 use crate::seq::Cursor;
 
@@ -10,6 +10,18 @@ use crate::seq::Cursor;
 #[must_use]
 pub fn token_key(token: TokenId) -> EntityKey {
     EntityKey { collection: Collection::system("sys.token"), entity: EntityId::from_bytes(*token.as_bytes()) }
+}
+
+/// The record of a group.
+#[must_use]
+pub fn group_key(group: GroupId) -> EntityKey {
+    EntityKey { collection: group_records(), entity: EntityId::from_bytes(*group.as_bytes()) }
+}
+
+/// The records of groups.
+#[must_use]
+pub fn group_records() -> Collection {
+    Collection::system("sys.group")
 }
 
 /// What is remembered of a request.

@@ -1,11 +1,12 @@
 //! Making, listing and deleting logs and tokens.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::{Server, refuse_store};
 use crate::access::{Access, Bearer, Caller, TokenRecord};
 use crate::call::{ErrorCode, Refusal, Reply};
-use crate::decide::{self, DeleteLog, Deleted, Expect, Reads, RecordWrite, Scope};
+use crate::decide::{self, DeleteLog, Deleted, Expect, Reads, RecordWrite, RecordWritten, Scope};
 use crate::id::{BucketId, LogId, LogKey, ReplicaId, TokenId};
 use crate::limits;
 use crate::oplog::Sealing;
@@ -50,9 +51,10 @@ impl Server {
         }
         // The system log is not one of the bucket's own.
         let after = after.unwrap_or(LogId::SYSTEM);
-        let Some(own) = &caller.logs else {
+        let Some(named) = &caller.logs else {
             return self.store.logs(caller.bucket, Some(after), limit).await.map(Reply::Logs).map_err(refuse_store);
         };
+        let own: BTreeSet<LogId> = named.iter().chain(caller.grants.keys()).copied().collect();
         // Looked up one by one: a page of the whole bucket with the others taken out could be empty and yet not the last.
         let mut logs = Vec::new();
         for log in own.range((Bound::Excluded(after), Bound::Unbounded)).copied() {
@@ -87,7 +89,7 @@ impl Server {
             let detail = format!("a token's name has 1 to {} characters, not {chars}", limits::TOKEN_NAME_CHARS_MAX);
             return Err(Refusal::new(ErrorCode::Malformed, detail));
         }
-        let bearer = Bearer::new(bucket, env.bytes32("token"));
+        let bearer = Bearer::new(bucket, TokenId::from_bytes(env.uuid7("token id")), env.bytes32("token"));
         let record = TokenRecord {
             digest: bearer.digest(),
             name: new.name,
@@ -95,6 +97,8 @@ impl Server {
             logs: new.logs,
             replica: new.replica,
             expires_at: new.expires_at,
+            groups: Vec::new(),
+            former: Vec::new(),
         };
         let record = serde_json::to_vec(&record).map_err(|_| internal())?;
         self.write_token(bucket, bearer.id(), Some(record.into()), env).await?;
@@ -113,6 +117,7 @@ impl Server {
         record: Option<bytes::Bytes>,
         env: Env,
     ) -> Result<(), Refusal> {
+        let ended = record.is_none();
         let write = RecordWrite {
             key: decide::token_key(token),
             expect: Expect::Any,
@@ -120,7 +125,12 @@ impl Server {
             take: Vec::new(),
             release: Vec::new(),
         };
-        self.write_record(bucket, write, env).await.map(drop)
+        if let RecordWritten::Done(seq) = self.write_record(bucket, write, env).await?
+            && ended
+        {
+            self.tell(bucket, seq).await;
+        }
+        Ok(())
     }
 }
 

@@ -21,6 +21,13 @@ impl Server {
         let state = head.as_ref().and_then(|head| head.live_state()).ok_or_else(refused)?;
         let record: TokenRecord = serde_json::from_slice(state)
             .map_err(|_| Refusal::new(ErrorCode::Internal, "a stored token does not read"))?;
-        record.admit(&bearer, now).ok_or_else(refused)
+        let mut caller = record.admit(&bearer, now).ok_or_else(refused)?;
+        for group in record.groups {
+            // A group that was ended grants nothing.
+            if let Some(group) = self.group(bearer.bucket(), group).await? {
+                caller.join(&group);
+            }
+        }
+        Ok(caller)
     }
 }

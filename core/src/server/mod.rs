@@ -8,6 +8,7 @@ mod admin;
 mod auth;
 mod blobs;
 mod files;
+mod groups;
 mod holders;
 mod links;
 mod manifests;
@@ -36,7 +37,7 @@ pub use sweep::SweptBlobs;
 
 use crate::access::{Access, Caller, Passwords};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
-use crate::id::{LogId, LogKey};
+use crate::id::{BucketId, LogId, LogKey};
 use crate::oplog::{Gap, LogBounds, Schema};
 use crate::store::{Fanout, Store, StoreError, StoreErrorKind, StoreExt};
 use crate::time::Env;
@@ -125,12 +126,21 @@ impl Server {
             Call::SetTreeTerms { log, terms } => self.set_tree_terms(permit(caller, Access::Admin, log)?, terms).await,
             Call::MintToken { name, access, logs, replica, expires_at } => {
                 let record = admin::NewToken { name, access, logs, replica, expires_at };
-                self.mint_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, record, env).await
+                self.mint_token(bucket_of_admin(caller)?, record, env).await
             }
             Call::Partly { part, call } => self.partly(caller, &part, *call, env).await,
-            Call::RevokeToken(token) => {
-                self.revoke_token(permit(caller, Access::Admin, LogId::SYSTEM)?.bucket, token, env).await
+            Call::RotateToken(token) => self.rotate_token(caller, token, env).await,
+            Call::Tokens { after, limit } => self.tokens(bucket_of_admin(caller)?, after, limit).await,
+            Call::CreateGroup { name } => self.create_group(bucket_of_admin(caller)?, name, env).await,
+            Call::Groups { after, limit } => self.groups(bucket_of_admin(caller)?, after, limit).await,
+            Call::DeleteGroup(group) => self.delete_group(bucket_of_admin(caller)?, group, env).await,
+            Call::SetMember { group, token, member } => {
+                self.set_member(bucket_of_admin(caller)?, group, token, member, env).await
             }
+            Call::SetGrant { group, log, access } => {
+                self.set_grant(permit(caller, Access::Admin, log)?, group, access, env).await
+            }
+            Call::RevokeToken(token) => self.revoke_token(bucket_of_admin(caller)?, token, env).await,
         }
     }
 
@@ -139,7 +149,7 @@ impl Server {
     /// # Errors
     /// The store's failure.
     pub async fn ready(&self) -> Result<(), Refusal> {
-        let nobody = crate::id::BucketId::from_bytes([0; 16]);
+        let nobody = BucketId::from_bytes([0; 16]);
         self.store.logs(nobody, None, 1).await.map(drop).map_err(refuse_store)
     }
 
@@ -176,6 +186,11 @@ fn permit(caller: &Caller, access: Access, log: LogId) -> Result<LogKey, Refusal
     } else {
         Err(Refusal::new(ErrorCode::LogNotFound, "no such log"))
     }
+}
+
+/// Tokens and groups are the whole bucket's.
+fn bucket_of_admin(caller: &Caller) -> Result<BucketId, Refusal> {
+    permit(caller, Access::Admin, LogId::SYSTEM).map(|log| log.bucket)
 }
 
 /// A store's failure as a client is told. The backend's own words stay in the server.

@@ -23,6 +23,7 @@ use crate::time::{Hlc, Timestamp};
 mod answer;
 mod ask;
 mod blobs;
+mod groups;
 mod links;
 mod nodes;
 mod page;
@@ -39,6 +40,7 @@ pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
 pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
+pub use groups::{CreateGroupJson, GroupJson, GroupMadeJson, GroupsJson, TokenInfoJson, TokensJson};
 pub use links::{LinkJson, LinkMadeJson, LinkedJson, LinksJson, MakeLinkJson};
 pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;

@@ -104,6 +104,11 @@ const ELSEWHERE: &[&str] = &[
     // core/src/conformance/retention.rs
     "REVISIONS_READ_MAX",
     "SCAN_TEXT_BYTES_MAX",
+    // core/tests/server/groups.rs
+    "GROUPS_PER_TOKEN_MAX",
+    "GRANTS_PER_GROUP_MAX",
+    "TOKEN_FORMER_MS",
+    "TOKENS_FORMER_MAX",
     // core/src/access/link.rs and core/tests/server/links.rs
     "LINK_GUESSES_MAX",
     "LINK_GUESS_WINDOW_MS",

@@ -182,7 +182,9 @@ fn a_token_lets_in_until_it_is_revoked() {
     let text = bearer.to_string();
     let let_in = poll_to_end(world.server.authenticate(&text, now)).expect("let in");
     let logs = Some(BTreeSet::from([LOG.log]));
-    let expected = Caller { bucket: LOG.bucket, token: Some(id), access: Access::Write, logs, replica: Some(replica) };
+    let grants = std::collections::BTreeMap::new();
+    let expected =
+        Caller { bucket: LOG.bucket, token: Some(id), access: Access::Write, logs, grants, replica: Some(replica) };
     assert_eq!(let_in, expected);
     assert!(!format!("{bearer:?}").contains(&text[42..]), "debug output hides the secret");
 
@@ -213,9 +215,10 @@ fn a_token_ends_at_its_time() {
 #[test]
 fn every_token_that_is_not_known_gets_one_answer() {
     let world = World::new();
-    let good = minted(world.call(mint("one", Access::Admin))).1.to_string();
-    let other_bucket = Bearer::new(BucketId::from_bytes([2; 16]), [3; 32]).to_string();
-    let unknown = Bearer::new(LOG.bucket, [3; 32]).to_string();
+    let (id, good) = minted(world.call(mint("one", Access::Admin)));
+    let good = good.to_string();
+    let other_bucket = Bearer::new(BucketId::from_bytes([2; 16]), id, [3; 32]).to_string();
+    let unknown = Bearer::new(LOG.bucket, id, [3; 32]).to_string();
     let moved = good.replace(&"01".repeat(16), &"02".repeat(16));
     let rows = ["", "syncline_", "Bearer", &good[1..], &good[..good.len() - 1], &format!("{good}0"), &other_bucket];
     for bearer in rows.into_iter().chain([unknown.as_str(), moved.as_str()]) {

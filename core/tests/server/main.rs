@@ -11,8 +11,10 @@ mod common;
 
 mod access;
 mod blobs;
+mod cases;
 mod devices;
 mod faults;
+mod groups;
 mod links;
 mod manifests;
 mod piggyback;

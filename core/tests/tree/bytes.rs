@@ -87,7 +87,7 @@ fn commits_and_changes_come_back_from_their_bytes() {
 #[test]
 fn the_bytes_are_those_that_are_documented() {
     let node = [[0; 15].as_slice(), &[2]].concat();
-    let to = [[0xaa; 16].as_slice(), &[5]].concat();
+    let to = [[0; 16].as_slice(), &[5]].concat();
     let op = TreeOp::Move { node: id(2), parent: Some(To { value: ROOT, base: seq(5) }), name: None, seen: seq(300) };
     let expected = [&[1, 1, 2], &node[..], &[1], &to, &[0, 0xac, 0x02]].concat();
     assert_eq!(Commit::new(vec![op]).unwrap().to_bytes(), expected);

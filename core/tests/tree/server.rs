@@ -8,7 +8,7 @@ use syncline::tree::{
 };
 use syncline::{Digest, EntityId, ReplicaId, Seq, Timestamp};
 
-pub(crate) const ROOT: EntityId = EntityId::from_bytes([0xaa; 16]);
+pub(crate) const ROOT: EntityId = syncline::decide::TREE_ROOT;
 /// The time of every commit: 2023-11-14 22:13:20 UTC.
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 /// A store answers all questions of a round at once; more rounds than that is a runaway.
@@ -43,6 +43,9 @@ fn blob(value: u64) -> Digest {
     Digest::of(&[&value.to_be_bytes()])
 }
 
+/// Who does the same commit elsewhere, and what must come of it: an answer, a place in the log, a tree.
+pub(crate) type Mirror = Box<dyn FnMut(ReplicaId, &str, Vec<TreeOp>, &Committed, Option<Seq>, &MemoryTree)>;
+
 pub(crate) struct Server {
     pub(crate) tree: MemoryTree,
     /// The same tree, from nothing but the log.
@@ -52,13 +55,21 @@ pub(crate) struct Server {
     pub(crate) room: Room,
     /// Whether each commit is also decided on what a store would hand out.
     pub(crate) through_reads: bool,
+    /// A real server that each commit goes to as well.
+    mirror: Option<Mirror>,
 }
 
 impl Server {
     pub(crate) fn new() -> Self {
         let tree = MemoryTree::new(ROOT, Stamp { seq: seq(1), by: ReplicaId::SERVER });
         let reader = tree.clone();
-        Self { tree, reader, last: 1, policy: NamePolicy::Strict, room: Room::ENDLESS, through_reads: true }
+        let (policy, room) = (NamePolicy::Strict, Room::ENDLESS);
+        Self { tree, reader, last: 1, policy, room, through_reads: true, mirror: None }
+    }
+
+    /// One whose commits a real server gets as well, and must answer alike. Its first commit makes the root.
+    pub(crate) fn over(mirror: Mirror) -> Self {
+        Self { last: 0, mirror: Some(mirror), ..Self::new() }
     }
 
     /// What a commit would do now.
@@ -98,9 +109,18 @@ impl Server {
     }
 
     pub(crate) fn commit(&mut self, by: ReplicaId, label: &str, ops: Vec<TreeOp>) -> Committed {
-        let committed = self.decide(by, label, ops);
-        self.last += 1;
+        let committed = self.decide(by, label, ops.clone());
+        let Some(mut mirror) = self.mirror.take() else {
+            self.last += 1;
+            self.write(&committed.changes);
+            return committed;
+        };
+        // What changes nothing leaves no trace in a log.
+        self.last += u64::from(!committed.changes.is_empty());
         self.write(&committed.changes);
+        let at = (!committed.changes.is_empty()).then(|| seq(self.last));
+        mirror(by, label, ops, &committed, at, &self.tree);
+        self.mirror = Some(mirror);
         committed
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::commands::{LinkCommand, ScanCommand};
+use crate::commands::{GroupCommand, LinkCommand, ScanCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syncline::access::Access;
 use syncline::oplog::Collection;
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Make and end bearer tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make, list and end groups of those who hold tokens, and say what they may do.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Make, list and end public links to files and folders.
     #[command(subcommand)]
     Link(LinkCommand),
@@ -208,6 +211,13 @@ pub(crate) enum AccountCommand {
 pub(crate) enum TokenCommand {
     /// Make a bearer token and print it; it is shown only now.
     Create(TokenArgs),
+    /// List the tokens, without their secrets, a line of JSON each.
+    List,
+    /// Make another token take a token's place and print it; the old one lets in for five minutes yet.
+    Rotate {
+        /// Its id.
+        id: TokenId,
+    },
     /// End a bearer token.
     Revoke {
         /// Its id.
@@ -226,6 +236,9 @@ pub(crate) struct TokenArgs {
     /// A log it is for; may be repeated; all logs when absent.
     #[arg(long = "log", value_name = "LOG")]
     pub(crate) logs: Vec<LogId>,
+    /// It is for no log by itself, only for what its groups are granted.
+    #[arg(long, conflicts_with = "logs")]
+    pub(crate) by_groups: bool,
     /// The only replica it may write as.
     #[arg(long)]
     pub(crate) replica: Option<ReplicaId>,

@@ -149,7 +149,8 @@ pub(crate) const fn ops_between(after: Seq, upto: Seq) -> u64 {
 
 fn may_repeat(call: &Call, error: &CallError) -> bool {
     // Keys have no request id: repeating a call that was perhaps done would make a second one.
-    let makes_key = matches!(call, Call::MintToken { .. } | Call::MakeLink(_));
+    let makes_key =
+        matches!(call, Call::MintToken { .. } | Call::RotateToken(_) | Call::MakeLink(_) | Call::CreateGroup { .. });
     match error {
         CallError::Unreachable(_) => true,
         CallError::Interrupted(_) => !makes_key,

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::client::CallError;
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, ManifestKeptJson,
-    NeedsJson, NodesJson, PageJson, ProblemJson, PurgedJson, PushedJson, RestorePointsJson, RestoredJson,
-    RevisionsJson, ScansJson, SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, GroupMadeJson, GroupsJson, LinkMadeJson, LinksJson, LogJson,
+    LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, ProblemJson, PurgedJson, PushedJson, RestorePointsJson,
+    RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -47,9 +47,20 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
         Route::DeleteLog
         | Route::RevokeToken
         | Route::RevokeLink
+        | Route::DeleteGroup
+        | Route::JoinGroup
+        | Route::LeaveGroup
+        | Route::Grant
+        | Route::EndGrant
         | Route::SetScanning
         | Route::ReleaseBlob
         | Route::RescanBlob => Reply::Done,
+        Route::CreateGroup => {
+            let GroupMadeJson { id } = json(&answer.body)?;
+            Reply::GroupMade(id)
+        }
+        Route::Groups => Reply::Groups(json::<GroupsJson>(&answer.body)?.read()),
+        Route::Tokens => Reply::Tokens(json::<TokensJson>(&answer.body)?.read()),
         Route::MakeLink => {
             let LinkMadeJson { id, token } = json(&answer.body)?;
             Reply::LinkMade { id, token: token.parse().map_err(|error| WireError::Json(format!("{error}")))? }
@@ -90,7 +101,7 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
         }
         Route::Revisions => Reply::Revisions(json::<RevisionsJson>(&answer.body)?.read()),
         Route::TreeTerms | Route::SetTreeTerms => Reply::TreeTerms(json::<TreeTermsJson>(&answer.body)?.read()),
-        Route::MintToken => {
+        Route::MintToken | Route::RotateToken => {
             let TokenJson { id, token } = json(&answer.body)?;
             let bearer = token.parse().map_err(|error| WireError::Json(format!("{error}")))?;
             Reply::Token { id, bearer }

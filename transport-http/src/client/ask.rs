@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use syncline::call::Call;
 use syncline::digest::BlobId;
-use syncline::id::{EntityId, LogId};
+use syncline::id::{EntityId, GroupId, LogId};
 use syncline::seq::Cursor;
 use syncline::store::NodeQuery;
 use syncline::wire::json::{
-    AcknowledgeJson, CommitJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson,
-    ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, CreateGroupJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson,
+    QuotaJson, ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -122,6 +122,30 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
         Call::SetTreeTerms { log, terms } => {
             json(Route::SetTreeTerms, path(Route::SetTreeTerms, log), serde_json::to_vec(&NewTermsJson::of(&terms))?)
         }
+        Call::RotateToken(id) => bare(Route::RotateToken, Route::RotateToken.path().replace("{id}", &id.to_string())),
+        Call::Tokens { after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Tokens, format!("{}?limit={limit}{after}", Route::Tokens.path()))
+        }
+        Call::CreateGroup { name } => {
+            let body = serde_json::to_vec(&CreateGroupJson { name })?;
+            json(Route::CreateGroup, Route::CreateGroup.path().to_owned(), body)
+        }
+        Call::Groups { after, limit } => {
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            bare(Route::Groups, format!("{}?limit={limit}{after}", Route::Groups.path()))
+        }
+        Call::DeleteGroup(group) => bare(Route::DeleteGroup, of_group(Route::DeleteGroup, group)),
+        Call::SetMember { group, token, member } => {
+            let route = if member { Route::JoinGroup } else { Route::LeaveGroup };
+            bare(route, of_group(route, group).replace("{member}", &token.to_string()))
+        }
+        Call::SetGrant { group, log, access } => {
+            let route = if access.is_some() { Route::Grant } else { Route::EndGrant };
+            let target = of_group(route, group).replace("{log}", &log.to_string());
+            let access = access.map(|access| format!("?access={}", access.name())).unwrap_or_default();
+            bare(route, format!("{target}{access}"))
+        }
         Call::MakeLink(new) => {
             let target = path(Route::MakeLink, new.log);
             json(Route::MakeLink, target, serde_json::to_vec(&MakeLinkJson::of(new))?)
@@ -186,6 +210,10 @@ fn listing(log: LogId, asked: &NodeQuery, limit: usize) -> (Route, String) {
 /// Every byte as `%XX`: what a name may contain, no query may.
 fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn of_group(route: Route, group: GroupId) -> String {
+    route.path().replace("{id}", &group.to_string())
 }
 
 fn anchor(cursor: Cursor) -> String {

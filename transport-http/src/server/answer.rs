@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::wire::json::{
-    AcknowledgedJson, CommittedJson, DevicesJson, LinkMadeJson, LinksJson, LogJson, LogsJson, ManifestKeptJson,
-    NeedsJson, NodesJson, PageJson, PurgedJson, PushedJson, RestorePointsJson, RestoredJson, RevisionsJson, ScansJson,
-    SnapshotJson, TokenJson, TreeTermsJson, UsageJson,
+    AcknowledgedJson, CommittedJson, DevicesJson, GroupMadeJson, GroupsJson, LinkMadeJson, LinksJson, LogJson,
+    LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, PurgedJson, PushedJson, RestorePointsJson,
+    RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -50,6 +50,9 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
         (Reply::Purged(Purged { nodes, more }), _) => json(StatusCode::OK, &PurgedJson { nodes: *nodes, more: *more }),
         (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
+        (Reply::GroupMade(id), _) => json(StatusCode::CREATED, &GroupMadeJson { id: *id }),
+        (Reply::Groups(groups), _) => json(StatusCode::OK, &GroupsJson::of(groups)),
+        (Reply::Tokens(tokens), _) => json(StatusCode::OK, &TokensJson::of(tokens)),
         (Reply::LinkMade { id, token }, _) => {
             json(StatusCode::CREATED, &LinkMadeJson { id: *id, token: token.to_string() })
         }

@@ -11,8 +11,8 @@ use syncline::id::LogId;
 use syncline::limits;
 use syncline::oplog::Part;
 use syncline::wire::json::{
-    AcknowledgeJson, CommitJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson, QuotaJson,
-    ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
+    AcknowledgeJson, CommitJson, CreateGroupJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson,
+    QuotaJson, ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -23,7 +23,7 @@ use super::problem::{malformed, no_such_route};
 use super::query::{
     CreateQuery, LimitQuery, LinksQuery, LogsQuery, NoQuery, PartQuery, PullQuery, ScansQuery, SeenQuery,
 };
-use super::tree;
+use super::{groups, tree};
 use crate::route::Route;
 
 /// Bodies larger than this are parsed where blocking is allowed.
@@ -52,7 +52,8 @@ pub(super) async fn read(
             None
         }
     };
-    let log = if route == Route::MintToken { LogId::SYSTEM } else { param(params, "log")? };
+    let log =
+        if matches!(route, Route::MintToken | Route::CreateGroup) { LogId::SYSTEM } else { param(params, "log")? };
     let form = Form::given(&parts.headers)?;
     if form == Form::Binary && !route.speaks_binary() {
         return Err(unsupported());
@@ -96,6 +97,14 @@ fn bodiless(route: Route, params: &RawPathParams, parts: &Parts) -> Result<Call,
             let PartQuery { part } = query(parts)?;
             partly(part, Call::GetSnapshot(log()?))
         }
+        Route::RotateToken
+        | Route::Tokens
+        | Route::Groups
+        | Route::DeleteGroup
+        | Route::JoinGroup
+        | Route::LeaveGroup
+        | Route::Grant
+        | Route::EndGrant => return groups::read(route, params, parts),
         Route::RevokeToken => {
             plain()?;
             Call::RevokeToken(param(params, "id")?)
@@ -177,6 +186,9 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
             json::<NewTermsJson>(&bytes).map(|terms| Call::SetTreeTerms { log, terms: terms.read() })
         }
         (Route::MakeLink, _) => json::<MakeLinkJson>(&bytes).map(|new| Call::MakeLink(new.read(log))),
+        (Route::CreateGroup, _) => {
+            json::<CreateGroupJson>(&bytes).map(|CreateGroupJson { name }| Call::CreateGroup { name })
+        }
         (Route::MintToken, _) => {
             json::<MintTokenJson>(&bytes).map(|MintTokenJson { name, access, logs, replica, expires_at }| {
                 Call::MintToken { name, access, logs, replica, expires_at }

@@ -27,6 +27,7 @@ mod decode;
 pub(crate) mod env;
 mod form;
 mod give;
+mod groups;
 pub(crate) mod limits;
 mod links;
 mod openapi;

@@ -115,6 +115,19 @@ const fn shape(route: Route) -> Shape {
             None,
             &[(200, "the revisions", Some("Revisions"))],
         ),
+        Route::RotateToken => (&[], None, &[(201, "the only time the token is shown", Some("Token"))]),
+        Route::Tokens => {
+            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the tokens", Some("Tokens"))])
+        }
+        Route::CreateGroup => (&[], Some("CreateGroup"), &[(201, "made", Some("GroupMade"))]),
+        Route::Groups => {
+            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the groups", Some("Groups"))])
+        }
+        Route::DeleteGroup => (&[], None, &[(204, "ended", None)]),
+        Route::JoinGroup => (&[], None, &[(204, "it is in it", None)]),
+        Route::LeaveGroup => (&[], None, &[(204, "it is not in it", None)]),
+        Route::Grant => (&[("access", "Access", Required::True)], None, &[(204, "granted", None)]),
+        Route::EndGrant => (&[], None, &[(204, "taken", None)]),
         Route::MakeLink => (&[], Some("MakeLink"), &[(201, "the only time the address is shown", Some("LinkMade"))]),
         Route::Links => {
             (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the links", Some("Links"))])
@@ -173,7 +186,7 @@ pub(super) fn response() -> Response {
 fn operation(route: Route) -> Operation {
     let shape = shape(route);
     let mut operation = OperationBuilder::new().operation_id(Some(route.operation())).summary(Some(route.what()));
-    for name in ["log", "id", "node", "link"] {
+    for name in ["log", "id", "node", "link", "member"] {
         if route.path().contains(&format!("{{{name}}}")) {
             operation = operation.parameter(parameter(name, "Id", ParameterIn::Path, Required::True));
         }

@@ -1,6 +1,7 @@
 //! What stands behind the question mark, one struct per shape. Unknown and repeated names are refused.
 
 use serde::Deserialize;
+use syncline::access::Access;
 use syncline::call::{ErrorCode, Refusal};
 use syncline::digest::BlobId;
 use syncline::id::{EntityId, LinkId, LogId};
@@ -59,6 +60,21 @@ pub(super) struct ChildrenQuery {
 pub(super) struct RevisionsQuery {
     pub(super) after: Option<Seq>,
     pub(super) limit: Option<usize>,
+}
+
+/// A listing of tokens or groups.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery<I> {
+    pub(super) after: Option<I>,
+    pub(super) limit: Option<usize>,
+}
+
+/// What a group is granted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantQuery {
+    pub(super) access: Access,
 }
 
 /// A listing of links.

@@ -1,7 +1,7 @@
 //! Wakes over a WebSocket: `{"wake":{"log":"…","seq":n}}` when the log has grown, the first one at once.
 //!
-//! A peer that does not read, does not answer pings, sends data, or whose token has ended is let go. Nothing is lost
-//! by it: a wake is a hint, and the log is still there to be asked.
+//! A peer that does not read, does not answer pings, sends data, or whose token has ended (4401) or no longer reads the log
+//! (4403) is let go; what happens to tokens is heard as wakes of the system log. Nothing is lost by it: a wake is a hint, and the log is still there to be asked.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -44,6 +44,11 @@ struct WakeJson {
     seq: Seq,
 }
 
+/// Closes the socket of a token that has ended; 401 over HTTP.
+const TOKEN_ENDED: u16 = 4401;
+/// Closes the socket of a token that no longer reads the log; 403 over HTTP.
+const NOT_ALLOWED: u16 = 4403;
+
 /// Everything one connection is about.
 struct Listener {
     app: App,
@@ -72,7 +77,8 @@ pub(super) async fn upgrade(
     let place = Arc::clone(&app.0.sockets).try_acquire_owned();
     let place = place.map_err(|_| Refusal::new(ErrorCode::Busy, "the server has as many sockets open as it can"))?;
     // Listening begins before the end is read, so that nothing falls between the two.
-    let source = app.server().fanout().subscribe(Interest::Logs(vec![log])).await;
+    let system = LogKey { log: LogId::SYSTEM, ..log };
+    let source = app.server().fanout().subscribe(Interest::Logs(vec![log, system])).await;
     let source = source.map_err(|_| Refusal::new(ErrorCode::Unavailable, "wakes are not to be had now"))?;
     let start = end_of(app, &caller, log.log).await?;
     let listener =
@@ -109,17 +115,23 @@ impl Listener {
         let first = Signal::Wake { log: self.log, seq: self.start };
         let mut pings = interval_at(Instant::now() + options.ping_interval, options.ping_interval);
         let mut answered = true;
-        let mut waiting = Some(first);
+        let (mut waiting, mut asks) = (Some(first), false);
         loop {
+            if std::mem::take(&mut asks)
+                && let Some(farewell) = ended(&self.app, &self.bearer, self.log).await
+            {
+                return farewell;
+            }
             if let Some(signal) = waiting.take() {
                 match timeout(options.write_stall, self.write(socket, signal)).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(of_tokens)) => asks |= of_tokens,
                     Ok(Err(_)) => return GONE,
                     Err(_) => return Farewell(close_code::POLICY, "the peer does not read"),
                 }
             }
             tokio::select! {
                 signal = self.source.next() => match signal {
+                    Some(signal) if is_of_tokens(&signal) => asks = true,
                     Some(signal) => waiting = Some(signal),
                     None => return Farewell(close_code::AGAIN, "wakes are not to be had now"),
                 },
@@ -137,9 +149,7 @@ impl Listener {
                         return Farewell(close_code::POLICY, "no answer to a ping");
                     }
                     answered = false;
-                    if revoked(&self.app, &self.bearer, self.log).await {
-                        return Farewell(close_code::POLICY, "the token has ended");
-                    }
+                    asks = true;
                     if timeout(options.write_stall, socket.send(Message::Ping(bytes::Bytes::new()))).await.is_err() {
                         return Farewell(close_code::POLICY, "the peer does not read");
                     }
@@ -151,19 +161,21 @@ impl Listener {
         }
     }
 
-    /// Writes this signal and every other that waits already, then flushes once.
-    async fn write(&mut self, socket: &mut WebSocket, first: Signal) -> Result<(), axum::Error> {
-        let mut next = Some(first);
+    /// Writes this signal and every other that waits already, then flushes once; whether some were about tokens.
+    async fn write(&mut self, socket: &mut WebSocket, first: Signal) -> Result<bool, axum::Error> {
+        let (mut next, mut of_tokens) = (Some(first), false);
         for _ in 0..FRAMES_PER_FLUSH_MAX {
             let Some(signal) = next.take() else { break };
-            if let Signal::Wake { log, seq } = signal {
+            if is_of_tokens(&signal) {
+                of_tokens = true;
+            } else if let Signal::Wake { log, seq } = signal {
                 let frame = WakeFrame { wake: WakeJson { log: log.log, seq } };
                 let text = serde_json::to_string(&frame).map_err(axum::Error::new)?;
                 socket.feed(Message::Text(text.into())).await?;
             }
             next = self.at_hand().await;
         }
-        socket.flush().await
+        socket.flush().await.map(|()| of_tokens)
     }
 
     /// The next signal if there is one without waiting.
@@ -177,10 +189,19 @@ impl Listener {
     }
 }
 
-/// Whether the token that opened the socket no longer would. When that cannot be said now, it is asked again.
-async fn revoked(app: &App, bearer: &str, log: LogKey) -> bool {
+/// Whether a signal is about who may do what, and nothing that a listener hears of.
+fn is_of_tokens(signal: &Signal) -> bool {
+    matches!(signal, Signal::Wake { log, .. } if log.log == LogId::SYSTEM)
+}
+
+/// Why the token that opened the socket no longer would. When that cannot be said now, it is asked again.
+async fn ended(app: &App, bearer: &str, log: LogKey) -> Option<Farewell> {
     match app.0.authenticator.authenticate(bearer, env::now()).await {
-        Ok(caller) => !caller.may(Access::Read, log.log),
-        Err(refusal) => refusal.code == ErrorCode::Unauthenticated,
+        Ok(caller) if caller.may(Access::Read, log.log) => None,
+        Ok(_) => Some(Farewell(NOT_ALLOWED, "the token no longer reads this log")),
+        Err(refusal) if refusal.code == ErrorCode::Unauthenticated => {
+            Some(Farewell(TOKEN_ENDED, "the token has ended"))
+        }
+        Err(_) => None,
     }
 }

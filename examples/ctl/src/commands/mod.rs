@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 mod edit;
+mod group;
 mod link;
 mod log;
 mod pull;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use syncline::oplog::OpKind;
 use syncline_desk::Fault;
 
+pub(crate) use group::GroupCommand;
 pub(crate) use link::LinkCommand;
 pub(crate) use scan::ScanCommand;
 
@@ -48,6 +50,7 @@ pub(crate) async fn run(
         // They are of a dialect, which the engine's calls do not know: `main` takes them before there is a session.
         Command::Account(_) => Err(Fault::new("accounts are asked for without a session")),
         Command::Token(command) => token::run(session, command, out).await,
+        Command::Group(command) => group::run(session, command, out).await,
         Command::Link(command) => link::run(session, command, out).await,
         Command::Scan(command) => scan::run(session, command, out).await,
         Command::Push(args) => push::run(session, &args, input, out).await,

@@ -4,9 +4,11 @@ use std::io::Write;
 
 use syncline::call::{Call, Reply};
 use syncline::client::CallError;
+use syncline::limits;
+use syncline::wire::json::TokensJson;
 use syncline_desk::Fault;
 
-use super::Outcome;
+use super::{Outcome, write_line};
 use crate::cli::{TokenArgs, TokenCommand};
 use crate::ids;
 use crate::session::{Session, unexpected};
@@ -18,6 +20,8 @@ use crate::session::{Session, unexpected};
 pub(super) async fn run(session: &Session, command: TokenCommand, out: &mut dyn Write) -> Result<Outcome, Fault> {
     match command {
         TokenCommand::Create(args) => create(session, args, out).await,
+        TokenCommand::List => list(session, out).await,
+        TokenCommand::Rotate { id } => made(session, Call::RotateToken(id), out).await,
         TokenCommand::Revoke { id } => match session.ask(Call::RevokeToken(id)).await? {
             Reply::Done => {
                 eprintln!("token {id} no longer lets anybody in");
@@ -36,10 +40,31 @@ async fn create(session: &Session, args: TokenArgs, out: &mut dyn Write) -> Resu
     let call = Call::MintToken {
         name: args.name,
         access: args.access.into(),
-        logs: Some(args.logs).filter(|logs| !logs.is_empty()),
+        logs: Some(args.logs).filter(|logs| args.by_groups || !logs.is_empty()),
         replica: args.replica,
         expires_at,
     };
+    made(session, call, out).await
+}
+
+async fn list(session: &Session, out: &mut dyn Write) -> Result<Outcome, Fault> {
+    let (mut after, limit) = (None, limits::LIST_ITEMS_MAX);
+    loop {
+        let Reply::Tokens(tokens) = session.ask(Call::Tokens { after, limit }).await? else {
+            return Err(unexpected("a listing of tokens"));
+        };
+        after = tokens.last().map(|token| token.id);
+        for token in &TokensJson::of(&tokens).tokens {
+            write_line(out, token)?;
+        }
+        if tokens.len() < limit {
+            return Ok(Outcome::Done);
+        }
+    }
+}
+
+/// Asks for a token and prints it.
+async fn made(session: &Session, call: Call, out: &mut dyn Write) -> Result<Outcome, Fault> {
     let reply = session.ask(call).await.map_err(|error| match error {
         CallError::Interrupted(_) => Fault::new(format!("{error}; a token may have been made that nobody holds")),
         error => error.into(),

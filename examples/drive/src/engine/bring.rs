@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, stream};
 use syncline::files::{Scan, Step};
 use syncline::tree::{Content, Kind, Node};
 
-use super::{Done, Engine, Synced};
+use super::{Done, Engine, Synced, on_disk};
 use crate::steps::{Failed, On, Outcome, Sink, carry_out};
 use crate::transfer::{Near, Progress, TransferError};
 use crate::walk::Walk;
@@ -43,7 +43,7 @@ impl Engine {
         let mut changed = Vec::new();
         for step in steps {
             let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
-            let outcome = tokio::task::block_in_place(|| carry_out(on, step, None));
+            let outcome = on_disk(|| carry_out(on, step, None));
             changed.extend(self.done(step, outcome, synced));
         }
         self.note(&changed)
@@ -104,7 +104,7 @@ impl Engine {
             }
         }
         let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
-        let outcomes = tokio::task::block_in_place(|| put_all(on, ready));
+        let outcomes = on_disk(|| put_all(on, ready));
         let mut changed = Vec::new();
         for (step, outcome) in outcomes {
             changed.extend(self.done(step, outcome, synced));

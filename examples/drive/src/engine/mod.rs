@@ -293,3 +293,10 @@ impl fmt::Display for Synced {
         write!(f, "{} told, {} done", self.told, self.done)
     }
 }
+
+/// Works on the disk here, while others go on where there are others.
+fn on_disk<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let is_alone = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread);
+    if is_alone { work() } else { tokio::task::block_in_place(work) }
+}

@@ -9,7 +9,7 @@ use syncline::client::ReadOn;
 use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
 
 use super::wanted::Wants;
-use super::{Done, Engine, EngineError, Skipped, Synced};
+use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
 use crate::folder::Folder;
 use crate::read::{Unread, read};
 use crate::rules::Rules;
@@ -126,7 +126,7 @@ impl Engine {
         }
         let (rules, _) = Rules::load(&self.folder).map_err(self.at_folder())?;
         self.rules = rules;
-        let walk = tokio::task::block_in_place(|| walk(&self.folder, &self.rules, &self.base));
+        let walk = on_disk(|| walk(&self.folder, &self.rules, &self.base));
         let walk = walk.map_err(self.at_folder())?;
         match check_root(root, volume, &self.base, &walk.scan) {
             Err(halt) if !confirmed || !matches!(root, RootState::Folder { .. }) => return Err(halt.into()),
@@ -171,7 +171,7 @@ impl Engine {
             let Some(found) = walk.scan.found.get(*at) else { continue };
             let path = walk.scan.path(*at);
             let before = self.chunker_before(&path)?;
-            match tokio::task::block_in_place(|| read(&self.folder, &path, found.what, &found.print, before)) {
+            match on_disk(|| read(&self.folder, &path, found.what, &found.print, before)) {
                 Ok(reading) => {
                     bytes = bytes.saturating_add(reading.content.bytes);
                     readings.push(reading);

@@ -35,6 +35,7 @@ impl<'a> Log<'a> {
             token: None,
             access: Access::Write,
             logs: Some([account.log.log].into()),
+            grants: BTreeMap::new(),
             replica: None,
         };
         Self { sp, key: account.log, caller }
