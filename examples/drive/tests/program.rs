@@ -266,6 +266,13 @@ fn a_device_that_runs_brings_what_others_write_and_tells_what_is_written_here() 
     assert_eq!(first["reply"], "synced", "{first}");
     assert_eq!(world.names("two"), ["a"]);
     assert!(world.complains("two", &["sync-once"]).contains("another program"), "E47");
+    let (folder, token) =
+        (world.folder("two").display().to_string(), world.dir.path().join("token").display().to_string());
+    world.says("three", &["attach", &folder, "--server", &world.url, "--token-file", &token]);
+    assert!(
+        world.complains("three", &["sync-once"]).contains("another program"),
+        "E47: another device, the same folder"
+    );
 
     fs::create_dir_all(world.folder("two").join("x/y")).unwrap();
     fs::write(world.folder("two").join("x/y/z"), b"z").unwrap();

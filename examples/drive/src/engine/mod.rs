@@ -69,7 +69,8 @@ pub struct Engine {
     aside: Option<PathBuf>,
     /// How often the server asked for bytes in this sync that it had been given.
     needs: usize,
-    _lock: Lock,
+    /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
+    _locks: [Lock; 2],
 }
 
 /// What a sync did.
@@ -151,6 +152,7 @@ impl Engine {
             syncline::files::RootState::Other => Halt::RootIsNoFolder,
             _ => Halt::RootMissing,
         })?);
+        let locks = [lock, Lock::take(&device.folder)?];
         let (journal, mut aside) = Journal::open(&device.state.join("journal.db"))?;
         let (journal, kept) = match Kept::load(&journal, device.log) {
             Ok(kept) => (journal, kept),
@@ -181,7 +183,7 @@ impl Engine {
             pins,
             aside,
             needs: 0,
-            _lock: lock,
+            _locks: locks,
         };
         Ok(engine)
     }
