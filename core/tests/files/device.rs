@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use syncline::files::{
-    Base, Fingerprint, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree, batch, plan, recognize,
-    settle,
+    Base, Fingerprint, Halt, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree, batch, plan,
+    recognize, settle,
 };
 use syncline::tree::{Answer, Content, MemoryTree, Node, TreeOp, TreeVerdict};
 use syncline::{EntityId, ReplicaId};
@@ -30,12 +30,15 @@ pub(crate) struct Device {
     /// What was read, as long as it looks so.
     contents: HashMap<Fingerprint, Content>,
     /// A commit that was sent and whose answers were not taken over.
-    sent: Option<(Vec<Wish>, Option<(u64, Vec<Answer>)>)>,
+    sent: Option<Sent>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) verdicts: Vec<TreeVerdict>,
     /// How many ops go into one commit.
     pub(crate) ops_max: usize,
 }
+
+/// What was told, and where it stands in the log with what was answered.
+type Sent = (Vec<Wish>, Option<(u64, Vec<Answer>)>);
 
 /// Everything, under its own name.
 struct All;
@@ -74,7 +77,7 @@ impl Device {
         Self {
             me: replica(number),
             label,
-            disk: Disk::new(number % 2 == 0),
+            disk: Disk::new(number.is_multiple_of(2)),
             base: Base::new(ROOT),
             issues: Issues::default(),
             tree: server.tree.clone(),
@@ -103,6 +106,12 @@ impl Device {
 
     /// What would be done now.
     pub(crate) fn plan(&mut self) -> (Plan, Local, Scan, Vec<u64>) {
+        let (plan, local, scan, numbers) = self.try_plan(true);
+        (plan.unwrap(), local, scan, numbers)
+    }
+
+    /// What would be done now, if nothing looks like an accident.
+    pub(crate) fn try_plan(&mut self, confirmed: bool) -> (Result<Plan, Halt>, Local, Scan, Vec<u64>) {
         let (scan, numbers) = self.disk.scan();
         let local = self.local(&scan);
         let _ = agree(&mut self.base, &local, &self.tree);
@@ -112,7 +121,7 @@ impl Device {
             id(*next)
         };
         let remote = Remote { tree: &self.tree, last: seq(self.last) };
-        let plan = plan(remote, &self.base, &local, &self.issues, &All, true, &mut mint).unwrap();
+        let plan = plan(remote, &self.base, &local, &self.issues, &All, confirmed, &mut mint);
         (plan, local, scan, numbers)
     }
 

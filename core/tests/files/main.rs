@@ -5,6 +5,7 @@
 
 mod device;
 mod disk;
+mod halts;
 mod races;
 mod random;
 #[path = "../tree/server.rs"]

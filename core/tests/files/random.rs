@@ -56,12 +56,12 @@ fn act(disk: &mut Disk, dice: &mut Dice, ledger: &mut Ledger) {
     let before = counts(disk);
     let value = ledger.last + 1;
     match dice.below(20) {
-        0..3 => drop(disk.write(&place, value)),
-        3..5 => drop(disk.save(&place, value)),
+        0..3 => disk.write(&place, value),
+        3..5 => disk.save(&place, value),
         5..8 => drop(pick(dice, files).map(|number| disk.fill(number, value))),
-        8..11 => drop(disk.make_folder(&place)),
-        11..17 => drop(disk.rename(&any, &place)),
-        _ => drop(disk.remove(&any)),
+        8..11 => disk.make_folder(&place),
+        11..17 => disk.rename(&any, &place),
+        _ => disk.remove(&any),
     }
     if std::env::var_os("SYNCLINE_FILES_TOLD").is_some() {
         let mut shown: Vec<String> =

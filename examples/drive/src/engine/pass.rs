@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use syncline::EntityId;
 use syncline::client::ReadOn;
 use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
+use syncline::tree::Refusal;
 
 use super::wanted::Wants;
 use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
@@ -26,6 +27,8 @@ const READ_BYTES: u64 = 256 << 20;
 impl Engine {
     pub(super) async fn sync_all(&mut self, confirmed: bool) -> Done<Synced> {
         let (mut synced, mut skipped) = (Synced::default(), Skipped::new());
+        // There may be room by now.
+        self.issues.retain(|_, _, _, issue| issue.refusal != Refusal::QuotaExceeded);
         self.send_waiting(&mut synced).await?;
         self.read_on(&mut synced).await?;
         let mut walk = self.look(confirmed)?;
