@@ -55,14 +55,15 @@ fn act(disk: &mut Disk, dice: &mut Dice, ledger: &mut Ledger) {
     let any = pick(dice, numbers).map(|number| disk.path(number)).unwrap_or_default();
     let before = counts(disk);
     let value = ledger.last + 1;
-    match dice.below(20) {
+    // Whether it could be done is seen by what is there then.
+    let _ = match dice.below(20) {
         0..3 => disk.write(&place, value),
         3..5 => disk.save(&place, value),
-        5..8 => drop(pick(dice, files).map(|number| disk.fill(number, value))),
+        5..8 => pick(dice, files).is_some_and(|number| disk.write(&disk.path(number), value)),
         8..11 => disk.make_folder(&place),
         11..17 => disk.rename(&any, &place),
         _ => disk.remove(&any),
-    }
+    };
     if std::env::var_os("SYNCLINE_FILES_TOLD").is_some() {
         let mut shown: Vec<String> =
             disk.files.iter().map(|(n, f)| format!("{}={:?}#{n}", disk.path(*n), f.value)).collect();

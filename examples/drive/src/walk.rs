@@ -176,7 +176,10 @@ impl Walker<'_> {
         self.walk.locks.see(of.number, name, looks.print.modified_ns);
         let ours = name.starts_with(OURS);
         let only_held = of.only_held || ours || self.is_left_out(name, is_folder);
-        let held = || of.held.and_then(|folder| self.base.at(folder, name)).or_else(|| self.held_as(looks));
+        // A held file that was renamed to a name that is left out is a backup of it, and not synced; one under a name of ours
+        // was moved aside, and a folder that was renamed is still the folder.
+        let at_place = || of.held.and_then(|folder| self.base.at(folder, name));
+        let held = || at_place().or_else(|| if ours || is_folder || !only_held { self.held_as(looks) } else { None });
         if only_held && held().is_none() {
             if name.starts_with(UNFINISHED) && !is_folder {
                 self.walk.unfinished.push((of.number, name.to_owned()));
