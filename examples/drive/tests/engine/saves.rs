@@ -5,8 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::house::{Drive, House};
 
-async fn alike(house: &House, drives: &mut [&mut Drive]) {
-    let _ = house;
+async fn alike(drives: &mut [&mut Drive]) {
     for _ in 0..2 {
         for drive in drives.iter_mut() {
             let synced = drive.sync().await;
@@ -32,12 +31,12 @@ async fn a_file_of_one_device_appears_on_the_other() {
     fs::create_dir(a.at("empty")).unwrap();
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     a.write("large.bin", &large);
-    alike(&house, &mut [&mut a, &mut b]).await;
+    alike(&mut [&mut a, &mut b]).await;
     assert_eq!(b.read("notes/today.txt"), "milk");
     assert_eq!(fs::read(b.at("large.bin")).unwrap(), large);
     b.write("notes/today.txt", "milk and bread");
     fs::rename(b.at("notes"), b.at("lists")).unwrap();
-    alike(&house, &mut [&mut b, &mut a]).await;
+    alike(&mut [&mut b, &mut a]).await;
     assert_eq!(a.read("lists/today.txt"), "milk and bread");
 }
 
@@ -53,15 +52,18 @@ fn node(drive: &mut Drive, path: &str) -> syncline::EntityId {
     path.split('/').try_fold(base.root(), |folder, name| base.at(folder, name)).unwrap_or_else(|| panic!("no {path}"))
 }
 
+/// What is written, and how a program writes it.
+type Way = (&'static str, fn(&Drive));
+
 /// E10, E11: whatever way a program saves, it is the same file with a new content.
 #[tokio::test(flavor = "multi_thread")]
 async fn e10_e11_every_way_of_saving_is_one_new_content_of_the_same_file() {
     let house = House::new();
     let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
     a.write("doc.txt", "first");
-    alike(&house, &mut [&mut a, &mut b]).await;
+    alike(&mut [&mut a, &mut b]).await;
     let doc = node(&mut a, "doc.txt");
-    let ways: [(&str, fn(&Drive)); 5] = [
+    let ways: [Way; 5] = [
         ("in place", |drive| drive.write("doc.txt", "in place")),
         ("cut, then written", |drive| {
             fs::File::create(drive.at("doc.txt")).unwrap();
@@ -116,10 +118,10 @@ async fn names_that_count_as_the_same_are_one_file_or_get_names_of_their_own() {
     let house = House::new();
     let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
     a.write("foo.txt", "1");
-    alike(&house, &mut [&mut a, &mut b]).await;
+    alike(&mut [&mut a, &mut b]).await;
     let foo = node(&mut a, "foo.txt");
     fs::rename(a.at("foo.txt"), a.at("Foo.txt")).unwrap();
-    alike(&house, &mut [&mut a, &mut b]).await;
+    alike(&mut [&mut a, &mut b]).await;
     assert_eq!((node(&mut b, "Foo.txt"), b.read("Foo.txt").as_str()), (foo, "1"));
     // E37: twins in one folder.
     a.write("FOO.txt", "2");
@@ -176,7 +178,7 @@ async fn e21_a_new_device_with_files_is_united_with_the_server() {
     b.write("d/mine", "4");
     let synced = b.sync().await;
     assert_eq!(synced.told, 2, "{synced:?}");
-    alike(&house, &mut [&mut a, &mut b]).await;
+    alike(&mut [&mut a, &mut b]).await;
     let mut contents: Vec<String> = a.show().into_values().filter(|text| !text.is_empty()).collect();
     contents.sort();
     assert_eq!(contents, ["1", "2", "3", "4"]);
@@ -190,7 +192,7 @@ async fn e49_a_journal_that_does_not_read_is_put_aside_and_nothing_is_deleted() 
     let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
     a.write("kept", "1");
     a.write("gone", "2");
-    alike(&house, &mut [&mut a, &mut b]).await;
+    alike(&mut [&mut a, &mut b]).await;
     b.engine = None;
     let journal = house.state(&b).join("journal.db");
     for file in fs::read_dir(house.state(&b)).unwrap() {
@@ -203,7 +205,7 @@ async fn e49_a_journal_that_does_not_read_is_put_aside_and_nothing_is_deleted() 
     fs::remove_file(b.at("gone")).unwrap();
     house.start(&mut b).unwrap();
     assert!(b.engine().aside().is_some());
-    alike(&house, &mut [&mut b, &mut a]).await;
+    alike(&mut [&mut b, &mut a]).await;
     assert_eq!(
         (b.read("kept"), b.read("gone")),
         ("1".to_owned(), "2".to_owned()),
