@@ -98,7 +98,7 @@ const ELSEWHERE: &[&str] = &[
     "FILE_CUT_BYTES_MIN",
     "FILE_BYTES_MAX",
     "MANIFEST_PIECES_MAX",
-    // core/src/files/plan.rs
+    // core/tests/files/halts.rs
     "FILES_DELETED_MIN",
     "FILES_DELETED_PERCENT",
     // core/src/conformance/retention.rs
