@@ -183,6 +183,7 @@ impl Engine {
             pins,
             aside,
             needs: 0,
+            acknowledged: None,
             _locks: locks,
         };
         Ok(engine)
@@ -244,7 +245,11 @@ impl Engine {
         let now = self.env.env().now;
         let before = self.journal.status()?;
         let status = match &result {
-            Ok(_) => Status { alike_at: Some(now), tried_at: Some(now), fault: None, halt: None },
+            Ok(synced) => {
+                let is_alike = synced.busy == 0 && synced.troubles.is_empty() && self.issues.is_empty();
+                let alike_at = if is_alike { Some(now) } else { before.alike_at };
+                Status { alike_at, tried_at: Some(now), fault: None, halt: None }
+            }
             Err(EngineError::Halt(halt)) => {
                 Status { tried_at: Some(now), halt: Some(halt.to_string()), fault: None, ..before }
             }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline::EntityId;
-use syncline::client::ReadOn;
+use syncline::call::Call;
+use syncline::client::{CallError, ReadOn};
 use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
 use syncline::tree::Refusal;
 
@@ -59,13 +60,29 @@ impl Engine {
             let brought = self.bring(&walk, &plan.steps, &mut synced).await?;
             if !brought {
                 synced.busy = plan.unread.len();
-                break;
+                self.forget_unneeded(&walk)?;
+                self.acknowledge().await?;
+                return Ok(synced);
             }
             self.read_on(&mut synced).await?;
             walk = self.look(confirmed)?;
         }
-        self.forget_unneeded(&walk)?;
-        Ok(synced)
+        Err(EngineError::Nonsense("folder and server never come to be alike"))
+    }
+
+    /// Tells the server up to where this device has the files, so that its other users see who is behind. What the server
+    /// says to that changes nothing here.
+    async fn acknowledge(&mut self) -> Done<()> {
+        let cursor = self.server.cursor();
+        if self.acknowledged == Some(cursor) {
+            return Ok(());
+        }
+        let call = Call::Acknowledge { log: self.device.log.log, replica: self.device.replica, cursor };
+        match self.way.call(call).await {
+            Ok(_) | Err(CallError::Refused(_)) => self.acknowledged = Some(cursor),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// Reads the log to its end.
