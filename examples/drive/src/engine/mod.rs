@@ -69,6 +69,8 @@ pub struct Engine {
     aside: Option<PathBuf>,
     /// How often the server asked for bytes in this sync that it had been given.
     needs: usize,
+    /// Up to where the server was told that this device has the files.
+    acknowledged: Option<Cursor>,
     /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
     _locks: [Lock; 2],
 }
