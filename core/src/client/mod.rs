@@ -72,6 +72,6 @@ pub use session::{Came, Halt, Input, Kept, Output, Phase, Session, SessionOption
 pub use spent::{spend, unspent};
 pub use status::Status;
 pub use transport::{BlobTransport, CallError, Transport};
-pub use tree::{ReadOn, ServerTree, TreeFault};
+pub use tree::{News, ServerTree, TreeFault};
 pub use value::{SharedText, Typing, Value};
 pub use write::Write;

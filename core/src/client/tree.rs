@@ -26,12 +26,13 @@ pub struct ServerTree {
     log: LogKey,
     tree: MemoryTree,
     cursor: Cursor,
+    news: News,
 }
 
-/// What reading on brought.
+/// What reading brought since its device last wrote it down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a device must act on each")]
-pub enum ReadOn {
+pub enum News {
     /// These nodes are otherwise than before, or gone.
     On(BTreeSet<EntityId>),
     /// What was missing is not in the log any more: the tree was listed anew. What is not in it was deleted.
@@ -60,7 +61,7 @@ impl ServerTree {
     /// Of a device that has read nothing.
     #[must_use]
     pub fn new(log: LogKey) -> Self {
-        Self { log, tree: MemoryTree::new(TREE_ROOT, root_stamp()), cursor: Cursor::START }
+        Self::at(log, MemoryTree::new(TREE_ROOT, root_stamp()), Cursor::START)
     }
 
     /// As a device kept it.
@@ -71,7 +72,11 @@ impl ServerTree {
         if nodes.is_empty() {
             return Ok(Self { cursor, ..Self::new(log) });
         }
-        Ok(Self { log, tree: MemoryTree::of(TREE_ROOT, nodes, &[])?, cursor })
+        Ok(Self::at(log, MemoryTree::of(TREE_ROOT, nodes, &[])?, cursor))
+    }
+
+    fn at(log: LogKey, tree: MemoryTree, cursor: Cursor) -> Self {
+        Self { log, tree, cursor, news: News::On(BTreeSet::new()) }
     }
 
     /// The tree.
@@ -86,43 +91,54 @@ impl ServerTree {
         self.cursor
     }
 
+    /// What was read and not yet [written down](Self::noted). It is there whatever went wrong in between.
+    #[must_use]
+    pub const fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// The device has written the tree, the cursor and what follows from the news down, all of it together.
+    pub fn noted(&mut self) {
+        self.news = News::On(BTreeSet::new());
+    }
+
     /// Reads on to the log's end.
     ///
     /// # Errors
-    /// When there is no answer, or none that reads; then the tree is as it was, or is read anew the next time.
-    pub async fn read_on(&mut self, way: &dyn Transport) -> Result<ReadOn, TreeFault> {
+    /// When there is no answer, or none that reads. What was read until then is [news](Self::news) and is gone on from the
+    /// next time.
+    pub async fn read_on(&mut self, way: &dyn Transport) -> Result<(), TreeFault> {
+        // Who has nothing does not need to know what became of it.
         if self.cursor == Cursor::START {
-            // Who has nothing does not need to know what became of it.
-            self.list(way).await?;
-            return Ok(ReadOn::Listed);
+            return self.list(way, News::Listed).await;
         }
-        let mut touched = BTreeSet::new();
         loop {
             let page = match pull(way, self.log, self.cursor).await? {
                 Ok(page) => page,
-                Err(gap) => {
-                    self.list(way).await?;
-                    return Ok(if gap == Gap::Pruned { ReadOn::Listed } else { ReadOn::Other });
-                }
+                Err(Gap::Pruned) => return self.list(way, News::Listed).await,
+                Err(_) => return self.list(way, News::Other).await,
             };
-            let changes = changes(&page)?;
-            match self.tree.follow(&changes) {
-                Ok(more) => touched.extend(more),
+            match self.tree.follow(&changes(&page)?) {
+                Ok(touched) => {
+                    if let News::On(news) = &mut self.news {
+                        news.extend(touched);
+                    }
+                }
                 Err(_) => {
-                    // It is half of one tree and half of another.
-                    self.list(way).await?;
-                    return Ok(ReadOn::Listed);
+                    // It is half of one tree and half of another: nothing but a listing helps, now or the next time.
+                    self.cursor = Cursor::START;
+                    return self.list(way, News::Listed).await;
                 }
             }
             self.cursor = page.next;
             if !page.more {
-                return Ok(ReadOn::On(touched));
+                return Ok(());
             }
         }
     }
 
-    async fn list(&mut self, way: &dyn Transport) -> Result<(), TreeFault> {
-        *self = Self::new(self.log);
+    /// Lists the tree anew; until all of it is there, everything is as it was.
+    async fn list(&mut self, way: &dyn Transport, why: News) -> Result<(), TreeFault> {
         let (mut nodes, mut after, mut first, mut last) = (BTreeMap::new(), None, None, Seq::ZERO);
         loop {
             let asked = NodeQuery::All { after };
@@ -147,10 +163,16 @@ impl ServerTree {
                 break;
             }
         }
-        if !nodes.is_empty() || !later.is_empty() {
+        if nodes.is_empty() && later.is_empty() {
+            self.tree = Self::new(self.log).tree;
+        } else {
             self.tree = MemoryTree::of(TREE_ROOT, nodes, &later)?;
         }
         self.cursor = cursor;
+        // Another history stays one until that was written down.
+        if self.news != News::Other {
+            self.news = why;
+        }
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ mod links;
 mod manifests;
 mod piggyback;
 mod push;
+mod reader;
 mod restore;
 mod retain;
 mod scans;

@@ -77,7 +77,7 @@ impl Drive {
         texts.iter().for_each(|text| self.send(text));
     }
 
-    fn commit_of(&mut self, device: u8, ops: Vec<TreeOp>) -> Commit {
+    pub(crate) fn commit_of(&mut self, device: u8, ops: Vec<TreeOp>) -> Commit {
         self.commits += 1;
         Commit {
             log: LOG.log,

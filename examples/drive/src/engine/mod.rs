@@ -278,7 +278,7 @@ struct Kept {
 
 impl Kept {
     fn load(journal: &Journal, log: LogKey) -> Result<Self, JournalError> {
-        let (nodes, _) = journal.remote()?;
+        let nodes = journal.remote()?;
         let cursor = journal.cursor()?.unwrap_or(Cursor::START);
         let server = ServerTree::kept(log, nodes, cursor);
         Ok(Self {

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use syncline::EntityId;
 use syncline::call::Call;
-use syncline::client::{CallError, ReadOn};
+use syncline::client::{CallError, News};
 use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
 use syncline::tree::Refusal;
+use syncline::{Cursor, EntityId};
 
 use super::wanted::Wants;
 use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
@@ -61,7 +61,9 @@ impl Engine {
             if !brought {
                 synced.busy = plan.unread.len();
                 self.forget_unneeded(&walk)?;
-                self.acknowledge().await?;
+                if synced.busy == 0 && synced.troubles.is_empty() {
+                    self.acknowledge().await?;
+                }
                 return Ok(synced);
             }
             self.read_on(&mut synced).await?;
@@ -85,51 +87,39 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads the log to its end.
+    /// Reads the log to its end, and writes down what it says together with how far that goes.
     pub(super) async fn read_on(&mut self, synced: &mut Synced) -> Done<()> {
         let way = Arc::clone(&self.way);
         let before = self.server.cursor();
-        let read = self.server.read_on(&*way).await?;
-        let (tree, cursor) = (self.server.tree(), self.server.cursor());
-        match read {
-            ReadOn::On(touched) => {
-                if cursor == before {
-                    return Ok(());
+        let read = self.server.read_on(&*way).await;
+        let (tree, cursor, news) = (self.server.tree(), self.server.cursor(), self.server.news());
+        match news {
+            // Half of a tree is not worth a note: it is listed anew.
+            _ if read.is_err() && cursor == Cursor::START => return Ok(read?),
+            News::On(touched) if touched.is_empty() && cursor == before => return Ok(read?),
+            News::On(touched) => self.journal.write(|batch| {
+                touched.iter().try_for_each(|id| batch.remote(*id, tree.get(*id)))?;
+                batch.cursor(cursor)
+            })?,
+            News::Listed | News::Other => {
+                // What another history does not show it may never have had: nothing is a delete, and whatever is here is told.
+                let is_other = *news == News::Other;
+                self.journal.write(|batch| {
+                    if is_other {
+                        batch.forget_held()?;
+                    }
+                    batch.forget_remote()?;
+                    tree.nodes().try_for_each(|(id, node)| batch.remote(id, Some(node)))?;
+                    batch.cursor(cursor)
+                })?;
+                if is_other {
+                    self.base = Base::new(self.base.root());
+                    synced.united = true;
                 }
-                self.journal.write(|batch| {
-                    for id in touched {
-                        batch.remote(id, tree.get(id))?;
-                    }
-                    batch.cursor(cursor)
-                })?;
-            }
-            ReadOn::Listed => {
-                self.journal.write(|batch| {
-                    batch.forget_remote()?;
-                    for (id, node) in tree.nodes() {
-                        batch.remote(id, Some(node))?;
-                    }
-                    batch.cursor(cursor)
-                })?;
-            }
-            ReadOn::Other => {
-                // What that server does not show it may never have had: nothing is a delete, whatever is here is told again.
-                let held: Vec<EntityId> = self.base.iter().map(|(id, _)| id).collect();
-                self.base = Base::new(self.base.root());
-                synced.united = true;
-                self.journal.write(|batch| {
-                    for id in held {
-                        batch.hold(id, None)?;
-                    }
-                    batch.forget_remote()?;
-                    for (id, node) in tree.nodes() {
-                        batch.remote(id, Some(node))?;
-                    }
-                    batch.cursor(cursor)
-                })?;
             }
         }
-        Ok(())
+        self.server.noted();
+        Ok(read?)
     }
 
     /// Walks through the folder, if it is the one that it was.

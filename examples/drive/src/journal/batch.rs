@@ -57,12 +57,12 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Notes that one node stands for another.
+    /// Holds nothing any more.
     ///
     /// # Errors
     /// What the database says.
-    pub fn alias(&self, id: EntityId, of: EntityId) -> Done {
-        self.run("INSERT OR REPLACE INTO alias VALUES (?1, ?2)", params![id.as_bytes(), of.as_bytes()])
+    pub fn forget_held(&self) -> Done {
+        self.run("DELETE FROM held", [])
     }
 
     /// Forgets all that is known of the server's tree: it is read anew.
@@ -70,7 +70,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// What the database says.
     pub fn forget_remote(&self) -> Done {
-        self.db.execute_batch("DELETE FROM remote; DELETE FROM alias;")?;
+        self.run("DELETE FROM remote", [])?;
         self.forget(Key::Cursor)
     }
 
@@ -80,14 +80,6 @@ impl<'a> Batch<'a> {
     /// What the database says.
     pub fn cursor(&self, cursor: Cursor) -> Done {
         self.note(Key::Cursor, &write_cursor(cursor))
-    }
-
-    /// Notes which node is the root.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn root(&self, root: EntityId) -> Done {
-        self.note(Key::Root, root.as_bytes())
     }
 
     /// Notes which volume the folder is on.
@@ -104,14 +96,6 @@ impl<'a> Batch<'a> {
     /// What the database says.
     pub fn status(&self, status: &Status) -> Done {
         self.note(Key::Status, &status.to_bytes())
-    }
-
-    /// Notes, or takes back, that somebody said of what was halted that it is meant.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn confirmed(&self, confirmed: bool) -> Done {
-        if confirmed { self.note(Key::Confirmed, &[]) } else { self.forget(Key::Confirmed) }
     }
 
     fn note(&self, key: Key, value: &[u8]) -> Done {
@@ -228,8 +212,8 @@ impl Journal {
     pub fn start_over(&mut self) -> Done {
         self.write(|batch| {
             batch.forget_remote()?;
-            batch.db.execute_batch("DELETE FROM held; DELETE FROM outbox; DELETE FROM issues;")?;
-            batch.forget(Key::Root)?;
+            batch.forget_held()?;
+            batch.db.execute_batch("DELETE FROM outbox; DELETE FROM issues;")?;
             batch.forget(Key::Volume)
         })
     }

@@ -17,20 +17,16 @@ type Loaded<T> = Result<T, JournalError>;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Key {
     Cursor,
-    Root,
     Volume,
     Status,
-    Confirmed,
 }
 
 impl Key {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Cursor => "cursor",
-            Self::Root => "root",
             Self::Volume => "volume",
             Self::Status => "status",
-            Self::Confirmed => "confirmed",
         }
     }
 }
@@ -159,16 +155,13 @@ impl Journal {
         Ok(base)
     }
 
-    /// The server's tree as far as it was read: its nodes, and which stand for others, in the order of ids.
+    /// The nodes of the server's tree as far as it was read, in the order of their ids.
     ///
     /// # Errors
     /// As [`base`](Self::base).
-    #[allow(clippy::type_complexity, reason = "two lists")]
-    pub fn remote(&self) -> Loaded<(Vec<(EntityId, Node)>, Vec<(EntityId, EntityId)>)> {
+    pub fn remote(&self) -> Loaded<Vec<(EntityId, Node)>> {
         let node = |key, node: Vec<u8>| Ok((id(key)?, Node::from_bytes(node.into())?));
-        let nodes = pairs(&self.db, "SELECT id, node FROM remote ORDER BY id", node)?;
-        let aliases = pairs(&self.db, "SELECT id, of FROM alias ORDER BY id", |key, of| Ok((id(key)?, id(of)?)))?;
-        Ok((nodes, aliases))
+        pairs(&self.db, "SELECT id, node FROM remote ORDER BY id", node)
     }
 
     fn noted(&self, key: Key) -> Loaded<Option<Vec<u8>>> {
@@ -182,14 +175,6 @@ impl Journal {
     /// As [`base`](Self::base).
     pub fn cursor(&self) -> Loaded<Option<Cursor>> {
         Ok(self.noted(Key::Cursor)?.map(read_cursor).transpose()?)
-    }
-
-    /// The root's node.
-    ///
-    /// # Errors
-    /// As [`base`](Self::base).
-    pub fn root(&self) -> Loaded<Option<EntityId>> {
-        self.noted(Key::Root)?.map(id).transpose()
     }
 
     /// The volume that the folder was on.
@@ -207,14 +192,6 @@ impl Journal {
     /// As [`base`](Self::base).
     pub fn status(&self) -> Loaded<Status> {
         Ok(self.noted(Key::Status)?.map(Status::from_bytes).transpose()?.unwrap_or_default())
-    }
-
-    /// Whether somebody said of what was halted that it is meant.
-    ///
-    /// # Errors
-    /// As [`base`](Self::base).
-    pub fn is_confirmed(&self) -> Loaded<bool> {
-        Ok(self.noted(Key::Confirmed)?.is_some())
     }
 
     /// Commits that were not answered yet, in the order in which they are sent.

@@ -100,9 +100,7 @@ fn everything_that_is_noted_is_there_after_a_restart() {
             batch.remote(id(1), Some(&node))?;
             batch.remote(id(2), Some(&node))?;
             batch.remote(id(2), None)?;
-            batch.alias(id(7), id(1))?;
             batch.cursor(cursor)?;
-            batch.root(ROOT)?;
             batch.volume(u64::MAX)?;
             batch.status(&status)?;
             batch.wait(&waiting)?;
@@ -112,7 +110,6 @@ fn everything_that_is_noted_is_there_after_a_restart() {
             batch.pin(id(1), Some(Pin::Pinned))?;
             batch.pin(id(2), Some(Pin::OnlineOnly))?;
             batch.pin(id(2), None)?;
-            batch.confirmed(true)?;
             batch.issues(&issues)
         })
         .unwrap();
@@ -125,15 +122,14 @@ fn everything_that_is_noted_is_there_after_a_restart() {
     for (id, held) in &rows {
         assert_eq!(base.get(*id), Some(held));
     }
-    assert_eq!(journal.remote().unwrap(), (vec![(id(1), node)], vec![(id(7), id(1))]));
-    assert_eq!((journal.cursor().unwrap(), journal.root().unwrap()), (Some(cursor), Some(ROOT)));
+    assert_eq!(journal.remote().unwrap(), vec![(id(1), node)]);
+    assert_eq!(journal.cursor().unwrap(), Some(cursor));
     assert_eq!((journal.volume().unwrap(), journal.status().unwrap()), (Some(u64::MAX), status));
     assert_eq!(journal.waiting().unwrap(), [waiting]);
     assert_eq!(journal.contents().unwrap(), [(print(4), content("y", Some(cut.id())))]);
     assert_eq!(journal.manifest(cut.id()).unwrap(), Some(cut));
     assert_eq!(journal.manifest(Digest::of(&[b"other"])).unwrap(), None);
     assert_eq!(journal.pins().unwrap(), [(id(1), Pin::Pinned)]);
-    assert!(journal.is_confirmed().unwrap());
     assert_eq!(journal.issues().unwrap(), issues);
 }
 
@@ -141,24 +137,24 @@ fn everything_that_is_noted_is_there_after_a_restart() {
 fn a_transaction_that_fails_leaves_nothing() {
     let (_dir, _path, mut journal) = fresh();
     let failed: Result<(), _> = journal.write(|batch| {
-        batch.root(ROOT)?;
+        batch.volume(1)?;
         Err(JournalError::None)
     });
     assert!(matches!(failed, Err(JournalError::None)));
-    assert_eq!(journal.root().unwrap(), None);
+    assert_eq!(journal.volume().unwrap(), None);
 }
 
 #[test]
 fn e49_a_journal_that_does_not_read_is_put_aside_and_kept() {
     let (dir, path, mut journal) = fresh();
-    journal.write(|batch| batch.root(ROOT)).unwrap();
+    journal.write(|batch| batch.volume(1)).unwrap();
     drop(journal);
     for expected in ["journal.db.unreadable", "journal.db.unreadable-2"] {
         fs::write(&path, vec![b'x'; 8_192]).unwrap();
         let (journal, aside) = Journal::open(&path).unwrap();
         assert_eq!(aside, Some(dir.path().join(expected)));
         assert_eq!(fs::read(aside.unwrap()).unwrap(), vec![b'x'; 8_192]);
-        assert_eq!((journal.root().unwrap(), journal.base(ROOT).unwrap().len()), (None, 0));
+        assert_eq!((journal.volume().unwrap(), journal.base(ROOT).unwrap().len()), (None, 0));
     }
 }
 
@@ -181,12 +177,12 @@ fn e49_a_journal_with_a_damaged_page_or_row_is_put_aside() {
     let (mut journal, aside) = Journal::open(&path).unwrap();
     assert!(aside.is_some());
 
-    journal.write(|batch| batch.root(ROOT)).unwrap();
+    journal.write(|batch| batch.volume(1)).unwrap();
     journal.db.execute("INSERT INTO held VALUES (x'00', x'01')", []).unwrap();
     assert!(matches!(journal.base(ROOT), Err(JournalError::Unreadable(_))));
     let (journal, aside) = journal.set_aside().unwrap();
     assert!(aside.exists());
-    assert_eq!((journal.root().unwrap(), journal.base(ROOT).unwrap().len()), (None, 0));
+    assert_eq!((journal.volume().unwrap(), journal.base(ROOT).unwrap().len()), (None, 0));
 }
 
 #[test]
@@ -211,8 +207,8 @@ fn a_file_of_something_else_or_of_a_newer_program_is_not_written_into() {
 fn others_may_look_and_note_something_while_one_program_writes() {
     let (_dir, path, mut journal) = fresh();
     let mut beside = Journal::beside(&path).unwrap();
-    journal.write(|batch| batch.root(ROOT)).unwrap();
-    assert_eq!(beside.root().unwrap(), Some(ROOT));
+    journal.write(|batch| batch.volume(1)).unwrap();
+    assert_eq!(beside.volume().unwrap(), Some(1));
     beside.write(|batch| batch.pin(id(1), Some(Pin::OnlineOnly))).unwrap();
     assert_eq!(journal.pins().unwrap(), [(id(1), Pin::OnlineOnly)]);
 }
@@ -223,7 +219,7 @@ fn starting_over_forgets_what_was_agreed_on_and_keeps_what_is_wanted() {
     journal
         .write(|batch| {
             batch.hold(id(1), Some(&held(Kind::File, None)))?;
-            batch.root(ROOT)?;
+            batch.volume(1)?;
             batch.cursor(Cursor::START)?;
             batch.content(&print(1), &content("x", None), None)?;
             batch.pin(id(1), Some(Pin::Pinned))

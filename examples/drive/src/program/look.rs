@@ -85,7 +85,7 @@ fn why(refusal: &Refusal) -> (String, Option<String>) {
 
 /// Files beside others that came of two edits at once.
 pub(super) fn conflicts(device: &Device) -> Result<Said, Fault> {
-    let (nodes, _) = device.journal()?.remote().map_err(|error| fault(&error))?;
+    let nodes = device.journal()?.remote().map_err(|error| fault(&error))?;
     let paths = Paths::of(&nodes);
     let pair = |(id, node): &(EntityId, _)| conflict(&paths, *id, node);
     let mut pairs: Vec<(String, String)> = nodes.iter().filter_map(pair).collect();

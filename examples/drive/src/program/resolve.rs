@@ -29,7 +29,7 @@ pub(super) fn resolve(device: &Device, path: &Path, keep: Keep) -> Result<Said, 
     let journal = device.journal()?;
     let base = journal.base(TREE_ROOT).map_err(|error| fault(&error))?;
     let copy = node(device, &base, path)?;
-    let (nodes, _) = journal.remote().map_err(|error| fault(&error))?;
+    let nodes = journal.remote().map_err(|error| fault(&error))?;
     let of = nodes.iter().find(|(id, _)| *id == copy).and_then(|(_, node)| node.conflict_of);
     let of = of.filter(|of| base.get(*of).is_some());
     let of = of.ok_or_else(|| Fault::new(format!("{} is beside no other file", path.display())))?;
