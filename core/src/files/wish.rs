@@ -1,7 +1,8 @@
 //! What the folder wants of the server: the ops that say what was done in it.
 //!
 //! New folders, then moves from the top, then deletes of the topmost nodes that are gone, then new files and contents: the
-//! order that [`tree::Commit`](crate::tree::Commit) asks for. What must hold: what could not be read says nothing.
+//! order that [`tree::Commit`](crate::tree::Commit) asks for. What must hold: what could not be read says nothing, nor does what
+//! may change in a moment.
 
 use std::collections::HashSet;
 
@@ -85,6 +86,15 @@ pub(super) fn wishes(
     // Those of one folder beside each other, and the first names first: so it is the same each time.
     places.sort_unstable_by(|(a, one), (b, two)| (one.depth, one.entry, a).cmp(&(two.depth, two.entry, b)));
     for (id, place) in places {
+        if local.still.contains(id) {
+            found.busy.insert(*id);
+            match base.get(*id) {
+                None => drop(blocked.insert(*id)),
+                Some(held) if (held.parent, &held.at) != (place.parent, &place.at) => drop(stuck.insert(*id)),
+                Some(_) => {}
+            }
+            continue;
+        }
         let Some(held) = base.get(*id) else {
             found.busy.insert(*id);
             if blocked.contains(&place.parent) || issues.blocks(About::Make, place) {
@@ -126,7 +136,7 @@ pub(super) fn wishes(
         // What is not here was not deleted here: its folder goes entry by entry, and so does one that something cannot leave.
         let goes = |id: &EntityId| {
             let is_here = base.get(*id).is_some_and(|held| held.body == Body::Here);
-            is_here && !local.unknown.contains(id) && !stuck.contains(id)
+            is_here && !local.unknown.contains(id) && !stuck.contains(id) && !local.still.contains(id)
         };
         if below.is_empty() || !below.iter().all(goes) {
             open.extend(base.inside(id).map(|(_, id)| id));

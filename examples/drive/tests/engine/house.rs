@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use syncline::access::Caller;
+use syncline::call::{Call, Reply};
 use syncline::client::BlobTransport;
 use syncline::in_process::InProcess;
 use syncline::oplog::Schema;
 use syncline::server::Server;
-use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
+use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore, PageLimit};
 use syncline::time::{Env, EnvSource};
 use syncline::tree::Label;
-use syncline::{BucketId, Digest, LogId, LogKey, ReplicaId, Timestamp};
+use syncline::{BucketId, Cursor, Digest, LogId, LogKey, ReplicaId, Timestamp};
 use syncline_drive::engine::{Device, Engine, EngineError, Synced};
 use syncline_drive::transfer::Limits;
 
@@ -55,6 +56,19 @@ impl House {
         let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), Schema::default());
         let server = server.with_blobs(Arc::new(MemoryBlobs::new()));
         Self { dir: tempfile::tempdir().unwrap(), server, env: Arc::default() }
+    }
+
+    pub(crate) fn env(&self) -> Arc<dyn EnvSource> {
+        Arc::<Ticking>::clone(&self.env)
+    }
+
+    /// Commits in the log.
+    pub(crate) async fn commits(&self) -> usize {
+        let call = Call::Pull { log: log().log, cursor: Cursor::START, limit: PageLimit::default() };
+        match self.server.handle(&Caller::operator(BucketId::DEFAULT), call, self.env.env()).await {
+            Ok(Reply::Pulled(page)) if !page.more => page.ops.len(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn way(&self) -> Arc<dyn BlobTransport> {
