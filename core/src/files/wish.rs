@@ -79,7 +79,7 @@ pub(super) fn wishes(
     mint: &mut dyn FnMut() -> EntityId,
 ) -> Wishes {
     let mut found = Wishes::default();
-    let (mut folders, mut moves, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut folders, mut moves, mut files, mut into) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // New entries that cannot be made, and held ones that cannot be moved.
     let (mut blocked, mut stuck) = (HashSet::new(), HashSet::new());
     let mut places: Vec<(&EntityId, &Place)> = local.nodes.iter().collect();
@@ -102,8 +102,11 @@ pub(super) fn wishes(
             } else if place.what != What::Folder && place.content.is_none() {
                 found.unread.push(place.entry);
             } else {
-                let into = if place.what == What::Folder { &mut folders } else { &mut files };
-                into.push(create(*id, place));
+                into.push(place.parent);
+                match place.what {
+                    What::Folder => folders.push((place.depth, create(*id, place))),
+                    _ => files.push(create(*id, place)),
+                }
             }
             continue;
         };
@@ -112,6 +115,7 @@ pub(super) fn wishes(
             if blocked.contains(&place.parent) || issues.blocks(About::Move, place) {
                 stuck.insert(*id);
             } else {
+                into.push(place.parent);
                 moves.push(moved(*id, held, place, remote.seen(base, *id)));
             }
         }
@@ -126,6 +130,17 @@ pub(super) fn wishes(
             }
         }
     }
+    // The server has forgotten a folder that something is in: it is made anew, and those that it is in.
+    for mut folder in into {
+        while remote.tree.get(folder).is_none() && base.get(folder).is_some() && !found.busy.contains(&folder) {
+            let Some(place) = local.nodes.get(&folder) else { break };
+            found.busy.insert(folder);
+            folders.push((place.depth, create(folder, place)));
+            folder = place.parent;
+        }
+    }
+    folders.sort_by_key(|(depth, _)| *depth);
+    let folders = folders.into_iter().map(|(_, wish)| wish);
     let mut gone: Vec<EntityId> = Vec::new();
     // From the top, and from those whose folder is not held any more.
     let tops = base.iter().filter(|(_, held)| held.parent == base.root() || base.get(held.parent).is_none());
@@ -155,7 +170,7 @@ pub(super) fn wishes(
     let deletes = gone
         .into_iter()
         .map(|id| Wish { op: TreeOp::Delete { node: id, seen: remote.seen_below(base, id) }, becomes: Becomes::Gone });
-    found.wishes = folders.into_iter().chain(moves).chain(deletes).chain(files).collect();
+    found.wishes = folders.chain(moves).chain(deletes).chain(files).collect();
     found
 }
 

@@ -1,16 +1,9 @@
 //! Devices that follow: what is heard and what is not, on a clock that does not run by itself.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use syncline::LogId;
-use syncline::call::{Call, Reply};
-use syncline::client::{BlobTransport, CallError, Transport};
-use syncline::digest::BlobId;
-use syncline::store::{BlobSource, ByteRange, PutOutcome};
 use syncline_drive::engine::Synced;
 use syncline_drive::follow::Follow;
 use syncline_drive::watch::{AHEAD, Noise, Watch};
@@ -18,6 +11,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{Instant, timeout};
 
 use crate::house::{Drive, House, log};
+use crate::way::Meddler;
 
 /// Longer than any of these tests goes on: whoever looks before heard why.
 const NEVER_MS: u64 = 60 * 60 * 1_000;
@@ -224,46 +218,14 @@ async fn e16_an_edit_waits_while_a_program_has_the_file_open_and_no_longer_than_
     assert_eq!(a.read("doc.docx"), "third", "its program is long gone");
 }
 
-/// A way on which no wake ever comes.
-#[derive(Debug)]
-struct Silent(Arc<dyn BlobTransport>);
-
-#[async_trait]
-impl Transport for Silent {
-    async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        self.0.call(call).await
-    }
-}
-
-#[async_trait]
-impl BlobTransport for Silent {
-    async fn put_blob(&self, log: LogId, blob: BlobId, bytes: Bytes) -> Result<PutOutcome, CallError> {
-        self.0.put_blob(log, blob, bytes).await
-    }
-
-    async fn put_blobs(&self, log: LogId, blobs: Vec<(BlobId, Bytes)>) -> Result<Vec<PutOutcome>, CallError> {
-        self.0.put_blobs(log, blobs).await
-    }
-
-    async fn upload_at(&self, log: LogId, blob: BlobId, size: u64) -> Result<u64, CallError> {
-        self.0.upload_at(log, blob, size).await
-    }
-
-    async fn append_blob(&self, log: LogId, blob: BlobId, size: u64, at: u64, bytes: Bytes) -> Result<u64, CallError> {
-        self.0.append_blob(log, blob, size, at, bytes).await
-    }
-
-    async fn open_blob(&self, log: LogId, blob: BlobId, range: ByteRange) -> Result<Box<dyn BlobSource>, CallError> {
-        self.0.open_blob(log, blob, range).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn e25_a_device_that_is_never_woken_is_behind_by_its_poll_at_most() {
     const POLL_MS: u64 = 5 * 60 * 1_000;
     let house = House::new();
     let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
-    house.start_over(&mut a, Arc::new(Silent(house.way()))).unwrap();
+    let way = Meddler::on(house.way());
+    way.silent.store(true, Ordering::Relaxed);
+    house.start_over(&mut a, way).unwrap();
     let mut following = Following::begin(&house, &mut a, POLL_MS).await;
     for round in 0..4 {
         b.write("doc", round.to_string());
