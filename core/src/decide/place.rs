@@ -14,6 +14,7 @@ use super::manifests::{Named, named};
 use super::record::note_head;
 use super::terms::{tree_key, tree_terms_of};
 use super::{Choice, KnownOp, LogWrites, Reads, View};
+use crate::blob::BlobRefused;
 use crate::clock::VectorClock;
 use crate::codec::DecodeError;
 use crate::digest::{BlobId, Digest};
@@ -64,6 +65,8 @@ pub enum Placed {
     Needs(Vec<BlobId>),
     /// The file that is named is not the one that this manifest lists.
     WrongManifest(BlobId),
+    /// A blob has another size than the file that it is said to be.
+    WrongSize(BlobRefused),
     /// The log is not there.
     NoLog,
     /// The log, or its tree, contradicts itself and takes no writes.
@@ -79,8 +82,8 @@ pub(super) fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
     [Some(content.manifest.unwrap_or(content.blob)), content.attributes].into_iter().flatten()
 }
 
-/// What contents need and is not there, or the manifest of another file.
-fn missing(commit: &Commit, book: &BlobBook) -> Result<Vec<BlobId>, BlobId> {
+/// What contents need and is not there, or what is there and is another file.
+fn missing(commit: &Commit, book: &BlobBook) -> Result<Vec<BlobId>, Placed> {
     let mut missing = Vec::new();
     for content in commit.ops().iter().filter_map(|op| op.content()) {
         for blob in needs(content) {
@@ -88,9 +91,16 @@ fn missing(commit: &Commit, book: &BlobBook) -> Result<Vec<BlobId>, BlobId> {
                 Some(manifest) => match named(book, manifest, content.blob, content.bytes) {
                     Named::Whole => true,
                     Named::Missing => false,
-                    Named::Wrong => return Err(manifest),
+                    Named::Wrong => return Err(Placed::WrongManifest(manifest)),
                 },
-                None => book.get(blob).is_some_and(|record| record.blob == blob && record.readable().is_some()),
+                None => match book.get(blob).filter(|record| record.blob == blob && record.readable().is_some()) {
+                    // What is beside a file has a size of its own.
+                    Some(record) if blob == content.blob => {
+                        record.is_of(blob, content.bytes).map_err(Placed::WrongSize)?;
+                        true
+                    }
+                    record => record.is_some(),
+                },
             };
             if !there {
                 missing.push(blob);
@@ -141,7 +151,7 @@ pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
     };
     let missing = match missing(&placement.commit, &book) {
         Ok(missing) => missing,
-        Err(manifest) => return done(Placed::WrongManifest(manifest)),
+        Err(wrong) => return done(wrong),
     };
     if !missing.is_empty() {
         return done(Placed::Needs(missing));

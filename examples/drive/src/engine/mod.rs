@@ -20,7 +20,7 @@ use std::sync::Arc;
 use syncline::call::{Call, ErrorCode, Reply};
 use syncline::client::{BlobTransport, CallError, ServerTree, Transport, TreeFault};
 use syncline::decide::TREE_ROOT;
-use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice};
+use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice, PutOff};
 use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline::tree::{Content, Label};
@@ -73,6 +73,8 @@ pub struct Engine {
     needs: usize,
     /// Up to where the server was told that this device has the files.
     acknowledged: Option<Cursor>,
+    /// Files that could not be brought.
+    put_off: PutOff,
     /// Who hears what happens in the folder, if somebody does.
     ear: Option<Ear>,
     /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
@@ -95,6 +97,8 @@ pub struct Synced {
     pub busy: usize,
     /// Nodes that were left alone, for what was heard of them is not over.
     pub unsettled: usize,
+    /// Files that could not be brought some time ago: they are asked for again later.
+    pub put_off: usize,
     /// The server's history is another one than before: folder and server were united.
     pub united: bool,
 }
@@ -193,6 +197,7 @@ impl Engine {
             aside,
             needs: 0,
             acknowledged: None,
+            put_off: PutOff::default(),
             ear: None,
             _locks: locks,
         };
@@ -273,7 +278,7 @@ impl Engine {
         let before = self.journal.status()?;
         let status = match &result {
             Ok(synced) => {
-                let is_quiet = synced.busy + synced.unsettled == 0;
+                let is_quiet = synced.busy + synced.unsettled + synced.put_off == 0;
                 let is_alike = is_quiet && synced.troubles.is_empty() && self.issues.is_empty();
                 let alike_at = if is_alike { Some(now) } else { before.alike_at };
                 Status { alike_at, tried_at: Some(now), fault: None, halt: None }
