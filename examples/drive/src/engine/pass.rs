@@ -35,9 +35,11 @@ impl Engine {
         let mut walk = self.look(confirmed)?;
         take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         for _ in 0..LOOKS_MAX {
-            let local = self.recognize(&walk);
+            let mut local = self.recognize(&walk);
             let agreed = agree(&mut self.base, &local, self.server.tree());
             self.note(&agreed)?;
+            local.still =
+                self.ear.as_ref().map(|ear| ear.unsettled(&walk.scan, &local, &self.base)).unwrap_or_default();
             self.forget_issues(&walk, &local)?;
             let plan = self.plan(&walk, &local, confirmed)?;
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
@@ -59,9 +61,10 @@ impl Engine {
             }
             let brought = self.bring(&walk, &plan.steps, &mut synced).await?;
             if !brought {
-                synced.busy = plan.unread.len();
+                self.say_too_long(&plan.too_long, &mut synced);
+                (synced.busy, synced.unsettled) = (plan.unread.len(), local.still.len());
                 self.forget_unneeded(&walk)?;
-                if synced.busy == 0 && synced.troubles.is_empty() {
+                if synced.busy + synced.unsettled == 0 && synced.troubles.is_empty() {
                     self.acknowledge().await?;
                 }
                 return Ok(synced);
@@ -70,6 +73,19 @@ impl Engine {
             walk = self.look(confirmed)?;
         }
         Err(EngineError::Nonsense("folder and server never come to be alike"))
+    }
+
+    fn say_too_long(&self, nodes: &[EntityId], synced: &mut Synced) {
+        let tree = self.server.tree();
+        for id in nodes {
+            let above = std::iter::successors(tree.get(*id), |node| tree.get(node.parent?));
+            let mut names: Vec<&str> = above.map(|node| node.name.as_str()).filter(|name| !name.is_empty()).collect();
+            names.reverse();
+            let most = self.abilities.path_bytes_max;
+            let why =
+                format!("this device holds paths of at most {most} bytes, and it or what is in it has a longer one");
+            synced.troubles.push((names.join("/"), why));
+        }
     }
 
     /// Tells the server up to where this device has the files, so that its other users see who is behind. What the server
@@ -136,6 +152,10 @@ impl Engine {
         }
         let (rules, _) = Rules::load(&self.folder).map_err(self.at_folder())?;
         self.rules = rules;
+        let [a, b, c, d, ..] = self.env.env().bytes16("the next full look");
+        if let Some(ear) = &mut self.ear {
+            ear.look(u32::from_be_bytes([a, b, c, d]).into());
+        }
         let walk = on_disk(|| walk(&self.folder, &self.rules, &self.base));
         let walk = walk.map_err(self.at_folder())?;
         match check_root(root, volume, &self.base, &walk.scan) {
@@ -170,7 +190,7 @@ impl Engine {
         };
         let waits: HashSet<EntityId> =
             if walk.locks.is_empty() { HashSet::new() } else { local.nodes.iter().filter_map(is_open).collect() };
-        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits };
+        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits, abilities: self.abilities };
         Ok(plan(remote, &self.base, local, &self.issues, &wants, confirmed, &mut self.mint())?)
     }
 
