@@ -18,6 +18,7 @@ mod record;
 mod retain;
 mod scans;
 mod sealing;
+mod share;
 mod system;
 mod terms;
 pub mod upload;
@@ -37,7 +38,7 @@ pub use links::{
     try_guess,
 };
 pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};
-pub use place::{Placed, Placement, TREE_ROOT, place};
+pub use place::{Placed, Placement, TREE_ROOT, WrongContent, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
@@ -48,7 +49,8 @@ pub use scans::{
     unscanned_notes,
 };
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
-pub use system::{Recalled, group_key, group_records, recall, token_key};
+pub use share::{Share, ShareFault, Shared, SharedEnds, share_folder};
+pub use system::{Recalled, group_key, group_records, recall, token_key, token_records};
 pub use terms::{NewTerms, TermsFault, TreeTerms, set_tree_terms, terms_reads, tree_key, tree_terms_of};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};

@@ -63,10 +63,10 @@ pub enum Placed {
     Known(KnownOp),
     /// These have to be sent first, and of manifests the pieces kept; nothing was changed.
     Needs(Vec<BlobId>),
-    /// The file that is named is not the one that this manifest lists.
-    WrongManifest(BlobId),
-    /// A blob has another size than the file that it is said to be.
-    WrongSize(BlobRefused),
+    /// It makes a mount in a tree that is itself shared; nothing was changed.
+    Nested,
+    /// What is there is another file than the one that is named.
+    Wrong(WrongContent),
     /// The log is not there.
     NoLog,
     /// The log, or its tree, contradicts itself and takes no writes.
@@ -77,26 +77,39 @@ pub enum Placed {
     Unreadable(DecodeError),
 }
 
+/// What is there is another file than the one that a content names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a file is one blob or a list of pieces")]
+pub enum WrongContent {
+    /// This manifest lists another.
+    Manifest(BlobId),
+    /// A blob has another size.
+    Size(BlobRefused),
+}
+
 /// What a content needs to be there.
 pub(super) fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
     [Some(content.manifest.unwrap_or(content.blob)), content.attributes].into_iter().flatten()
 }
 
 /// What contents need and is not there, or what is there and is another file.
-fn missing(commit: &Commit, book: &BlobBook) -> Result<Vec<BlobId>, Placed> {
+pub(super) fn missing<'a>(
+    contents: impl Iterator<Item = &'a Content>,
+    book: &BlobBook,
+) -> Result<Vec<BlobId>, WrongContent> {
     let mut missing = Vec::new();
-    for content in commit.ops().iter().filter_map(|op| op.content()) {
+    for content in contents {
         for blob in needs(content) {
             let there = match content.manifest.filter(|manifest| *manifest == blob) {
                 Some(manifest) => match named(book, manifest, content.blob, content.bytes) {
                     Named::Whole => true,
                     Named::Missing => false,
-                    Named::Wrong => return Err(Placed::WrongManifest(manifest)),
+                    Named::Wrong => return Err(WrongContent::Manifest(manifest)),
                 },
                 None => match book.get(blob).filter(|record| record.blob == blob && record.readable().is_some()) {
                     // What is beside a file has a size of its own.
                     Some(record) if blob == content.blob => {
-                        record.is_of(blob, content.bytes).map_err(Placed::WrongSize)?;
+                        record.is_of(blob, content.bytes).map_err(WrongContent::Size)?;
                         true
                     }
                     record => record.is_some(),
@@ -149,9 +162,13 @@ pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
         (Err(BlobFault::Unreadable(error)), _) | (_, Err(error)) => return done(Placed::Unreadable(error)),
         (Err(_), _) => return done(Placed::NoLog),
     };
-    let missing = match missing(&placement.commit, &book) {
+    if terms.shared.is_some() && placement.commit.mounts().next().is_some() {
+        return done(Placed::Nested);
+    }
+    let contents = placement.commit.ops().iter().filter_map(|op| op.content());
+    let missing = match missing(contents, &book) {
         Ok(missing) => missing,
-        Err(wrong) => return done(wrong),
+        Err(wrong) => return done(Placed::Wrong(wrong)),
     };
     if !missing.is_empty() {
         return done(Placed::Needs(missing));
@@ -219,16 +236,21 @@ fn with_root(read: &Loaded, seq: Seq) -> (std::borrow::Cow<'_, Loaded>, Option<C
 }
 
 fn ask(log: LogKey, stuck: Vec<Stuck<TreeRead>>) -> Choice<Placed> {
+    asked(stuck).map_or(Choice::Done(Placed::Damaged, None), |reads| Choice::Read(vec![(log, reads)]))
+}
+
+/// The questions to which an answer lacks; `None` when the tree is damaged.
+pub(super) fn asked(stuck: Vec<Stuck<TreeRead>>) -> Option<Reads> {
     let mut tree = Vec::with_capacity(stuck.len());
     for stuck in stuck {
         match stuck {
             Stuck::View(read) => tree.push(read),
-            Stuck::Damaged(_) => return Choice::Done(Placed::Damaged, None),
+            Stuck::Damaged(_) => return None,
         }
     }
     tree.sort_unstable();
     tree.dedup();
-    Choice::Read(vec![(log, Reads { tree, ..Reads::default() })])
+    Some(Reads { tree, ..Reads::default() })
 }
 
 fn answers(outcomes: Vec<Outcome>) -> Vec<Answer> {

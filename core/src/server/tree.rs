@@ -6,14 +6,14 @@ use super::{Server, refuse_store};
 use crate::access::Caller;
 use crate::call::{Commit, Committed, ErrorCode, Refusal, Reply};
 use crate::decide::{
-    self, BlobFault, KnownOp, NewTerms, Placed, Placement, Scope, TermsFault, View, place, terms_reads, tree_key,
-    tree_terms_of,
+    self, BlobFault, KnownOp, NewTerms, Placed, Placement, Scope, TermsFault, View, WrongContent, place, terms_reads,
+    tree_key, tree_terms_of,
 };
 use crate::digest::Digest;
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
 use crate::oplog::Payload;
-use crate::seq::Seq;
+use crate::seq::{Cursor, Seq};
 use crate::store::{NodeQuery, PageLimit, StoreExt};
 use crate::time::Env;
 use crate::tree::Entry;
@@ -24,6 +24,7 @@ impl Server {
             let detail = "the commit is made as a replica that is not the caller's";
             return Err(Refusal::new(ErrorCode::ForbiddenReplica, detail));
         }
+        self.mountable(caller, asked.ops.mounts()).await?;
         let Commit { id, replica, label, ops, .. } = asked;
         let placement = Placement { log, id, replica, label, commit: ops };
         let fingerprint = placement.fingerprint();
@@ -38,8 +39,8 @@ impl Server {
             }
             Placed::Known(known) => self.commit_again(log, known, fingerprint).await,
             Placed::Needs(blobs) => Ok(Reply::Committed(Committed::Needs(blobs))),
-            Placed::WrongManifest(manifest) => Err(wrong_manifest(manifest)),
-            Placed::WrongSize(refused) => Err(refuse_fault(BlobFault::Refused(refused))),
+            Placed::Nested => Err(Refusal::new(ErrorCode::MountNested, "a shared folder takes no mounts")),
+            Placed::Wrong(wrong) => Err(refuse_content(wrong)),
             Placed::NoLog => Err(Refusal::new(ErrorCode::LogNotFound, "no such log")),
             Placed::Damaged => Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes")),
             Placed::TooLarge => {
@@ -51,6 +52,17 @@ impl Server {
 
     /// The answer that was given first.
     async fn commit_again(&self, log: LogKey, known: KnownOp, asked: Digest) -> Result<Reply, Refusal> {
+        let (entry, end) = self.entry_again(log, known, asked).await?;
+        Ok(Reply::Committed(Committed::Done { seq: Some(known.seq), answers: entry.answers, end }))
+    }
+
+    /// What was accepted under an id, if it is what is asked now, and the log's end.
+    pub(super) async fn entry_again(
+        &self,
+        log: LogKey,
+        known: KnownOp,
+        asked: Digest,
+    ) -> Result<(Entry, Cursor), Refusal> {
         let one = PageLimit::ops(1).unwrap_or_default();
         let page = self.store.ops_after(log, known.seq.before(), one).await.map_err(refuse_store)?;
         let logged = page.ops.first().filter(|logged| logged.seq == known.seq);
@@ -63,11 +75,8 @@ impl Server {
             _ => None,
         };
         match entry.filter(|entry| entry.asked == asked) {
-            Some(entry) => {
-                let end = page.bounds.ok_or_else(damaged)?.end();
-                Ok(Reply::Committed(Committed::Done { seq: Some(known.seq), answers: entry.answers, end }))
-            }
-            None => Err(Refusal::new(ErrorCode::RequestIdReused, "the commit's id was used for another commit")),
+            Some(entry) => Ok((entry, page.bounds.ok_or_else(damaged)?.end())),
+            None => Err(Refusal::new(ErrorCode::RequestIdReused, "the id was used for something else")),
         }
     }
 
@@ -112,6 +121,14 @@ fn refuse_terms(fault: TermsFault) -> Refusal {
         TermsFault::Unreadable(_) => ErrorCode::LogDamaged,
     };
     Refusal::new(code, fault.to_string())
+}
+
+/// What is there is another file than the one that is named.
+pub(super) fn refuse_content(wrong: WrongContent) -> Refusal {
+    match wrong {
+        WrongContent::Manifest(manifest) => wrong_manifest(manifest),
+        WrongContent::Size(refused) => refuse_fault(BlobFault::Refused(refused)),
+    }
 }
 
 pub(super) fn within(limit: usize, max: usize) -> Result<(), Refusal> {

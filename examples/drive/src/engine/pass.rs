@@ -13,7 +13,7 @@ use syncline::{Cursor, EntityId};
 use super::wanted::Wants;
 use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
 use crate::folder::Folder;
-use crate::read::{Unread, read};
+use crate::read::{Asked, Unread, read_all};
 use crate::rules::Rules;
 use crate::steps::take_unfinished_away;
 use crate::walk::{Walk, walk};
@@ -206,23 +206,25 @@ impl Engine {
 
     /// Reads some of the files that have to be read; says whether any was.
     fn read_some(&mut self, walk: &Walk, unread: &[usize], skipped: &mut Skipped) -> Done<bool> {
-        let (mut bytes, mut readings) = (0_u64, Vec::new());
+        let (mut bytes, mut asked) = (0_u64, Vec::new());
         for at in unread.iter().take(READ_FILES) {
             let Some(found) = walk.scan.found.get(*at) else { continue };
             let path = walk.scan.path(*at);
             let before = self.chunker_before(&path)?;
-            match on_disk(|| read(&self.folder, &path, found.what, &found.print, before)) {
-                Ok(reading) => {
-                    bytes = bytes.saturating_add(reading.content.bytes);
-                    readings.push(reading);
-                }
+            bytes = bytes.saturating_add(found.print.size);
+            asked.push(Asked { path, what: found.what, print: found.print, before });
+            if bytes >= READ_BYTES {
+                break;
+            }
+        }
+        let mut readings = Vec::with_capacity(asked.len());
+        for (print, outcome) in on_disk(|| read_all(&self.folder, &asked)) {
+            match outcome {
+                Ok(reading) => readings.push(reading),
                 Err(Unread::Io(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
                     return Err(self.at_folder()(error));
                 }
-                Err(_) => drop(skipped.insert(found.print)),
-            }
-            if bytes >= READ_BYTES {
-                break;
+                Err(_) => drop(skipped.insert(print)),
             }
         }
         if readings.is_empty() {

@@ -3,7 +3,6 @@
 use std::fs;
 
 use syncline::call::{Call, Reply};
-use syncline::client::Transport as _;
 use syncline::decide::NewTerms;
 use syncline::files::Abilities;
 use syncline::limits;
