@@ -8,7 +8,8 @@ use syncline::limits::CLIENT_POLL_MS;
 use syncline::store::SignalSource;
 use syncline::time::EnvSource as _;
 use syncline_desk::{Fault, Out, Said};
-use syncline_drive::engine::{Engine, Synced};
+use syncline_drive::engine::Synced;
+use syncline_drive::mounts::Mounts;
 use syncline_drive::watch::Watch;
 use syncline_transport_http::client::SystemEnv;
 use tokio::time::Instant;
@@ -20,9 +21,9 @@ use super::device::{Device, fault, stopped};
 /// # Errors
 /// Why it stopped; what was done until then stays done, and the next sync goes on.
 pub(super) async fn once(device: &Device, confirm: bool) -> Result<Said, Fault> {
-    let mut engine = device.engine()?;
-    engine.begin().await.map_err(stopped)?;
-    let aside = engine.aside().map(|path| path.display().to_string());
+    let mut engine = device.mounts()?;
+    begin(device, &engine).await?;
+    let aside = engine.own().aside().map(|path| path.display().to_string());
     let synced = engine.sync(confirm).await.map_err(stopped)?;
     let mut said = told(&engine, &synced);
     if let Some(aside) = aside {
@@ -32,12 +33,17 @@ pub(super) async fn once(device: &Device, confirm: bool) -> Result<Said, Fault> 
     Ok(said)
 }
 
-fn told(engine: &Engine, synced: &Synced) -> Said {
+/// Makes the log of a device's own files, if it is not there.
+async fn begin(device: &Device, engine: &Mounts) -> Result<(), Fault> {
+    if device.is_own() { engine.own().begin().await.map_err(stopped) } else { Ok(()) }
+}
+
+fn told(engine: &Mounts, synced: &Synced) -> Said {
     let troubles: Vec<_> = synced.troubles.iter().map(|(path, why)| json!({ "path": path, "why": why })).collect();
     let notices: Vec<String> = synced.notices.iter().map(|notice| format!("{notice:?}")).collect();
     let json = json!({
         "reply": "synced", "told": synced.told, "done": synced.done, "busy": synced.busy, "united": synced.united,
-        "held": engine.base().len(), "troubles": troubles, "notices": notices,
+        "held": engine.own().base().len(), "troubles": troubles, "notices": notices,
     });
     let mut lines = vec![format!("{} changes told, {} done here.", synced.told, synced.done)];
     lines.extend(synced.troubles.iter().map(|(path, why)| format!("! {path}: {why}")));
@@ -53,7 +59,7 @@ fn told(engine: &Engine, synced: &Synced) -> Said {
 /// # Errors
 /// When the device does not open, or nobody reads the answers.
 pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), Fault> {
-    let mut engine = device.engine()?;
+    let mut engine = device.mounts()?;
     let env = SystemEnv::new().map_err(|error| fault(&error))?;
     let mut watch = match Watch::begin(device.folder()) {
         Ok(watch) => Some(watch),
@@ -87,7 +93,7 @@ pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), 
             () = tokio::time::sleep_until(start + Duration::from_millis(due)) => {}
         }
         let began = now_ms();
-        let synced = sync(&mut engine, &mut begun, &mut confirm).await;
+        let synced = sync(device, &mut engine, &mut begun, &mut confirm).await;
         let [a, b, c, d, ..] = env.env().bytes16("the next full look");
         debounce.looked(began, u32::from_be_bytes([a, b, c, d]).into());
         match synced {
@@ -97,8 +103,8 @@ pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), 
                 if synced.told + synced.done > 0 || !synced.troubles.is_empty() {
                     out.say(&told(&engine, &synced))?;
                 }
-                if wakes.is_none() {
-                    wakes = engine.way().wakes(device.log()).await.ok().flatten();
+                if wakes.is_none() || engine.is_changed() {
+                    wakes = engine.wakes().await;
                 }
             }
             Err(error) => {
@@ -114,9 +120,9 @@ pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), 
 /// When a file that was being written is looked at again.
 const BUSY_MS: u64 = 1_000;
 
-async fn sync(engine: &mut Engine, begun: &mut bool, confirm: &mut bool) -> Result<Synced, Fault> {
+async fn sync(device: &Device, engine: &mut Mounts, begun: &mut bool, confirm: &mut bool) -> Result<Synced, Fault> {
     if !*begun {
-        engine.begin().await.map_err(stopped)?;
+        begin(device, engine).await?;
         *begun = true;
     }
     engine.sync(std::mem::take(confirm)).await.map_err(stopped)
