@@ -46,8 +46,9 @@ pub(crate) struct Way {
     pub(crate) brought: AtomicUsize,
 }
 
+/// The device is dead: it does not ask again.
 fn lost() -> CallError {
-    CallError::Unreachable("cut off".into())
+    CallError::Protocol("cut off".into())
 }
 
 impl Way {
