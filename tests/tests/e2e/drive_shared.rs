@@ -66,15 +66,18 @@ fn ctl(url: &str, words: &[&str]) -> String {
 fn guest(url: &str, log: &str) -> String {
     let token = ctl(url, &["token", "create", "--name", "guest", "--access", "read", "--by-groups"]);
     let id = token.split('_').nth(2).unwrap();
+    let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
     let group = ctl(url, &["group", "create", "guests"]);
-    ctl(url, &["group", "join", &group, id]);
+    ctl(url, &["group", "join", &group, &id]);
     ctl(url, &["group", "grant", &group, log, "write"]);
     token
 }
 
 fn settle(devices: &[&Device]) {
     for _ in 0..3 {
-        devices.iter().for_each(|device| drop(device.sync()));
+        for device in devices {
+            device.sync();
+        }
     }
     for device in devices {
         assert_eq!(device.sync(), (0, 0), "what is alike is synced again");
