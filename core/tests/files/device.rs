@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use syncline::files::{
-    Base, Fingerprint, Halt, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree, batch, plan,
-    recognize, settle,
+    Abilities, Base, Debounce, Fingerprint, Halt, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree,
+    batch, plan, recognize, settle,
 };
-use syncline::tree::{Answer, Content, MemoryTree, Node, TreeOp, TreeVerdict};
+use syncline::tree::{Answer, Content, MemoryTree, TreeOp, TreeVerdict};
 use syncline::{EntityId, ReplicaId};
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -35,13 +35,16 @@ pub(crate) struct Device {
     pub(crate) verdicts: Vec<TreeVerdict>,
     /// How many ops go into one commit.
     pub(crate) ops_max: usize,
+    pub(crate) abilities: Abilities,
+    /// What is heard of its folder, and what the time is.
+    pub(crate) heard: Option<(Debounce, u64)>,
 }
 
 /// What was told, and where it stands in the log with what was answered.
 type Sent = (Vec<Wish>, Option<(u64, Vec<Answer>)>);
 
-/// Everything, under its own name.
-struct All;
+/// Everything.
+struct All(Abilities);
 
 impl Wanted for All {
     fn here(&self, _: EntityId) -> bool {
@@ -52,8 +55,8 @@ impl Wanted for All {
         false
     }
 
-    fn name_here(&self, _: EntityId, node: &Node) -> String {
-        node.name.as_str().to_owned()
+    fn abilities(&self) -> Abilities {
+        self.0
     }
 }
 
@@ -88,6 +91,8 @@ impl Device {
             notices: Vec::new(),
             verdicts: Vec::new(),
             ops_max: 1_000,
+            abilities: Abilities::default(),
+            heard: None,
         }
     }
 
@@ -113,15 +118,17 @@ impl Device {
     /// What would be done now, if nothing looks like an accident.
     pub(crate) fn try_plan(&mut self, confirmed: bool) -> (Result<Plan, Halt>, Local, Scan, Vec<u64>) {
         let (scan, numbers) = self.disk.scan();
-        let local = self.local(&scan);
+        let mut local = self.local(&scan);
         let _ = agree(&mut self.base, &local, &self.tree);
+        let still = self.heard.as_ref().map(|(heard, now)| heard.unsettled(&scan, &local, &self.base, *now));
+        local.still = still.unwrap_or_default();
         let next = &mut self.next;
         let mut mint = || {
             *next += 1;
             id(*next)
         };
         let remote = Remote { tree: &self.tree, last: seq(self.last) };
-        let plan = plan(remote, &self.base, &local, &self.issues, &All, confirmed, &mut mint);
+        let plan = plan(remote, &self.base, &local, &self.issues, &All(self.abilities), confirmed, &mut mint);
         (plan, local, scan, numbers)
     }
 

@@ -4,10 +4,13 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use syncline::client::BlobTransport;
 use syncline::files::{Base, Identity, Local, arrivals, carried, hold_back, misses_any, plan};
 use syncline::files::{Issues, Remote};
 use syncline::id::LogId;
+use syncline::time::EnvSource;
 use syncline::tree::Kind;
 use syncline::{Cursor, EntityId, LogKey};
 
@@ -84,6 +87,11 @@ pub fn state_of(state: &Path, log: LogId) -> PathBuf {
 }
 
 impl Engine {
+    /// Its way to the server, and its world.
+    pub(crate) fn ways(&self) -> (Arc<dyn BlobTransport>, Arc<dyn EnvSource>) {
+        (Arc::clone(&self.way), Arc::clone(&self.env))
+    }
+
     /// This engine's folder, as others see it.
     #[must_use]
     pub fn beside(&self) -> Beside<'_> {
@@ -162,7 +170,8 @@ impl Engine {
             let walk = self.look(true)?;
             let local = self.recognize(&walk);
             let remote = Remote { tree: empty.tree(), last: Cursor::START.seq };
-            let wants = Wants { pins: &self.pins, tree: empty.tree(), waits: HashSet::new() };
+            let wants =
+                Wants { pins: &self.pins, tree: empty.tree(), waits: HashSet::new(), abilities: self.abilities };
             let mint = &mut || EntityId::from_bytes(self.env.env().uuid7("node"));
             let plan = plan(remote, &self.base, &local, &Issues::default(), &wants, true, mint)?;
             if !self.bring(&walk, &plan.steps, &mut synced).await? {

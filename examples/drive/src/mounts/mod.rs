@@ -20,7 +20,9 @@ use syncline::id::LogId;
 use syncline::store::SignalSource;
 use syncline::time::EnvSource;
 
+use crate::ear::Ear;
 use crate::engine::{Beside, Device, Engine, EngineError, Mount, Synced, state_of};
+use crate::watch::Watch;
 
 /// How often everything is gone over in one sync: what crosses a border takes two.
 const ROUNDS_MAX: usize = 4;
@@ -34,6 +36,17 @@ pub struct Mounts {
     env: Arc<dyn EnvSource>,
     /// Mounts came or went since somebody asked for wakes.
     changed: bool,
+    /// Its own log is made if it is not there.
+    makes: bool,
+    /// What happens in the folder is heard.
+    listens: bool,
+}
+
+impl From<Engine> for Mounts {
+    fn from(own: Engine) -> Self {
+        let (way, env) = own.ways();
+        Self { own, others: BTreeMap::new(), way, env, changed: true, makes: true, listens: false }
+    }
 }
 
 /// A mount and who follows it.
@@ -42,6 +55,8 @@ struct Other {
     mount: Mount,
     /// `None`: its folder is not where it was, or cannot be used.
     engine: Option<Engine>,
+    /// Something in it is not over yet.
+    unsettled: bool,
 }
 
 impl Mounts {
@@ -50,8 +65,39 @@ impl Mounts {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open(device: Device, way: Arc<dyn BlobTransport>, env: Arc<dyn EnvSource>) -> Result<Self, EngineError> {
-        let own = Engine::open(device, Arc::clone(&way), Arc::clone(&env))?;
-        Ok(Self { own, others: BTreeMap::new(), way, env, changed: true })
+        Engine::open(device, way, env).map(Self::from)
+    }
+
+    /// Its log is somebody else's: it is not made where it is not there.
+    #[must_use]
+    pub const fn of_another(mut self) -> Self {
+        self.makes = false;
+        self
+    }
+
+    /// Makes the log of its own tree, if it is not there.
+    ///
+    /// # Errors
+    /// As [`Engine::begin`].
+    pub async fn begin(&self) -> Result<(), EngineError> {
+        if self.makes { self.own.begin().await } else { Ok(()) }
+    }
+
+    /// From now on what is heard counts, in the mounts too.
+    pub fn listen(&mut self, ear: Ear) {
+        self.listens = true;
+        self.own.listen(ear);
+    }
+
+    /// Who hears what happens in the folder, and in all that is mounted there.
+    pub const fn ear(&mut self) -> Option<&mut Ear> {
+        self.own.ear()
+    }
+
+    /// Whether something in a mount was left alone because it is not over yet.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.others.values().any(|other| other.unsettled)
     }
 
     /// The engine of the own tree.
@@ -69,7 +115,7 @@ impl Mounts {
         let mut all = Synced::default();
         for _ in 0..ROUNDS_MAX {
             // What could not be done is told as it is in the end.
-            (all.troubles, all.busy) = (Vec::new(), 0);
+            (all.troubles, all.busy, all.unsettled) = (Vec::new(), 0, 0);
             let _ = self.follow();
             let others: Vec<Beside<'_>> = self.others.values().map(Other::beside).collect();
             let synced = self.own.sync_beside(confirmed, &others).await?;
@@ -107,7 +153,7 @@ impl Mounts {
             let before = self.others.remove(&mount.log);
             self.changed |= before.is_none();
             let engine = match before {
-                Some(Other { mount: before, engine: Some(engine) }) if before.path == mount.path => Ok(engine),
+                Some(Other { mount: before, engine: Some(engine), .. }) if before.path == mount.path => Ok(engine),
                 // Two engines in one folder would be one too many.
                 other => {
                     drop(other);
@@ -117,7 +163,7 @@ impl Mounts {
             if let Err(error) = &engine {
                 troubles.push((path, error.to_string()));
             }
-            self.others.insert(mount.log, Other { mount, engine: engine.ok() });
+            self.others.insert(mount.log, Other { mount, engine: engine.ok(), unsettled: false });
         }
         let before = self.others.len();
         self.others.retain(|log, _| seen.contains(log));
@@ -136,7 +182,13 @@ impl Mounts {
             label: own.label.clone(),
             limits: own.limits,
         };
-        Engine::open(device, Arc::clone(&self.way), Arc::clone(&self.env))
+        let folder = device.folder.clone();
+        let mut engine = Engine::open(device, Arc::clone(&self.way), Arc::clone(&self.env))?;
+        if self.listens {
+            // When to look the ear of the whole folder says; this one knows what is not over.
+            engine.listen(Ear::new(Watch::begin(&folder).ok()));
+        }
+        Ok(engine)
     }
 
     /// What was remembered of a mount that is gone would take an empty folder for a deletion, should it come back.
@@ -182,6 +234,7 @@ impl Other {
         match engine.sync_beside(confirmed, beside).await {
             Ok(synced) => {
                 moved = synced.told + synced.done > 0;
+                self.unsettled = synced.unsettled > 0;
                 add(all, synced, path);
             }
             // Who is not let in any more leaves all the same.
@@ -206,6 +259,7 @@ fn add(all: &mut Synced, one: Synced, at: &Path) {
     all.told += one.told;
     all.done += one.done;
     all.busy += one.busy;
+    all.unsettled += one.unsettled;
     all.united |= one.united;
     all.notices.extend(one.notices);
     let here = |path: String| if path.is_empty() { at.to_path_buf() } else { at.join(path) };

@@ -82,11 +82,6 @@ impl Device {
         syncline::LogKey { log: self.own().log.unwrap_or(named.log), ..named }
     }
 
-    /// Whether its log is made where it is not there: one that somebody else shared is not.
-    pub(super) fn is_own(&self) -> bool {
-        self.own().log.is_none()
-    }
-
     /// What conflict copies call it.
     ///
     /// # Errors
@@ -139,7 +134,9 @@ impl Device {
             label,
             limits: Limits { up: own.up, down: own.down },
         };
-        Mounts::open(device, self.way()?.client()?, env).map_err(stopped)
+        let mounts = Mounts::open(device, self.way()?.client()?, env).map_err(stopped)?;
+        // One that somebody else shared is not made where it is not there.
+        Ok(if own.log.is_none() { mounts } else { mounts.of_another() })
     }
 }
 

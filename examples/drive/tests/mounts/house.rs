@@ -188,6 +188,10 @@ impl House {
         Ok(())
     }
 
+    pub(crate) fn env(&self) -> Arc<Ticking> {
+        Arc::<Ticking>::clone(&self.env)
+    }
+
     pub(crate) async fn ask(&self, call: Call) -> Reply {
         self.server.handle(&operator(), call, self.env.env()).await.unwrap()
     }

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use syncline::call::{Call, Commit, Committed, Reply};
 use syncline::tree::{self, Kind, Label, TreeOp};
 use syncline::{EntityId, LogId, OpId, ReplicaId};
+use syncline_drive::follow::Follow;
+use syncline_drive::watch::Watch;
 
 use crate::house::{Drive, House, alike, guest, own, shown};
 
@@ -165,4 +167,39 @@ async fn what_was_not_told_of_a_folder_that_is_mounted_no_more_stays_and_is_told
     assert_eq!(house.names(own()).await.into_iter().collect::<Vec<_>>(), ["z"], "nor does it become somebody else's");
     fs::remove_file(b.at("d/x")).unwrap();
     alike(&mut [&mut b], &["z=z"]).await;
+}
+
+/// Syncs when one is due, until `is_so`; fails when that takes too long.
+async fn until(follow: &mut Follow, is_so: impl AsyncFn() -> bool) {
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_so().await {
+        let due = tokio::time::timeout_at(end, follow.wait()).await;
+        assert!(due.is_ok(), "nothing was heard, neither here nor from the server");
+        follow.sync().await.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_in_a_shared_folder_is_heard_here_and_from_the_server() {
+    let house = House::new();
+    let (mut a, mut b) = two(&house).await;
+    let to = house.share(a.node("d")).await;
+    let mut g = house.drive_of("G", 4, to, guest(to));
+    alike(&mut [&mut a, &mut b], &["d/", "d/x=x", "d/sub/", "d/sub/y=y", "z=z"]).await;
+    let watch = Watch::begin(&a.root).unwrap();
+    let mounts = a.mounts.take().unwrap();
+    // Nobody looks now and then.
+    let mut follow = Follow::new(mounts, Some(watch), house.env(), false).with_poll_ms(1 << 40);
+    g.sync().await;
+    until(&mut follow, async || a.show().len() == 5).await;
+    g.write("from guest", "hello");
+    g.sync().await;
+    until(&mut follow, async || a.show().get("d/from guest").is_some_and(|text| text == "hello")).await;
+    a.write("d/sub/from a", "hello");
+    until(&mut follow, async || house.names(to).await.contains("from a")).await;
+    a.rename("z", "d/z");
+    until(&mut follow, async || house.names(to).await.contains("z") && !house.names(own()).await.contains("z")).await;
+    drop(follow);
+    alike(&mut [&mut b], &["d/", "d/x=x", "d/sub/", "d/sub/y=y", "d/from guest=hello", "d/sub/from a=hello", "d/z=z"])
+        .await;
 }
