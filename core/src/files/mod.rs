@@ -12,6 +12,7 @@
 mod abilities;
 mod agree;
 mod batch;
+mod beside;
 mod debounce;
 mod held;
 mod hydration;
@@ -30,6 +31,7 @@ mod wish;
 pub use abilities::Abilities;
 pub use agree::agree;
 pub use batch::batch;
+pub use beside::{Carried, arrivals, carried, hold_back, misses_any};
 pub use debounce::{Debounce, Heard};
 pub use held::{Base, Body, Fingerprint, Held, Identity};
 pub use hydration::{Act, Around, Happening, Hydration};

@@ -136,11 +136,11 @@ impl Room<'_> {
 
     fn bring_new(&mut self, id: EntityId, node: &Node, parent: EntityId, wanted: &dyn Wanted, writes: &mut Vec<Step>) {
         let at = wanted.name_here(id, node);
-        if (node.is_folder() || wanted.here(id)) && self.is_too_long(id, parent, &at) {
+        if (!node.kind.has_content() || wanted.here(id)) && self.is_too_long(id, parent, &at) {
             return;
         }
         match (node.kind, node.content) {
-            (Kind::Folder, _) if self.clear(parent, &at) => {
+            (Kind::Folder | Kind::Mount(_), _) if self.clear(parent, &at) => {
                 self.put(id, parent, &at);
                 self.out.steps.push(Step::MakeFolder { node: id, parent, at });
             }
@@ -238,8 +238,9 @@ impl Room<'_> {
             gone.filter(|(id, held)| held.body == Body::Here && self.local.nodes.contains_key(id)).collect();
         gone.sort_unstable_by_key(|(id, _)| (std::cmp::Reverse(depth(id)), *id));
         self.out.removed = gone.len();
+        // What is in a mount is another tree's: whoever follows that says when its folder can go.
         self.out.steps.extend(gone.into_iter().map(|(node, held)| match held.kind {
-            Kind::Folder => Step::RemoveFolder { node },
+            Kind::Folder | Kind::Mount(_) => Step::RemoveFolder { node },
             _ => Step::Remove { node },
         }));
     }

@@ -6,6 +6,7 @@
 //!
 //! Next: `pass` for what is looked at and what is to do, `tell` for what goes to the server, `bring` for what comes from it.
 
+mod beside;
 mod bring;
 mod pass;
 mod tell;
@@ -25,6 +26,8 @@ use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline::tree::{Content, Label};
 use syncline::{Cursor, EntityId, LogKey, ReplicaId};
+
+pub use beside::{Beside, Mount, mounts, state_of};
 
 use crate::ear::Ear;
 use crate::folder::Folder;
@@ -73,6 +76,8 @@ pub struct Engine {
     needs: usize,
     /// Up to where the server was told that this device has the files.
     acknowledged: Option<Cursor>,
+    /// What was not told as deleted, for it lies in the folder of another tree and is not agreed on there yet.
+    held_back: usize,
     /// Files that could not be brought.
     put_off: PutOff,
     /// Who hears what happens in the folder, if somebody does.
@@ -197,6 +202,7 @@ impl Engine {
             aside,
             needs: 0,
             acknowledged: None,
+            held_back: 0,
             put_off: PutOff::default(),
             ear: None,
             _locks: locks,
@@ -250,6 +256,12 @@ impl Engine {
         &self.server
     }
 
+    /// What it was made of.
+    #[must_use]
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// From now on what is heard counts: what is not over yet is left alone. Without an ear everything that is found counts.
     pub fn listen(&mut self, ear: Ear) {
         self.ear = Some(ear);
@@ -272,8 +284,17 @@ impl Engine {
     /// # Errors
     /// Why it stopped.
     pub async fn sync(&mut self, confirmed: bool) -> Done<Synced> {
+        self.sync_beside(confirmed, &[]).await
+    }
+
+    /// The same, beside engines of other trees: what was moved into their folders is not told as deleted before it is agreed
+    /// on there.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub async fn sync_beside(&mut self, confirmed: bool, others: &[Beside<'_>]) -> Done<Synced> {
         self.needs = 0;
-        let result = self.sync_all(confirmed).await;
+        let result = self.sync_all(confirmed, others).await;
         let now = self.env.env().now;
         let before = self.journal.status()?;
         let status = match &result {

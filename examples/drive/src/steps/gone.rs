@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, unlinkat};
 use syncline::EntityId;
 use syncline::files::{Body, Fingerprint, What};
+use syncline::tree::Kind;
 
 use super::names::{Entry, keep, rename};
 use super::{Did, Later, Not, On, is_as_it_was};
@@ -70,8 +71,10 @@ pub(super) fn remove_folder(on: On<'_>, node: EntityId) -> Did {
     }
     let at: PathBuf = path.iter().collect();
     let left = entries(&folder)?;
+    // What is in a mount is another tree's, which has rules of its own.
+    let is_mount = matches!(held.kind, Kind::Mount(_));
     for entry in &left {
-        if !is_left_out(on, &at, entry) || is_kept(on, &folder, &at, entry)? {
+        if is_mount || !is_left_out(on, &at, entry) || is_kept(on, &folder, &at, entry)? {
             return Err(Later::NotEmpty.into());
         }
     }
@@ -160,7 +163,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use syncline::files::Step;
-    use syncline::tree::Kind;
 
     use crate::rules::Rules;
 
