@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// Takes everything out of the folder that the server has or had, as it was agreed on; what was changed here and not told
-    /// stays. Says whether nothing that was held is left.
+    /// stays, and so does what is left out by rules. Says whether nothing is left.
     ///
     /// # Errors
     /// Why it stopped.
@@ -175,7 +175,8 @@ impl Engine {
             let mint = &mut || EntityId::from_bytes(self.env.env().uuid7("node"));
             let plan = plan(remote, &self.base, &local, &Issues::default(), &wants, true, mint)?;
             if !self.bring(&walk, &plan.steps, &mut synced).await? {
-                return Ok(walk.scan.found.is_empty());
+                let mut left = std::fs::read_dir(self.folder.path()).map_err(self.at_folder())?;
+                return Ok(left.next().is_none());
             }
         }
     }
