@@ -24,6 +24,7 @@ mod sealing;
 mod share;
 mod snapshot;
 mod sweep;
+mod together;
 mod tree;
 
 use std::sync::Arc;
