@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use syncline::client::BlobTransport;
+use syncline::decide::TREE_ROOT;
 use syncline::files::{Base, Identity, Local, arrivals, carried, hold_back, misses_any, plan};
 use syncline::files::{Issues, Remote};
 use syncline::id::LogId;
@@ -141,9 +142,12 @@ impl Engine {
             let (mut journal, _) = Journal::open(&state.join("journal.db"))?;
             // Who followed that tree before knows better.
             if journal.cursor()?.is_none() {
-                let pins = &self.pins;
+                let (pins, tree) = (&self.pins, self.server.tree());
+                let mut above = std::iter::successors(Some(carried.folder), |id| tree.get(*id)?.parent);
+                let around = above.find_map(|id| pins.get(&id).copied());
                 journal.write(|batch| {
                     batch.forget_held()?;
+                    batch.pin(TREE_ROOT, around)?;
                     carried.held.iter().try_for_each(|(id, held)| batch.hold(*id, Some(held)))?;
                     carried.held.iter().try_for_each(|(id, _)| match pins.get(id) {
                         Some(pin) => batch.pin(*id, Some(*pin)),

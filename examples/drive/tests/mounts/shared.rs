@@ -77,6 +77,15 @@ async fn a_device_that_is_killed_while_it_takes_a_share_over_goes_on() {
     let (a, mut b) = two(&house).await;
     b.write("d/x", "edited");
     house.share(a.node("d")).await;
+    // Between what it wrote down of the one tree and of the other.
+    b.mounts = None;
+    let journal = house.state(&b).join("journal.db");
+    let before = fs::read(&journal).unwrap();
+    house.start(&mut b, 2).unwrap();
+    let _ = b.mounts().sync(false).await;
+    assert_eq!(b.mounts().own().mounts().len(), 1, "it was taken over");
+    b.mounts = None;
+    fs::write(&journal, before).unwrap();
     for calls in 1..40 {
         house.start(&mut b, calls).unwrap();
         let _ = b.mounts().sync(false).await;
