@@ -244,7 +244,7 @@ impl Other {
         if !self.mount.lives {
             let why = match engine.leave().await {
                 Ok(true) => None,
-                Ok(false) => Some("it is shared no more; what was changed in it and not told is still here".to_owned()),
+                Ok(false) => Some("it is shared no more; what the server does not have of it is still here".to_owned()),
                 Err(error) => Some(error.to_string()),
             };
             moved |= why.is_none();
