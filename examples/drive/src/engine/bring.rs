@@ -55,6 +55,7 @@ impl Engine {
             Outcome::Done(looks) => {
                 let node = step.node().and_then(|node| self.server.tree().get(node));
                 let changed = self.base.did(step, node, looks);
+                step.node().into_iter().for_each(|node| self.put_off.done(node));
                 synced.done += 1;
                 changed
             }
@@ -64,6 +65,15 @@ impl Engine {
                 Vec::new()
             }
         }
+    }
+
+    /// A file that could not be brought: it is asked for again later.
+    fn put_off(&mut self, step: &Step, why: &dyn std::fmt::Display, synced: &mut Synced) {
+        if let Some((node, content)) = step.node().zip(content(step)) {
+            self.put_off.failed(node, content, self.env.env().now);
+            synced.put_off += 1;
+        }
+        self.trouble(step, why, synced);
     }
 
     fn trouble(&self, step: &Step, why: &dyn std::fmt::Display, synced: &mut Synced) {
@@ -94,13 +104,13 @@ impl Engine {
                 Err(NotBrought::Outcome(outcome)) => drop(self.done(step, *outcome, synced)),
                 Err(NotBrought::Transfer(TransferError::Call(error))) => match error {
                     // One file that the server does not give stops no other.
-                    syncline::client::CallError::Refused(refusal) => self.trouble(step, &refusal, synced),
+                    syncline::client::CallError::Refused(refusal) => self.put_off(step, &refusal, synced),
                     error => return Err(error.into()),
                 },
                 Err(NotBrought::Transfer(TransferError::Disk(error))) => {
-                    self.trouble(step, &Failed::Io(error), synced);
+                    self.put_off(step, &Failed::Io(error), synced);
                 }
-                Err(NotBrought::Transfer(error)) => self.trouble(step, &error, synced),
+                Err(NotBrought::Transfer(error)) => self.put_off(step, &error, synced),
             }
         }
         let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use syncline::call::{Call, ErrorCode, Reply};
 use syncline::client::{BlobTransport, CallError, ServerTree, Transport, TreeFault};
 use syncline::decide::TREE_ROOT;
-use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice};
+use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice, PutOff};
 use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline::tree::{Content, Label};
@@ -78,6 +78,8 @@ pub struct Engine {
     acknowledged: Option<Cursor>,
     /// What was not told as deleted, for it lies in the folder of another tree and is not agreed on there yet.
     held_back: usize,
+    /// Files that could not be brought.
+    put_off: PutOff,
     /// Who hears what happens in the folder, if somebody does.
     ear: Option<Ear>,
     /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
@@ -100,6 +102,8 @@ pub struct Synced {
     pub busy: usize,
     /// Nodes that were left alone, for what was heard of them is not over.
     pub unsettled: usize,
+    /// Files that could not be brought some time ago: they are asked for again later.
+    pub put_off: usize,
     /// The server's history is another one than before: folder and server were united.
     pub united: bool,
 }
@@ -199,6 +203,7 @@ impl Engine {
             needs: 0,
             acknowledged: None,
             held_back: 0,
+            put_off: PutOff::default(),
             ear: None,
             _locks: locks,
         };
@@ -294,7 +299,7 @@ impl Engine {
         let before = self.journal.status()?;
         let status = match &result {
             Ok(synced) => {
-                let is_quiet = synced.busy + synced.unsettled == 0;
+                let is_quiet = synced.busy + synced.unsettled + synced.put_off == 0;
                 let is_alike = is_quiet && synced.troubles.is_empty() && self.issues.is_empty();
                 let alike_at = if is_alike { Some(now) } else { before.alike_at };
                 Status { alike_at, tried_at: Some(now), fault: None, halt: None }

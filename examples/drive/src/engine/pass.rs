@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline::call::Call;
 use syncline::client::{CallError, News};
-use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
+use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, Step, agree, check_root, plan, recognize};
 use syncline::tree::Refusal;
 use syncline::{Cursor, EntityId};
 
@@ -43,7 +43,8 @@ impl Engine {
             local.still =
                 self.ear.as_ref().map(|ear| ear.unsettled(&walk.scan, &local, &self.base)).unwrap_or_default();
             self.forget_issues(&walk, &local)?;
-            let plan = self.plan(&walk, &local, confirmed)?;
+            let mut plan = self.plan(&walk, &local, confirmed)?;
+            synced.put_off = self.leave_out_put_off(&mut plan);
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
             if !plan.hold.is_empty() {
                 let held: Vec<EntityId> = plan.hold.iter().map(|(id, _)| *id).collect();
@@ -66,7 +67,7 @@ impl Engine {
                 self.say_too_long(&plan.too_long, &mut synced);
                 (synced.busy, synced.unsettled) = (plan.unread.len(), local.still.len());
                 self.forget_unneeded(&walk)?;
-                if synced.busy + synced.unsettled == 0 && synced.troubles.is_empty() {
+                if synced.busy + synced.unsettled + synced.put_off == 0 && synced.troubles.is_empty() {
                     self.acknowledge().await?;
                 }
                 return Ok(synced);
@@ -75,6 +76,15 @@ impl Engine {
             (walk, arrived) = (self.look(confirmed)?, None);
         }
         Err(EngineError::Nonsense("folder and server never come to be alike"))
+    }
+
+    /// Leaves out files that could not be brought and wait; says how many.
+    fn leave_out_put_off(&self, plan: &mut Plan) -> usize {
+        let (before, now) = (plan.steps.len(), self.env.env().now);
+        let waits =
+            |step: &Step| matches!(step, Step::Write { node, content, .. } if self.put_off.holds(*node, content, now));
+        plan.steps.retain(|step| !waits(step));
+        before - plan.steps.len()
     }
 
     fn say_too_long(&self, nodes: &[EntityId], synced: &mut Synced) {

@@ -94,6 +94,8 @@ pub(crate) enum Keep {
     Copy,
     /// That of the file itself.
     Original,
+    /// Each its own: the copy gets a name of its own, and is no conflict any more.
+    Both,
 }
 
 /// A folder and a server.
