@@ -5,7 +5,7 @@
 //! what is not as a step says is left alone, and looked at again.
 //!
 //! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step,
-//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn.
+//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn; [`view`] shows what is not here as well.
 
 #![forbid(unsafe_code)]
 
@@ -21,5 +21,7 @@ pub mod rules;
 pub mod steps;
 pub mod temp;
 pub mod transfer;
+pub mod uses;
+pub mod view;
 pub mod walk;
 pub mod watch;

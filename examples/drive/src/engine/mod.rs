@@ -9,6 +9,7 @@
 mod bring;
 mod pass;
 mod tell;
+mod view;
 mod wanted;
 
 use std::collections::{HashMap, HashSet};
@@ -31,6 +32,7 @@ use crate::journal::{Journal, JournalError, Pin, Status};
 use crate::lock::{Lock, Locked};
 use crate::rules::Rules;
 use crate::transfer::{Limits, Transfer, TransferError};
+use crate::view::Window;
 
 /// A device: its folder and who it is.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub struct Engine {
     folder: Arc<Folder>,
     journal: Journal,
     way: Arc<dyn BlobTransport>,
-    transfer: Transfer,
+    transfer: Arc<Transfer>,
     env: Arc<dyn EnvSource>,
     rules: Rules,
     base: Base,
@@ -71,6 +73,8 @@ pub struct Engine {
     needs: usize,
     /// Up to where the server was told that this device has the files.
     acknowledged: Option<Cursor>,
+    /// What a view of the folder and this tell each other, if there is one.
+    window: Option<Arc<Window>>,
     /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
     _locks: [Lock; 2],
 }
@@ -169,6 +173,7 @@ impl Engine {
         let (rules, _) = Rules::load(&folder).map_err(at(&device.folder))?;
         let transfer =
             Transfer::new(Arc::clone(&way), device.log.log, Arc::clone(&folder), Arc::clone(&env), device.limits);
+        let transfer = Arc::new(transfer);
         let Kept { base, server, issues, contents, pins } = kept;
         let engine = Self {
             device,
@@ -186,6 +191,7 @@ impl Engine {
             aside,
             needs: 0,
             acknowledged: None,
+            window: None,
             _locks: locks,
         };
         Ok(engine)

@@ -32,12 +32,14 @@ impl Engine {
         self.issues.retain(|_, _, _, issue| issue.refusal != Refusal::QuotaExceeded);
         self.send_waiting(&mut synced).await?;
         self.read_on(&mut synced).await?;
+        self.want_anew()?;
         let mut walk = self.look(confirmed)?;
         take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         for _ in 0..LOOKS_MAX {
             let local = self.recognize(&walk);
             let agreed = agree(&mut self.base, &local, self.server.tree());
             self.note(&agreed)?;
+            self.show();
             self.forget_issues(&walk, &local)?;
             let plan = self.plan(&walk, &local, confirmed)?;
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
@@ -61,6 +63,7 @@ impl Engine {
             if !brought {
                 synced.busy = plan.unread.len();
                 self.forget_unneeded(&walk)?;
+                self.show();
                 if synced.busy == 0 && synced.troubles.is_empty() {
                     self.acknowledge().await?;
                 }
@@ -134,10 +137,12 @@ impl Engine {
         {
             return Err(EngineError::Nonsense("the folder was replaced while it was synced; start again"));
         }
+        self.take_over_from_view()?;
         let (rules, _) = Rules::load(&self.folder).map_err(self.at_folder())?;
         self.rules = rules;
         let walk = on_disk(|| walk(&self.folder, &self.rules, &self.base));
         let walk = walk.map_err(self.at_folder())?;
+        self.take_over_from_view()?;
         match check_root(root, volume, &self.base, &walk.scan) {
             Err(halt) if !confirmed || !matches!(root, RootState::Folder { .. }) => return Err(halt.into()),
             _ => {}
@@ -170,7 +175,7 @@ impl Engine {
         };
         let waits: HashSet<EntityId> =
             if walk.locks.is_empty() { HashSet::new() } else { local.nodes.iter().filter_map(is_open).collect() };
-        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits };
+        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits, shows: self.window.is_some() };
         Ok(plan(remote, &self.base, local, &self.issues, &wants, confirmed, &mut self.mint())?)
     }
 
@@ -218,8 +223,16 @@ impl Engine {
         if changed.is_empty() {
             return Ok(());
         }
-        let base = &self.base;
-        self.journal.write(|batch| changed.iter().try_for_each(|id| batch.hold(*id, base.get(*id))))?;
+        let (base, journal) = (&self.base, &mut self.journal);
+        let mut note = |is_older: &dyn Fn(EntityId) -> bool| {
+            let mut changed = changed.iter().filter(|id| !is_older(**id));
+            journal.write(|batch| changed.try_for_each(|id| batch.hold(*id, base.get(*id))))
+        };
+        match &self.window {
+            // What the view wrote down since is newer.
+            Some(window) => window.still(note)?,
+            None => note(&|_| false)?,
+        }
         Ok(())
     }
 

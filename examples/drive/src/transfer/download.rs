@@ -74,7 +74,8 @@ impl Transfer {
             return Err(TransferError::OtherFile(content.blob));
         }
         let places = &places;
-        let mut pieces = stream::iter(manifest.pieces()).map(|piece| self.piece(*piece, places)).buffered(AT_ONCE);
+        let mut pieces =
+            stream::iter(manifest.pieces().iter().copied()).map(|piece| self.piece(piece, places)).buffered(AT_ONCE);
         while let Some(bytes) = pieces.next().await {
             let bytes = bytes?;
             sink.write(&bytes)?;

@@ -52,9 +52,14 @@ pub(crate) fn log() -> LogKey {
 
 impl House {
     pub(crate) fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap())
+    }
+
+    /// With its devices in this folder.
+    pub(crate) fn on(dir: tempfile::TempDir) -> Self {
         let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), Schema::default());
         let server = server.with_blobs(Arc::new(MemoryBlobs::new()));
-        Self { dir: tempfile::tempdir().unwrap(), server, env: Arc::default() }
+        Self { dir, server, env: Arc::default() }
     }
 
     pub(crate) fn way(&self) -> Arc<dyn BlobTransport> {
