@@ -114,7 +114,7 @@ impl Room<'_> {
         let is_same = held.content.is_some_and(|ours| ours.is_same(&content));
         match held.body {
             // Newer bytes are not brought for nobody.
-            Body::Here if !wanted.here(id) && !(is_same && wanted.stays(id)) => {
+            Body::Here if !(wanted.here(id) || is_same && wanted.stays(id)) => {
                 self.out.steps.push(Step::Evict { node: id });
             }
             Body::Here if !is_same => writes.push(Step::Write { node: id, parent, at, content, replaces: true }),
@@ -133,9 +133,8 @@ impl Room<'_> {
                 self.out.steps.push(Step::MakeFolder { node: id, parent, at });
             }
             (Kind::File | Kind::Symlink, Some(_)) if !wanted.here(id) => {
-                if self.is_free_now(id, parent, &at) {
-                    self.out.hold.push((id, Held::of(node, parent, at, None)));
-                }
+                let free = self.is_free_now(id, parent, &at);
+                self.out.hold.extend(free.then(|| (id, Held::of(node, parent, at, None))));
             }
             // Whoever is there now may be gone by then; if not, the step is left.
             (Kind::File | Kind::Symlink, Some(content)) if !self.is_foreign(parent, &at) => {

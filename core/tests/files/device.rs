@@ -35,16 +35,24 @@ pub(crate) struct Device {
     pub(crate) verdicts: Vec<TreeVerdict>,
     /// How many ops go into one commit.
     pub(crate) ops_max: usize,
+    /// Whether what is not here is brought.
+    pub(crate) everything: bool,
 }
 
 /// What was told, and where it stands in the log with what was answered.
 type Sent = (Vec<Wish>, Option<(u64, Vec<Answer>)>);
 
-/// Everything, under its own name.
-struct All;
+/// Everything, or nothing that is not here already; under its own name.
+struct Want {
+    everything: bool,
+}
 
-impl Wanted for All {
+impl Wanted for Want {
     fn here(&self, _: EntityId) -> bool {
+        self.everything
+    }
+
+    fn stays(&self, _: EntityId) -> bool {
         true
     }
 
@@ -88,6 +96,7 @@ impl Device {
             notices: Vec::new(),
             verdicts: Vec::new(),
             ops_max: 1_000,
+            everything: true,
         }
     }
 
@@ -121,7 +130,8 @@ impl Device {
             id(*next)
         };
         let remote = Remote { tree: &self.tree, last: seq(self.last) };
-        let plan = plan(remote, &self.base, &local, &self.issues, &All, confirmed, &mut mint);
+        let want = Want { everything: self.everything };
+        let plan = plan(remote, &self.base, &local, &self.issues, &want, confirmed, &mut mint);
         (plan, local, scan, numbers)
     }
 

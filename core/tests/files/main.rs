@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "what the tests of the tree share with these")]
 
+mod away;
 mod device;
 mod disk;
 mod halts;

@@ -187,7 +187,7 @@ impl Filesystem for Edge {
         }
         match self.core.entry_or_root(number) {
             Ok(Entry::Placeholder(..)) if changes.size == Some(0) => {
-                answer(self.core.open_empty(number, OFlags::WRONLY).map(drop))
+                answer(self.core.open_empty(number, OFlags::WRONLY).map(drop));
             }
             Ok(Entry::Placeholder(..)) if changes.is_nothing() => answer(Ok(())),
             Ok(Entry::Placeholder(..)) => {
