@@ -5,9 +5,11 @@
 //! What must hold: nothing here passes or fails by the clock, and with [`SMOKE`] every question still runs, small.
 //!
 //! Next: [`measure`] takes turns, [`spread`] times each call of a turn, [`table`] prints, [`ops`] writes the ops, [`floor`]
-//! has the bare loops, [`replica`] devices and their server, [`super_productivity`] a foreign client's load; the questions
+//! has the bare loops, [`replica`] devices and their server, [`drive`] a folder on two of
+//! them and a peer's program that does the same, [`super_productivity`] a foreign client's load; the questions
 //! are in `benches/benches`, the figures in `benches/README.md`.
 
+pub mod drive;
 pub mod floor;
 pub mod measure;
 pub mod ops;

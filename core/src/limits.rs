@@ -94,6 +94,10 @@ pub const COMMIT_BODY_BYTES_MAX: usize = 4 << 20;
 /// Nodes in a deleted folder that its deleter had not seen change; beyond it the whole folder stays. Bounds what a commit
 /// reads and says.
 pub const TREE_UNSEEN_MAX: usize = 10_000;
+/// Live nodes in a folder that is shared: all of them go to another log in one transaction, and stand in one op there.
+pub const SHARE_NODES_MAX: usize = 10_000;
+/// Bytes that one call copies on the way to a share; what is left is for the next one, so no call outlasts its time.
+pub const SHARE_STEP_BYTES: u64 = 256 << 20;
 /// Revisions of one file that a decision is told of, the oldest ones.
 pub const REVISIONS_READ_MAX: usize = 1_000;
 
@@ -307,6 +311,8 @@ const _: () = {
     // A commit of the longest names, each of their bytes escaped, fits a body.
     assert!(TREE_OPS_MAX * (6 * NAME_BYTES_MAX + 1_024) < COMMIT_BODY_BYTES_MAX);
     assert!(COMMIT_BODY_BYTES_MAX <= BODY_BYTES_MAX);
+    // A shared folder of the longest names fits the op that says it.
+    assert!(SHARE_NODES_MAX * (NAME_BYTES_MAX + 512) < OP_PAYLOAD_BYTES_MAX);
     // Thinning always finds something to do in a history that is longer than what it reads.
     assert!(REVISIONS_KEPT_MAX < REVISIONS_READ_MAX);
     assert!(PAGE_OPS_DEFAULT <= PAGE_OPS_MAX);

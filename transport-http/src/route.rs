@@ -107,6 +107,7 @@ routes! {
     RescanBlob = Delete "/v1/logs/{log}/scans/{blob}", "rescanBlob", "Forget what was said of a blob, a release too, and have it judged again.";
     KeepManifest = Put "/v1/logs/{log}/manifests/{blob}", "keepManifest", "Keep the pieces that a manifest lists for as long as the manifest is kept, so that a commit may refer to it.";
     Commit = Post "/v1/logs/{log}/commits", "commit", "Change the log's tree of files.";
+    ShareFolder = Post "/v1/logs/{log}/shares", "shareFolder", "Make a folder of the log's tree the tree of a log of its own, and mount that in its place.";
     TreeTerms = Get "/v1/logs/{log}/tree", "treeTerms", "What the log's tree of files takes, and how much of it there is.";
     SetTreeTerms = Put "/v1/logs/{log}/tree", "setTreeTerms", "Say what the log's tree of files takes.";
     Nodes = Get "/v1/logs/{log}/nodes", "nodes", "All nodes of the tree, live and dead, by id, after one.";
@@ -170,6 +171,7 @@ impl Route {
                 | Self::CreateGroup
                 | Self::Commit
                 | Self::SetTreeTerms
+                | Self::ShareFolder
         )
     }
 

@@ -179,9 +179,12 @@ async fn real_bodies_are_what_the_document_says() {
     exchange(Route::Leaves, "", None).await;
     assert_eq!(exchange(Route::PurgeTrash, "", None).await.json()["code"], "NOT_IN_TRASH");
     exchange(Route::Revisions, "?after=0", None).await;
+    let share = serde_json::json!({"id": id(80), "replica": id(90), "folder": id(1), "to": id(81), "mount": id(82)});
+    let shared = exchange(Route::ShareFolder, "", Some(share.clone())).await.json();
+    assert_eq!(exchange(Route::ShareFolder, "", Some(share)).await.json(), shared);
     let terms = serde_json::json!({"names": "lenient", "file_bytes_max": 10, "nodes_max": 10,
         "retention": {"version_days": 1, "max_versions": 2, "tombstone_days": 3}});
-    assert_eq!(exchange(Route::SetTreeTerms, "", Some(terms)).await.json()["nodes"], 2);
+    assert_eq!(exchange(Route::SetTreeTerms, "", Some(terms)).await.json()["nodes"], 3);
     exchange(Route::TreeTerms, "", None).await;
     let token = serde_json::json!({"name": "a", "access": "read", "logs": [LOG.to_string()], "expires_at": 1});
     assert_eq!(exchange(Route::MintToken, "", Some(token)).await.status, 201);

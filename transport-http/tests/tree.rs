@@ -239,7 +239,11 @@ async fn what_a_tree_takes_is_said_and_kept() {
     let new = NewTerms { names: NamePolicy::Lenient, file_bytes_max: 3, nodes_max: 3, retention };
     let set = terms(Call::SetTreeTerms { log: LOG, terms: new }).await;
     let (names, nodes) = (NamePolicy::Lenient, 2);
-    assert_eq!(set, TreeTerms { names, file_bytes_max: 3, nodes_max: 3, retention, nodes }, "the root and a file stay");
+    assert_eq!(
+        set,
+        TreeTerms { names, file_bytes_max: 3, nodes_max: 3, retention, nodes, shared: None },
+        "the root and a file stay"
+    );
     assert_eq!(terms(Call::TreeTerms(LOG)).await, set);
     let ops = vec![file(2, TREE_ROOT, "b:c", "two"), file(3, TREE_ROOT, "d", "three"), folder(4, TREE_ROOT, "e")];
     let rejected = |refusal| TreeVerdict::Rejected(refusal);

@@ -166,6 +166,14 @@ codes! {
     ScanRejected = "SCAN_REJECTED", Operator, 423;
     /// No file or folder of that id lives in the log's tree.
     NodeNotFound = "NODE_NOT_FOUND", Fix, 404;
+    /// The node is a file, a mount or the root, and not a folder in the tree.
+    NotAFolder = "NOT_A_FOLDER", Fix, 409;
+    /// Shared folders do not nest: there would be a mount in one, or of what is none.
+    MountNested = "MOUNT_NESTED", Fix, 409;
+    /// There is more in the folder than one share takes.
+    ShareTooLarge = "SHARE_TOO_LARGE", Fix, 413;
+    /// The log that is to be made is there already.
+    LogExists = "LOG_EXISTS", Fix, 409;
     /// No such group.
     GroupNotFound = "GROUP_NOT_FOUND", Fix, 404;
     /// No such token.

@@ -5,11 +5,13 @@
 mod access;
 mod code;
 mod page;
+mod share;
 
 pub use access::{Group, Link, NewLink, Token};
 pub use code::{Advice, ErrorCode, Refusal};
 pub(crate) use page::Place;
 pub use page::{LeftOut, Page, PageOp};
+pub use share::{Share, Shared};
 
 use std::sync::Arc;
 
@@ -135,6 +137,8 @@ pub enum Call {
     },
     /// Change a log's tree of files.
     Commit(Commit),
+    /// Make a folder of a log's tree the tree of a log of its own, and mount that in its place. Who administers the log may.
+    ShareFolder(Share),
     /// Nodes of a log's tree of files.
     Nodes {
         /// Of which log.
@@ -439,6 +443,8 @@ pub enum Reply {
     ManifestKept(ManifestKept),
     /// To [`Call::Commit`].
     Committed(Committed),
+    /// To [`Call::ShareFolder`].
+    Shared(Shared),
     /// To [`Call::Nodes`].
     Nodes(NodePage),
     /// To [`Call::Revisions`].

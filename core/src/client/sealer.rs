@@ -6,8 +6,8 @@ use crate::id::LogKey;
 use crate::oplog::{Draft, Op, Payload, Snapshot};
 use crate::time::Env;
 
-/// Encrypts what leaves the device and opens what comes. The engine's own is [`SharedKeyring`](super::SharedKeyring), behind
-/// the feature `encryption`.
+/// Encrypts what leaves the device and opens what comes. The engine's own is `SharedKeyring`, behind the feature
+/// `encryption`.
 pub trait Sealer: Debug + Send + Sync + 'static {
     /// The newest key epoch there is a key of; 0 for a sealer that knows no epochs, `None` without a key.
     fn newest(&self) -> Option<u32>;

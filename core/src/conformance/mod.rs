@@ -33,6 +33,7 @@ pub mod receipts;
 pub mod retention;
 pub mod rewind;
 mod rewrite;
+pub mod shares;
 pub mod snapshots;
 pub mod support;
 pub mod tree_runs;
@@ -230,6 +231,10 @@ macro_rules! store_conformance {
                 a_decision_is_told_of_the_oldest_revisions
                 leaves_are_what_has_nothing_in_it
                 no_retention_takes_what_lives
+            ]
+            shares: [
+                a_share_is_one_step_of_both_logs
+                racing_shares_and_commits_lose_nothing
             ]
             model: [
                 random_runs_agree_with_the_memory_store

@@ -18,6 +18,7 @@ mod record;
 mod retain;
 mod scans;
 mod sealing;
+mod share;
 mod system;
 mod terms;
 pub mod upload;
@@ -46,7 +47,8 @@ pub use scans::{
     scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
 };
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
-pub use system::{Recalled, group_key, group_records, recall, token_key};
+pub use share::{Share, ShareFault, Shared, SharedEnds, share_folder};
+pub use system::{Recalled, group_key, group_records, recall, token_key, token_records};
 pub use terms::{NewTerms, TermsFault, TreeTerms, set_tree_terms, terms_reads, tree_key, tree_terms_of};
 pub use upload::{Upload, Uploaded, upload};
 pub use view::{KnownOp, LogView, View};

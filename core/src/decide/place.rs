@@ -62,6 +62,8 @@ pub enum Placed {
     Known(KnownOp),
     /// These have to be sent first, and of manifests the pieces kept; nothing was changed.
     Needs(Vec<BlobId>),
+    /// It makes a mount in a tree that is itself shared; nothing was changed.
+    Nested,
     /// The file that is named is not the one that this manifest lists.
     WrongManifest(BlobId),
     /// The log is not there.
@@ -80,9 +82,9 @@ pub(super) fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
 }
 
 /// What contents need and is not there, or the manifest of another file.
-fn missing(commit: &Commit, book: &BlobBook) -> Result<Vec<BlobId>, BlobId> {
+pub(super) fn missing<'a>(contents: impl Iterator<Item = &'a Content>, book: &BlobBook) -> Result<Vec<BlobId>, BlobId> {
     let mut missing = Vec::new();
-    for content in commit.ops().iter().filter_map(|op| op.content()) {
+    for content in contents {
         for blob in needs(content) {
             let there = match content.manifest.filter(|manifest| *manifest == blob) {
                 Some(manifest) => match named(book, manifest, content.blob, content.bytes) {
@@ -139,7 +141,11 @@ pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
         (Err(BlobFault::Unreadable(error)), _) | (_, Err(error)) => return done(Placed::Unreadable(error)),
         (Err(_), _) => return done(Placed::NoLog),
     };
-    let missing = match missing(&placement.commit, &book) {
+    if terms.shared.is_some() && placement.commit.mounts().next().is_some() {
+        return done(Placed::Nested);
+    }
+    let contents = placement.commit.ops().iter().filter_map(|op| op.content());
+    let missing = match missing(contents, &book) {
         Ok(missing) => missing,
         Err(manifest) => return done(Placed::WrongManifest(manifest)),
     };
@@ -209,16 +215,21 @@ fn with_root(read: &Loaded, seq: Seq) -> (std::borrow::Cow<'_, Loaded>, Option<C
 }
 
 fn ask(log: LogKey, stuck: Vec<Stuck<TreeRead>>) -> Choice<Placed> {
+    asked(stuck).map_or(Choice::Done(Placed::Damaged, None), |reads| Choice::Read(vec![(log, reads)]))
+}
+
+/// The questions to which an answer lacks; `None` when the tree is damaged.
+pub(super) fn asked(stuck: Vec<Stuck<TreeRead>>) -> Option<Reads> {
     let mut tree = Vec::with_capacity(stuck.len());
     for stuck in stuck {
         match stuck {
             Stuck::View(read) => tree.push(read),
-            Stuck::Damaged(_) => return Choice::Done(Placed::Damaged, None),
+            Stuck::Damaged(_) => return None,
         }
     }
     tree.sort_unstable();
     tree.dedup();
-    Choice::Read(vec![(log, Reads { tree, ..Reads::default() })])
+    Some(Reads { tree, ..Reads::default() })
 }
 
 fn answers(outcomes: Vec<Outcome>) -> Vec<Answer> {

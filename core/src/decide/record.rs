@@ -126,22 +126,39 @@ fn append(
     env: &Env,
     mut bounds: LogBounds,
 ) -> Result<Choice<RecordWritten>, DraftError> {
+    let id = OpId::from_bytes(env.uuid7("system op"));
+    let Some((seq, logged, head)) = record_op(id, &write.key, write.state.as_ref(), env, &mut bounds)? else {
+        return Ok(Choice::Done(RecordWritten::Moved(None), None));
+    };
+    slots.extend(write.take.iter().map(|slot| (slot.clone(), Some(write.key.clone()))));
+    let writes =
+        LogWrites { ops: vec![logged], heads: vec![(write.key.clone(), head)], slots, ..LogWrites::new(log, bounds) };
+    Ok(Choice::Done(RecordWritten::Done(seq), Some(writes.alone())))
+}
+
+/// The op that makes a record what it is to be, as the log's next, and the head it leaves; `None` at the end of the number
+/// line.
+pub(super) fn record_op(
+    id: OpId,
+    key: &EntityKey,
+    state: Option<&Bytes>,
+    env: &Env,
+    bounds: &mut LogBounds,
+) -> Result<Option<(Seq, LoggedOp, Head)>, DraftError> {
     let op = Draft {
-        id: OpId::from_bytes(env.uuid7("system op")),
+        id,
         replica: ReplicaId::SERVER,
-        subject: Subject::Entity { key: write.key.clone(), also: Vec::new() },
-        kind: if write.state.is_some() { OpKind::Update } else { OpKind::Delete },
+        subject: Subject::Entity { key: key.clone(), also: Vec::new() },
+        kind: if state.is_some() { OpKind::Update } else { OpKind::Delete },
         clock: VectorClock::new(),
         hlc: Hlc { ms: env.now, counter: 0 },
         schema_version: 1,
         precondition: Precondition::None,
-        payload: Payload::Plain(write.state.clone().unwrap_or_default()),
+        payload: Payload::Plain(state.cloned().unwrap_or_default()),
     }
     .seal()?;
-    let Some(seq) = bounds.last.next() else {
-        return Ok(Choice::Done(RecordWritten::Moved(None), None));
-    };
-    let state = match &write.state {
+    let Some(seq) = bounds.last.next() else { return Ok(None) };
+    let state = match state {
         None => HeadState::Tombstone(env.now),
         Some(state) => HeadState::Live(Some(state.clone())),
     };
@@ -150,10 +167,7 @@ fn append(
     bounds.last = seq;
     bounds.bytes += op.bytes().len() as u64;
     let logged = LoggedOp { seq, anchor: bounds.tip, accepted_at: env.now, batch_rest: 0, op: op.raw().clone() };
-    slots.extend(write.take.iter().map(|slot| (slot.clone(), Some(write.key.clone()))));
-    let writes =
-        LogWrites { ops: vec![logged], heads: vec![(write.key.clone(), head)], slots, ..LogWrites::new(log, bounds) };
-    Ok(Choice::Done(RecordWritten::Done(seq), Some(writes.alone())))
+    Ok(Some((seq, logged, head)))
 }
 
 /// Sets a note of a log; `false` when the log does not exist.

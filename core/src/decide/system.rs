@@ -9,7 +9,13 @@ use crate::seq::Cursor;
 /// The record of a bearer token: looked up at each call; its ops are the audit trail of who was let in.
 #[must_use]
 pub fn token_key(token: TokenId) -> EntityKey {
-    EntityKey { collection: Collection::system("sys.token"), entity: EntityId::from_bytes(*token.as_bytes()) }
+    EntityKey { collection: token_records(), entity: EntityId::from_bytes(*token.as_bytes()) }
+}
+
+/// The records of bearer tokens.
+#[must_use]
+pub fn token_records() -> Collection {
+    Collection::system("sys.token")
 }
 
 /// The record of a group.

@@ -7,7 +7,7 @@
 use super::record::note_head;
 use super::{Choice, LogWrites, Reads, TREE_ROOT, View};
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::id::LogKey;
+use crate::id::{LogId, LogKey};
 use crate::limits;
 use crate::oplog::{Collection, EntityKey, Head};
 use crate::tree::{NamePolicy, Retention};
@@ -26,6 +26,9 @@ pub struct TreeTerms {
     pub retention: Retention,
     /// How many there are.
     pub nodes: u64,
+    /// The log one of whose folders the tree was before it was shared. Such a tree takes no mounts, and only such a tree is
+    /// mounted, so mounts never nest.
+    pub shared: Option<LogId>,
 }
 
 impl Default for TreeTerms {
@@ -36,22 +39,26 @@ impl Default for TreeTerms {
             nodes_max: limits::TREE_NODES_MAX,
             retention: Retention::default(),
             nodes: 0,
+            shared: None,
         }
     }
 }
 
 impl TreeTerms {
     /// Its bytes: version 2, names (0 strict, 1 lenient), then the numbers as varints, those of the retention last. Version 1
-    /// had none of these.
+    /// had none of these. Version 3 is that of a shared tree: behind them stands the log it was shared from.
     #[must_use]
     pub fn to_bytes(&self) -> bytes::Bytes {
         let mut out = Writer::with_capacity(32);
-        out.u8(2);
+        out.u8(if self.shared.is_some() { 3 } else { 2 });
         out.u8(u8::from(self.names == NamePolicy::Lenient));
         let Retention { version_days, max_versions, tombstone_days } = self.retention;
         let numbers =
             [self.file_bytes_max, self.nodes_max, self.nodes, version_days, max_versions as u64, tombstone_days];
         numbers.into_iter().for_each(|number| out.u64(number));
+        if let Some(log) = self.shared {
+            out.fixed(log.as_bytes());
+        }
         out.finish()
     }
 
@@ -64,20 +71,21 @@ impl TreeTerms {
         let mut input = Reader::new(bytes);
         let version = input.u8(WHAT)?;
         let names = match (version, input.u8(WHAT)?) {
-            (1 | 2, 0) => NamePolicy::Strict,
-            (1 | 2, 1) => NamePolicy::Lenient,
+            (1..=3, 0) => NamePolicy::Strict,
+            (1..=3, 1) => NamePolicy::Lenient,
             _ => return Err(DecodeError::NotCanonical(WHAT)),
         };
         let (file_bytes_max, nodes_max, nodes) = (input.u64(WHAT)?, input.u64(WHAT)?, input.u64(WHAT)?);
         let mut retention = Retention::default();
-        if version == 2 {
+        if version >= 2 {
             retention.version_days = input.u64(WHAT)?;
             let max_versions = usize::try_from(input.u64(WHAT)?);
             retention.max_versions = max_versions.map_err(|_| DecodeError::NotCanonical(WHAT))?;
             retention.tombstone_days = input.u64(WHAT)?;
         }
+        let shared = if version == 3 { Some(LogId::from_bytes(input.fixed(WHAT)?)) } else { None };
         input.finish()?;
-        Ok(Self { names, file_bytes_max, nodes_max, retention, nodes })
+        Ok(Self { names, file_bytes_max, nodes_max, retention, nodes, shared })
     }
 }
 
@@ -148,7 +156,7 @@ pub fn set_tree_terms(log: LogKey, new: NewTerms, view: &View) -> Choice<Result<
     }
     let Some(bounds) = seen.bounds.clone() else { return Choice::Done(Err(TermsFault::NoLog), None) };
     let terms = match tree_terms_of(seen.heads.get(&tree_key())) {
-        Ok(TreeTerms { nodes, .. }) => TreeTerms { names, file_bytes_max, nodes_max, retention, nodes },
+        Ok(before) => TreeTerms { names, file_bytes_max, nodes_max, retention, ..before },
         Err(error) => return Choice::Done(Err(error.into()), None),
     };
     let mut writes = LogWrites::new(log, bounds.clone());

@@ -133,6 +133,12 @@ impl Debounce {
         self.waiting.get(path).is_some_and(waits) || above.into_iter().any(|above| above.vanished && waits(above))
     }
 
+    /// The paths that are waited for, each with whether something vanished there.
+    pub(super) fn waited_for(&self, now_ms: u64) -> impl Iterator<Item = (&str, bool)> {
+        let waiting = self.waiting.iter().filter(move |(_, waiting)| waiting.until_ms > now_ms);
+        waiting.map(|(path, waiting)| (path.as_str(), waiting.vanished))
+    }
+
     /// The server was told of a path: it is not told of it again for five seconds.
     pub fn told(&mut self, path: &str, now_ms: u64) {
         self.told.insert(path.to_owned(), now_ms);

@@ -7,8 +7,9 @@
 //! What must hold: nobody's bytes are taken away unless the server has them; a folder that is not there is no wish to delete
 //! everything; a plan of what already agrees says nothing.
 //!
-//! Nothing here does I/O. Next: `recognize`, `plan`, `settle`; `debounce` for when to look, `hydration` for bytes that come when they are wanted.
+//! Nothing here does I/O. Next: `recognize`, `plan`, `settle`; `debounce` for when to look, `unsettled` for what is left alone then, `hydration` for bytes that come when they are wanted.
 
+mod abilities;
 mod agree;
 mod batch;
 mod debounce;
@@ -22,8 +23,10 @@ mod seen;
 mod settle;
 mod step;
 mod steps;
+mod unsettled;
 mod wish;
 
+pub use abilities::Abilities;
 pub use agree::agree;
 pub use batch::batch;
 pub use debounce::{Debounce, Heard};

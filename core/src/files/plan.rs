@@ -7,6 +7,7 @@
 //!
 //! Next: `wish` for what is told, `steps` for what is done.
 
+use super::abilities::Abilities;
 use super::held::{Base, Held};
 use super::issue::Issues;
 use super::recognize::Local;
@@ -30,8 +31,14 @@ pub trait Wanted {
     }
     /// Whether it is to be left alone for now: a program has it open and says so.
     fn waits(&self, id: EntityId) -> bool;
+    /// What the device can hold: everything, if nobody says.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
     /// The name that it has here: the node's, where the device can hold it.
-    fn name_here(&self, id: EntityId, node: &Node) -> String;
+    fn name_here(&self, id: EntityId, node: &Node) -> String {
+        self.abilities().name_here(id, &node.name)
+    }
 }
 
 /// Why nothing is done until somebody says that it is meant.
@@ -115,6 +122,9 @@ pub struct Plan {
     pub hold: Vec<(EntityId, Held)>,
     /// What to do in the folder, in this order. What is to be told is told first.
     pub steps: Vec<Step>,
+    /// Nodes that are not brought, or not moved, for the path would be longer than the device can hold. What is in them is
+    /// not brought either.
+    pub too_long: Vec<EntityId>,
 }
 
 impl Plan {
@@ -146,6 +156,12 @@ pub fn plan(
     match (told.deleted, done.removed) {
         (gone, _) if is_most(gone) && !confirmed => Err(Halt::DeletedHere { gone, of }),
         (_, gone) if is_most(gone) && !confirmed => Err(Halt::DeletedThere { gone, of }),
-        _ => Ok(Plan { unread: told.unread, wishes: told.wishes, hold: done.hold, steps: done.steps }),
+        _ => Ok(Plan {
+            unread: told.unread,
+            wishes: told.wishes,
+            hold: done.hold,
+            steps: done.steps,
+            too_long: done.too_long,
+        }),
     }
 }

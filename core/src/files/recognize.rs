@@ -44,6 +44,9 @@ pub struct Local {
     pub nodes: HashMap<EntityId, Place>,
     /// Held nodes of which nothing is known, because a folder could not be read.
     pub unknown: HashSet<EntityId>,
+    /// Nodes of which the folder may say something else in a moment: they are left alone. What is recognized knows of none;
+    /// [`Debounce::unsettled`](super::Debounce::unsettled) does.
+    pub still: HashSet<EntityId>,
     /// Entries beside a held one with a name that counts as the same, by their numbers: folders, and files of its content.
     pub doubles: Vec<(usize, EntityId)>,
     /// Entries with names of ours that are nobody's: a device died while it was writing them.
@@ -278,7 +281,16 @@ impl Search<'_> {
     fn child(&self, parent: EntityId, name: &str) -> Option<(EntityId, &Node)> {
         let key: NameKey = name_of(name)?.key();
         let Ok(id) = self.remote.child(parent, &key);
-        id.and_then(|id| Some((id, self.remote.get(id)?)))
+        id.and_then(|id| Some((id, self.remote.get(id)?))).or_else(|| self.under_another_name(parent, name))
+    }
+
+    /// The node that is called so on devices that cannot hold its name.
+    fn under_another_name(&self, parent: EntityId, name: &str) -> Option<(EntityId, &Node)> {
+        // Most names do not look like one of these, so few folders are gone through.
+        let (_, digits) = name.rsplit_once('~').filter(|(_, digits)| digits.len() == 4)?;
+        digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(())?;
+        let inside = self.remote.children(parent, None, usize::MAX);
+        inside.into_iter().find(|(id, node)| node.name.as_str() != name && node.name.local(*id).as_str() == name)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::abilities::Abilities;
 use super::held::{Base, Body, Held};
 use super::plan::Wanted;
 use super::recognize::{Local, Place};
@@ -19,6 +20,8 @@ pub(super) struct Steps {
     pub(super) steps: Vec<Step>,
     /// Nodes that are not wanted here: they are held without being brought.
     pub(super) hold: Vec<(EntityId, Held)>,
+    /// Nodes whose path would be longer than the device can hold.
+    pub(super) too_long: Vec<EntityId>,
     /// Held nodes that are going to be taken away.
     pub(super) removed: usize,
 }
@@ -31,8 +34,16 @@ pub(super) fn steps(
     busy: &HashSet<EntityId>,
     wanted: &dyn Wanted,
 ) -> Steps {
-    let mut room =
-        Room { remote, base, local, busy, taken: HashMap::new(), places: HashMap::new(), out: Steps::default() };
+    let mut room = Room {
+        remote,
+        base,
+        local,
+        busy,
+        abilities: wanted.abilities(),
+        taken: HashMap::new(),
+        places: HashMap::new(),
+        out: Steps::default(),
+    };
     for (id, place) in &local.nodes {
         room.taken.insert((place.parent, place.at.clone()), *id);
         room.places.insert(*id, (place.parent, place.at.clone()));
@@ -74,6 +85,7 @@ struct Room<'a> {
     base: &'a Base,
     local: &'a Local,
     busy: &'a HashSet<EntityId>,
+    abilities: Abilities,
     /// Who is where, after the steps so far.
     taken: HashMap<(EntityId, String), EntityId>,
     places: HashMap<EntityId, (EntityId, String)>,
@@ -98,10 +110,13 @@ impl Room<'_> {
             self.bring_new(id, node, parent, wanted, writes);
             return;
         };
-        let mut at = held.at.clone();
+        let (mut parent, mut at) = (parent, held.at.clone());
         if lies_elsewhere(held, node) {
             at = wanted.name_here(id, node);
-            if held.body == Body::Elsewhere {
+            if held.body == Body::Here && self.is_too_long(id, parent, &at) {
+                // It stays where it is, and what is in it is synced all the same.
+                (parent, at) = (held.parent, held.at.clone());
+            } else if held.body == Body::Elsewhere {
                 if !self.is_free_now(id, parent, &at) {
                     return;
                 }
@@ -127,6 +142,9 @@ impl Room<'_> {
 
     fn bring_new(&mut self, id: EntityId, node: &Node, parent: EntityId, wanted: &dyn Wanted, writes: &mut Vec<Step>) {
         let at = wanted.name_here(id, node);
+        if (node.is_folder() || wanted.here(id)) && self.is_too_long(id, parent, &at) {
+            return;
+        }
         match (node.kind, node.content) {
             (Kind::Folder, _) if self.clear(parent, &at) => {
                 self.put(id, parent, &at);
@@ -157,6 +175,30 @@ impl Room<'_> {
         self.put(id, parent, at);
         self.out.steps.push(Step::Move { node: id, parent, at: at.to_owned() });
         true
+    }
+
+    /// Whether the device cannot hold a node at this place, or what is in it: then it is noted.
+    fn is_too_long(&mut self, id: EntityId, parent: EntityId, at: &str) -> bool {
+        if self.abilities.holds_every_path() {
+            return false;
+        }
+        let (mut bytes, mut folder) = (at.len(), parent);
+        while let Some((above, name)) = self.places.get(&folder) {
+            (bytes, folder) = (bytes + name.len() + 1, *above);
+        }
+        let deepest = self.base.below(id).into_iter().skip(1).map(|inside| self.bytes_below(id, inside)).max();
+        let is_too_long = bytes + deepest.unwrap_or(0) > self.abilities.path_bytes_max;
+        self.out.too_long.extend(is_too_long.then_some(id));
+        is_too_long
+    }
+
+    /// How many bytes the path of a held node has, behind that of a folder that it is in.
+    fn bytes_below(&self, folder: EntityId, mut inside: EntityId) -> usize {
+        let mut bytes = 0;
+        while let Some(held) = self.base.get(inside).filter(|_| inside != folder) {
+            (bytes, inside) = (bytes + held.at.len() + 1, held.parent);
+        }
+        bytes
     }
 
     fn put(&mut self, id: EntityId, parent: EntityId, at: &str) {

@@ -1,7 +1,8 @@
 //! What the folder wants of the server: the ops that say what was done in it.
 //!
 //! New folders, then moves from the top, then deletes of the topmost nodes that are gone, then new files and contents: the
-//! order that [`tree::Commit`](crate::tree::Commit) asks for. What must hold: what could not be read says nothing.
+//! order that [`tree::Commit`](crate::tree::Commit) asks for. What must hold: what could not be read says nothing, nor does what
+//! may change in a moment.
 
 use std::collections::HashSet;
 
@@ -78,13 +79,22 @@ pub(super) fn wishes(
     mint: &mut dyn FnMut() -> EntityId,
 ) -> Wishes {
     let mut found = Wishes::default();
-    let (mut folders, mut moves, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut folders, mut moves, mut files, mut into) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // New entries that cannot be made, and held ones that cannot be moved.
     let (mut blocked, mut stuck) = (HashSet::new(), HashSet::new());
     let mut places: Vec<(&EntityId, &Place)> = local.nodes.iter().collect();
     // Those of one folder beside each other, and the first names first: so it is the same each time.
     places.sort_unstable_by(|(a, one), (b, two)| (one.depth, one.entry, a).cmp(&(two.depth, two.entry, b)));
     for (id, place) in places {
+        if local.still.contains(id) {
+            found.busy.insert(*id);
+            match base.get(*id) {
+                None => drop(blocked.insert(*id)),
+                Some(held) if (held.parent, &held.at) != (place.parent, &place.at) => drop(stuck.insert(*id)),
+                Some(_) => {}
+            }
+            continue;
+        }
         let Some(held) = base.get(*id) else {
             found.busy.insert(*id);
             if blocked.contains(&place.parent) || issues.blocks(About::Make, place) {
@@ -92,8 +102,11 @@ pub(super) fn wishes(
             } else if place.what != What::Folder && place.content.is_none() {
                 found.unread.push(place.entry);
             } else {
-                let into = if place.what == What::Folder { &mut folders } else { &mut files };
-                into.push(create(*id, place));
+                into.push(place.parent);
+                match place.what {
+                    What::Folder => folders.push((place.depth, create(*id, place))),
+                    _ => files.push(create(*id, place)),
+                }
             }
             continue;
         };
@@ -102,6 +115,7 @@ pub(super) fn wishes(
             if blocked.contains(&place.parent) || issues.blocks(About::Move, place) {
                 stuck.insert(*id);
             } else {
+                into.push(place.parent);
                 moves.push(moved(*id, held, place, remote.seen(base, *id)));
             }
         }
@@ -116,6 +130,17 @@ pub(super) fn wishes(
             }
         }
     }
+    // The server has forgotten a folder that something is in: it is made anew, and those that it is in.
+    for mut folder in into {
+        while remote.tree.get(folder).is_none() && base.get(folder).is_some() && !found.busy.contains(&folder) {
+            let Some(place) = local.nodes.get(&folder) else { break };
+            found.busy.insert(folder);
+            folders.push((place.depth, create(folder, place)));
+            folder = place.parent;
+        }
+    }
+    folders.sort_by_key(|(depth, _)| *depth);
+    let folders = folders.into_iter().map(|(_, wish)| wish);
     let mut gone: Vec<EntityId> = Vec::new();
     // From the top, and from those whose folder is not held any more.
     let tops = base.iter().filter(|(_, held)| held.parent == base.root() || base.get(held.parent).is_none());
@@ -126,7 +151,7 @@ pub(super) fn wishes(
         // What is not here was not deleted here: its folder goes entry by entry, and so does one that something cannot leave.
         let goes = |id: &EntityId| {
             let is_here = base.get(*id).is_some_and(|held| held.body == Body::Here);
-            is_here && !local.unknown.contains(id) && !stuck.contains(id)
+            is_here && !local.unknown.contains(id) && !stuck.contains(id) && !local.still.contains(id)
         };
         if below.is_empty() || !below.iter().all(goes) {
             open.extend(base.inside(id).map(|(_, id)| id));
@@ -145,7 +170,7 @@ pub(super) fn wishes(
     let deletes = gone
         .into_iter()
         .map(|id| Wish { op: TreeOp::Delete { node: id, seen: remote.seen_below(base, id) }, becomes: Becomes::Gone });
-    found.wishes = folders.into_iter().chain(moves).chain(deletes).chain(files).collect();
+    found.wishes = folders.chain(moves).chain(deletes).chain(files).collect();
     found
 }
 

@@ -44,7 +44,7 @@ impl Server {
         self.needs(log, asked, env).await.map(Reply::Needs)
     }
 
-    async fn needs(&self, log: LogKey, asked: Vec<(BlobId, u64)>, env: Env) -> Result<Vec<Need>, Refusal> {
+    pub(super) async fn needs(&self, log: LogKey, asked: Vec<(BlobId, u64)>, env: Env) -> Result<Vec<Need>, Refusal> {
         let reads = blob_reads(asked.iter().map(|(blob, _)| *blob));
         self.blob_rule(log, reads, move |view| decide::reserve_blobs(log, &asked, env.now, view)).await
     }

@@ -127,7 +127,7 @@ impl Server {
         Ok(found.and_then(|record| Some((record, record.readable()?))))
     }
 
-    async fn open_at(
+    pub(super) async fn open_at(
         &self,
         log: LogKey,
         record: &BlobRecord,

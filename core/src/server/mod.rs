@@ -21,6 +21,7 @@ mod restore;
 mod retain;
 mod scans;
 mod sealing;
+mod share;
 mod snapshot;
 mod sweep;
 mod tree;
@@ -115,6 +116,9 @@ impl Server {
                 self.keep_manifest(log, manifest, env).await.map(Reply::ManifestKept)
             }
             Call::Commit(commit) => self.commit(caller, permit(caller, Access::Write, commit.log)?, commit, env).await,
+            Call::ShareFolder(share) => {
+                self.share_folder(caller, permit(caller, Access::Admin, share.log)?, share, env).await
+            }
             Call::Nodes { log, asked, limit } => self.nodes(permit(caller, Access::Read, log)?, asked, limit).await,
             Call::Revisions { log, node, after, limit } => {
                 self.revisions(permit(caller, Access::Read, log)?, node, after, limit).await

@@ -66,7 +66,7 @@ impl Server {
         self.blob_rule(log, reads, move |view| decide::forget_scan(log, blob, view)).await.and_then(found)
     }
 
-    async fn scan_terms(&self, log: LogKey) -> Result<ScanTerms, Refusal> {
+    pub(super) async fn scan_terms(&self, log: LogKey) -> Result<ScanTerms, Refusal> {
         let note = self.store.head(log, &scan_terms_key()).await.map_err(refuse_store)?;
         scan_terms_of(note.as_ref()).map_err(unreadable)
     }

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::id::{LogKey, ReplicaId};
 use crate::limits;
 use crate::oplog::Payload;
-use crate::seq::Seq;
+use crate::seq::{Cursor, Seq};
 use crate::store::{NodeQuery, PageLimit, StoreExt};
 use crate::time::Env;
 use crate::tree::Entry;
@@ -22,6 +22,7 @@ impl Server {
             let detail = "the commit is made as a replica that is not the caller's";
             return Err(Refusal::new(ErrorCode::ForbiddenReplica, detail));
         }
+        self.mountable(caller, asked.ops.mounts()).await?;
         let Commit { id, replica, label, ops, .. } = asked;
         let placement = Placement { log, id, replica, label, commit: ops };
         let fingerprint = placement.fingerprint();
@@ -36,6 +37,7 @@ impl Server {
             }
             Placed::Known(known) => self.commit_again(log, known, fingerprint).await,
             Placed::Needs(blobs) => Ok(Reply::Committed(Committed::Needs(blobs))),
+            Placed::Nested => Err(Refusal::new(ErrorCode::MountNested, "a shared folder takes no mounts")),
             Placed::WrongManifest(manifest) => Err(wrong_manifest(manifest)),
             Placed::NoLog => Err(Refusal::new(ErrorCode::LogNotFound, "no such log")),
             Placed::Damaged => Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes")),
@@ -48,6 +50,17 @@ impl Server {
 
     /// The answer that was given first.
     async fn commit_again(&self, log: LogKey, known: KnownOp, asked: Digest) -> Result<Reply, Refusal> {
+        let (entry, end) = self.entry_again(log, known, asked).await?;
+        Ok(Reply::Committed(Committed::Done { seq: Some(known.seq), answers: entry.answers, end }))
+    }
+
+    /// What was accepted under an id, if it is what is asked now, and the log's end.
+    pub(super) async fn entry_again(
+        &self,
+        log: LogKey,
+        known: KnownOp,
+        asked: Digest,
+    ) -> Result<(Entry, Cursor), Refusal> {
         let one = PageLimit::ops(1).unwrap_or_default();
         let page = self.store.ops_after(log, known.seq.before(), one).await.map_err(refuse_store)?;
         let logged = page.ops.first().filter(|logged| logged.seq == known.seq);
@@ -60,11 +73,8 @@ impl Server {
             _ => None,
         };
         match entry.filter(|entry| entry.asked == asked) {
-            Some(entry) => {
-                let end = page.bounds.ok_or_else(damaged)?.end();
-                Ok(Reply::Committed(Committed::Done { seq: Some(known.seq), answers: entry.answers, end }))
-            }
-            None => Err(Refusal::new(ErrorCode::RequestIdReused, "the commit's id was used for another commit")),
+            Some(entry) => Ok((entry, page.bounds.ok_or_else(damaged)?.end())),
+            None => Err(Refusal::new(ErrorCode::RequestIdReused, "the id was used for something else")),
         }
     }
 

@@ -115,6 +115,12 @@ impl Name {
         NameKey(self.0.nfd().default_case_fold().nfc().collect())
     }
 
+    /// Whether it begins as the names of our own files do, which no folder shows.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.0.starts_with(OURS)
+    }
+
     /// Under what a device keeps the node that can hold [`NamePolicy::Strict`] names only: the name itself if it is one, else
     /// with `_` for what offends and, so that two do not meet, `~` and four digits of the node's id.
     #[must_use]

@@ -7,7 +7,7 @@
 
 use super::name::NameError;
 use super::node::{Content, Kind, Node, Reason};
-use crate::id::EntityId;
+use crate::id::{EntityId, LogId};
 use crate::limits::TREE_OPS_MAX;
 use crate::seq::Seq;
 
@@ -144,6 +144,14 @@ impl Commit {
     #[must_use]
     pub fn ops(&self) -> &[TreeOp] {
         &self.0
+    }
+
+    /// The logs that it mounts.
+    pub fn mounts(&self) -> impl Iterator<Item = LogId> {
+        self.0.iter().filter_map(|op| match op {
+            TreeOp::Create { kind: Kind::Mount(log), .. } => Some(*log),
+            _ => None,
+        })
     }
 }
 

@@ -29,6 +29,7 @@ mod nodes;
 mod page;
 mod problem;
 mod scans;
+mod share;
 mod tree;
 mod verdicts;
 
@@ -46,6 +47,7 @@ pub use nodes::{NodesJson, RevisionsJson};
 pub use page::PageJson;
 pub use problem::ProblemJson;
 pub use scans::{ScanJson, ScanningJson, ScansJson};
+pub use share::{ShareJson, SharedJson};
 pub use tree::{CommitJson, NamesJson, NewTermsJson, PurgedJson, RetentionJson, TreeTermsJson};
 pub use verdicts::{CommittedJson, ManifestKeptJson};
 

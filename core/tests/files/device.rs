@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use syncline::files::{
-    Base, Fingerprint, Halt, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree, batch, plan,
-    recognize, settle,
+    Abilities, Base, Debounce, Fingerprint, Halt, Issues, Local, Notice, Plan, Remote, Scan, Step, Wanted, Wish, agree,
+    batch, plan, recognize, settle,
 };
-use syncline::tree::{Answer, Content, MemoryTree, Node, TreeOp, TreeVerdict};
+use syncline::tree::{Answer, Content, MemoryTree, TreeOp, TreeVerdict};
 use syncline::{EntityId, ReplicaId};
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -37,14 +37,18 @@ pub(crate) struct Device {
     pub(crate) ops_max: usize,
     /// Whether what is not here is brought.
     pub(crate) everything: bool,
+    pub(crate) abilities: Abilities,
+    /// What is heard of its folder, and what the time is.
+    pub(crate) heard: Option<(Debounce, u64)>,
 }
 
 /// What was told, and where it stands in the log with what was answered.
 type Sent = (Vec<Wish>, Option<(u64, Vec<Answer>)>);
 
-/// Everything, or nothing that is not here already; under its own name.
+/// Everything, or nothing that is not here already.
 struct Want {
     everything: bool,
+    abilities: Abilities,
 }
 
 impl Wanted for Want {
@@ -60,8 +64,8 @@ impl Wanted for Want {
         false
     }
 
-    fn name_here(&self, _: EntityId, node: &Node) -> String {
-        node.name.as_str().to_owned()
+    fn abilities(&self) -> Abilities {
+        self.abilities
     }
 }
 
@@ -97,6 +101,8 @@ impl Device {
             verdicts: Vec::new(),
             ops_max: 1_000,
             everything: true,
+            abilities: Abilities::default(),
+            heard: None,
         }
     }
 
@@ -122,15 +128,17 @@ impl Device {
     /// What would be done now, if nothing looks like an accident.
     pub(crate) fn try_plan(&mut self, confirmed: bool) -> (Result<Plan, Halt>, Local, Scan, Vec<u64>) {
         let (scan, numbers) = self.disk.scan();
-        let local = self.local(&scan);
+        let mut local = self.local(&scan);
         let _ = agree(&mut self.base, &local, &self.tree);
+        let still = self.heard.as_ref().map(|(heard, now)| heard.unsettled(&scan, &local, &self.base, *now));
+        local.still = still.unwrap_or_default();
         let next = &mut self.next;
         let mut mint = || {
             *next += 1;
             id(*next)
         };
         let remote = Remote { tree: &self.tree, last: seq(self.last) };
-        let want = Want { everything: self.everything };
+        let want = Want { everything: self.everything, abilities: self.abilities };
         let plan = plan(remote, &self.base, &local, &self.issues, &want, confirmed, &mut mint);
         (plan, local, scan, numbers)
     }

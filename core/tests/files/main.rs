@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "what the tests of the tree share with these")]
 
+mod abilities;
 mod away;
 mod device;
 mod disk;
@@ -11,5 +12,6 @@ mod races;
 mod random;
 #[path = "../tree/server.rs"]
 mod server;
+mod still;
 #[path = "../tree/table.rs"]
 mod table;

@@ -24,6 +24,7 @@ mod restore;
 mod retain;
 mod scans;
 mod sealing;
+mod share;
 mod snapshot;
 mod store;
 mod tree;

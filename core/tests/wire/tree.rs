@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use syncline::call::{Commit, Committed, ManifestKept};
+use syncline::call::{Commit, Committed, ManifestKept, Share, Shared};
 use syncline::conformance::support::env;
 use syncline::decide::{NewTerms, TreeTerms};
 use syncline::store::NodePage;
@@ -12,9 +12,10 @@ use syncline::tree::{
 };
 use syncline::wire::WireError;
 use syncline::wire::json::{
-    CommitJson, CommittedJson, ManifestKeptJson, NewTermsJson, NodesJson, RevisionsJson, TreeTermsJson,
+    CommitJson, CommittedJson, ManifestKeptJson, NewTermsJson, NodesJson, RevisionsJson, ShareJson, SharedJson,
+    TreeTermsJson,
 };
-use syncline::{Digest, EntityId, OpId, ReplicaId};
+use syncline::{Digest, EntityId, LogId, OpId, ReplicaId};
 
 use super::{LOG, at, check, seq};
 
@@ -162,6 +163,16 @@ fn every_json_body_about_a_tree_is_as_agreed() {
     assert_eq!(check("new_tree_terms", &NewTermsJson::of(&new)).read(), new);
     let terms = TreeTerms { nodes: 3, ..TreeTerms::default() };
     assert_eq!(check("tree_terms", &TreeTermsJson::of(&terms)).read(), terms);
+    let terms = TreeTerms { shared: Some(LOG), ..terms };
+    assert_eq!(check("tree_terms_shared", &TreeTermsJson::of(&terms)).read(), terms);
+    let Commit { id, replica, .. } = commit();
+    let (folder, mount, to) =
+        (EntityId::from_bytes([1; 16]), EntityId::from_bytes([2; 16]), LogId::from_bytes([3; 16]));
+    let share = Share { log: LOG, id, replica, folder, to, mount };
+    assert_eq!(check("share", &ShareJson::of(&share)).read(LOG), share);
+    for (name, shared) in [("shared", Shared::Done { seq: seq(9) }), ("shared_later", Shared::Copying { left: 3 })] {
+        assert_eq!(check(name, &SharedJson::of(&shared)).read(), Ok(shared));
+    }
 }
 
 #[test]

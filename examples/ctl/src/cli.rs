@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::commands::{GroupCommand, LinkCommand, ScanCommand};
+use crate::commands::{GroupCommand, LinkCommand, ScanCommand, ShareArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syncline::access::Access;
 use syncline::oplog::Collection;
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// Make, list and end public links to files and folders.
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Make a folder of a log's tree the tree of a log of its own, mount that in its place, and print its id.
+    Share(ShareArgs),
     /// Whether a log's blobs are scanned, what was said of them, and what is to be read all the same.
     #[command(subcommand)]
     Scan(ScanCommand),

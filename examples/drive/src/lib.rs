@@ -5,13 +5,16 @@
 //! what is not as a step says is left alone, and looked at again.
 //!
 //! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step,
-//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn; [`view`] shows what is not here as well.
+//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn, [`follow`] again and again; [`view`] shows what is
+//! not here as well.
 
 #![forbid(unsafe_code)]
 
 pub mod credentials;
+pub mod ear;
 pub mod engine;
 pub mod folder;
+pub mod follow;
 pub mod journal;
 pub mod lock;
 pub mod locks;

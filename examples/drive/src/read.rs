@@ -7,7 +7,9 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::iter;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +28,8 @@ use crate::looks::{self, Looks};
 const TICK_NS: i64 = 20_000_000;
 /// The same where times are kept in seconds, or every two.
 const COARSE_TICK_NS: i64 = 2_000_000_000;
+/// Files that are read at once.
+const READ_AT_ONCE: usize = 4;
 /// What tells how a file is cut.
 const HEAD_BYTES: usize = 4 << 10;
 
@@ -39,6 +43,20 @@ pub struct Reading {
     pub manifest: Option<Manifest>,
     /// How it looked all the while.
     pub print: Fingerprint,
+}
+
+/// A file or link that is to be read.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_structs, reason = "the arguments of `read`")]
+pub struct Asked<'a> {
+    /// Where it lies.
+    pub path: Vec<&'a str>,
+    /// What it is.
+    pub what: What,
+    /// How it looked.
+    pub print: Fingerprint,
+    /// How its last revision was cut.
+    pub before: Option<Chunker>,
 }
 
 /// Why a file was not read.
@@ -68,6 +86,22 @@ impl From<io::Error> for Unread {
             _ => Self::Io(error),
         }
     }
+}
+
+/// Reads several, a few at a time: one waits for the disk or the clock while another is hashed. Gives them in some order.
+#[must_use]
+pub fn read_all(folder: &Folder, asked: &[Asked<'_>]) -> Vec<(Fingerprint, Result<Reading, Unread>)> {
+    let next = AtomicUsize::new(0);
+    let take = || asked.get(next.fetch_add(1, Ordering::Relaxed));
+    let hand = || {
+        let one = |asked: &Asked<'_>| (asked.print, read(folder, &asked.path, asked.what, &asked.print, asked.before));
+        iter::from_fn(take).map(one).collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let hands: Vec<_> = (0..READ_AT_ONCE.min(asked.len())).map(|_| scope.spawn(hand)).collect();
+        // A hand that panicked read nothing; what it took is asked for again.
+        hands.into_iter().filter_map(|hand| hand.join().ok()).flatten().collect()
+    })
 }
 
 /// Reads what looks like this, if it still does. `before` is how its last revision was cut.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use syncline::files::Identity;
+use tokio::sync::Notify;
 
 /// The files that are open, and those that are about to be taken away.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,7 @@ pub struct Uses {
 struct Shared {
     files: Mutex<HashMap<Identity, Use>>,
     freed: Condvar,
+    left: Notify,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -26,6 +28,8 @@ struct Use {
     readers: usize,
     writers: usize,
     claimed: bool,
+    /// Somebody asked for it and was refused.
+    wanted: bool,
 }
 
 /// A file that is open, until it is dropped.
@@ -85,6 +89,8 @@ impl Uses {
         let found = files.get(&file).copied().unwrap_or_default();
         let open = found.writers + if whom == Whom::Anybody { found.readers } else { 0 };
         if open > 0 || found.claimed {
+            let claimed = found.claimed;
+            files.entry(file).or_default().wanted |= !claimed;
             return None;
         }
         files.insert(file, Use { claimed: true, ..found });
@@ -92,11 +98,19 @@ impl Uses {
         Some(Claim { uses: self.clone(), file })
     }
 
+    /// Waits until a file is closed that could not be taken away because it was open.
+    pub async fn left(&self) {
+        self.shared.left.notified().await;
+    }
+
     fn change(&self, file: Identity, change: impl FnOnce(&mut Use)) {
         let mut files = self.files();
         if let Some(found) = files.get_mut(&file) {
             change(found);
             if (found.readers, found.writers, found.claimed) == (0, 0, false) {
+                if found.wanted {
+                    self.shared.left.notify_one();
+                }
                 files.remove(&file);
             }
         }
@@ -120,6 +134,8 @@ impl Drop for Claim {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     const FILE: Identity = Identity { device: 1, inode: 2, born_ns: Some(3) };
@@ -133,6 +149,7 @@ mod tests {
         let writer = uses.open(FILE, true);
         assert!(uses.claim(FILE, Whom::Writers).is_none());
         drop((reader, writer));
+        assert!(matches!(uses.left().now_or_never(), Some(())), "who wanted it is not told");
         assert!(!uses.is_open(FILE));
         assert!(uses.claim(FILE, Whom::Anybody).is_some());
         assert!(uses.files().is_empty(), "nothing is kept of what is closed");

@@ -16,12 +16,13 @@ use tokio::sync::mpsc;
 use crate::temp::UNFINISHED;
 
 /// What is heard ahead of whoever listens; more than this is missed.
-const AHEAD: usize = 4_096;
+pub const AHEAD: usize = 4_096;
 
 /// A watcher of a folder.
 #[derive(Debug)]
 pub struct Watch {
-    _watcher: RecommendedWatcher,
+    /// `None`: somebody else hears.
+    _watcher: Option<RecommendedWatcher>,
     noises: mpsc::Receiver<Noise>,
     missed: Arc<AtomicBool>,
 }
@@ -80,7 +81,13 @@ impl Watch {
         };
         let mut watcher = notify::recommended_watcher(hear).map_err(Unwatched)?;
         watcher.watch(folder, RecursiveMode::Recursive).map_err(Unwatched)?;
-        Ok(Self { _watcher: watcher, noises, missed })
+        Ok(Self { _watcher: Some(watcher), noises, missed })
+    }
+
+    /// Noises that somebody else hears: a program with a watcher of its own, or a test.
+    #[must_use]
+    pub fn of(noises: mpsc::Receiver<Noise>) -> Self {
+        Self { _watcher: None, noises, missed: Arc::default() }
     }
 
     /// The next noise; `None` when the system stopped telling.
@@ -89,6 +96,14 @@ impl Watch {
             return Some(Noise::Missed);
         }
         self.noises.recv().await
+    }
+
+    /// The next noise that was heard already, if there is one.
+    pub fn heard(&mut self) -> Option<Noise> {
+        if self.missed.swap(false, Ordering::AcqRel) {
+            return Some(Noise::Missed);
+        }
+        self.noises.try_recv().ok()
     }
 }
 

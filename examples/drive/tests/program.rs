@@ -11,10 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use syncline::BucketId;
+use syncline::access::Caller;
+use syncline::call::{Call, Reply};
 use syncline::oplog::Schema;
 use syncline::server::Server;
-use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
+use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore, PageLimit};
+use syncline::time::EnvSource as _;
+use syncline::{BucketId, Cursor, LogId};
+use syncline_transport_http::client::SystemEnv;
 use syncline_transport_http::server::{App, ServerOptions, Tokens, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -26,22 +30,34 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct World {
     dir: tempfile::TempDir,
     url: String,
-    _server: Runtime,
+    server: Server,
+    runtime: Runtime,
 }
 
 impl World {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
-        let url = runtime.block_on(async {
+        let (url, server) = runtime.block_on(async {
             let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), Schema::default())
                 .with_blobs(Arc::new(MemoryBlobs::new()));
             let tokens = Tokens::new(server.clone()).with_operator(TOKEN, BucketId::DEFAULT);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap());
-            tokio::spawn(serve(listener, App::new(server, tokens, ServerOptions::default()), std::future::pending()));
-            url
+            let app = App::new(server.clone(), tokens, ServerOptions::default());
+            tokio::spawn(serve(listener, app, std::future::pending()));
+            (url, server)
         });
-        Self { dir: tempfile::tempdir().unwrap(), url, _server: runtime }
+        Self { dir: tempfile::tempdir().unwrap(), url, server, runtime }
+    }
+
+    /// Commits in the log that the devices follow.
+    fn commits(&self) -> usize {
+        let (operator, env) = (Caller::operator(BucketId::DEFAULT), SystemEnv::new().unwrap().env());
+        let call = Call::Pull { log: LogId::named("drive"), cursor: Cursor::START, limit: PageLimit::default() };
+        match self.runtime.block_on(self.server.handle(&operator, call, env)) {
+            Ok(Reply::Pulled(page)) if !page.more => page.ops.len(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn folder(&self, device: &str) -> PathBuf {
@@ -282,4 +298,32 @@ fn a_device_that_runs_brings_what_others_write_and_tells_what_is_written_here() 
         world.sync("one");
     }
     assert_eq!(fs::read(world.folder("one").join("x/y/z")).unwrap(), b"z");
+}
+
+#[test]
+fn e12_a_file_that_is_written_a_hundred_times_in_two_seconds_is_told_twice_at_most() {
+    let world = World::new();
+    world.attach("one");
+    world.attach("two");
+    let _running = Running(world.command("one", &["run"]).stdout(Stdio::null()).spawn().unwrap());
+    let (ours, theirs) = (world.folder("one"), world.folder("two"));
+    let arrives = |name: &str, bytes: &str| {
+        let begun = Instant::now();
+        while !fs::read_to_string(theirs.join(name)).is_ok_and(|there| there == bytes) {
+            assert!(begun.elapsed() < PATIENCE, "{name} never came");
+            world.sync("two");
+        }
+    };
+    fs::write(ours.join("begin"), "it runs").unwrap();
+    arrives("begin", "it runs");
+    let (before, begun) = (world.commits(), Instant::now());
+    for number in 1..=100 {
+        fs::write(ours.join("log"), format!("line {number}")).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A machine that is busy takes longer for it; and whoever writes for ever is told every five seconds at most.
+    let most = 2 + begun.elapsed().saturating_sub(Duration::from_secs(4)).as_secs() / 5;
+    arrives("log", "line 100");
+    let commits = world.commits() - before;
+    assert!((1..=usize::try_from(most).unwrap()).contains(&commits), "{commits} commits");
 }

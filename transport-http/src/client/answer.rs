@@ -10,7 +10,7 @@ use syncline::client::CallError;
 use syncline::wire::json::{
     AcknowledgedJson, CommittedJson, DevicesJson, GroupMadeJson, GroupsJson, LinkMadeJson, LinksJson, LogJson,
     LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, ProblemJson, PurgedJson, PushedJson, RestorePointsJson,
-    RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
+    RestoredJson, RevisionsJson, ScansJson, SharedJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, WireError, binary};
 
@@ -100,6 +100,7 @@ fn reply(route: Route, answer: &Answer) -> Result<Reply, WireError> {
             Reply::Nodes(json::<NodesJson>(&answer.body)?.read()?)
         }
         Route::Revisions => Reply::Revisions(json::<RevisionsJson>(&answer.body)?.read()),
+        Route::ShareFolder => Reply::Shared(json::<SharedJson>(&answer.body)?.read()?),
         Route::TreeTerms | Route::SetTreeTerms => Reply::TreeTerms(json::<TreeTermsJson>(&answer.body)?.read()),
         Route::MintToken | Route::RotateToken => {
             let TokenJson { id, token } = json(&answer.body)?;

@@ -8,7 +8,7 @@ use syncline::seq::Cursor;
 use syncline::store::NodeQuery;
 use syncline::wire::json::{
     AcknowledgeJson, CommitJson, CreateGroupJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson,
-    QuotaJson, ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
+    QuotaJson, ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, ShareJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -118,6 +118,9 @@ pub(super) fn ask(call: Call, form: Form) -> Result<Option<Ask>, WireError> {
             bare(Route::Revisions, format!("{path}?after={after}&limit={limit}"))
         }
         Call::PurgeTrash { log, node } => bare(Route::PurgeTrash, of_node(Route::PurgeTrash, log, node)),
+        Call::ShareFolder(share) => {
+            json(Route::ShareFolder, path(Route::ShareFolder, share.log), serde_json::to_vec(&ShareJson::of(&share))?)
+        }
         Call::TreeTerms(log) => bare(Route::TreeTerms, path(Route::TreeTerms, log)),
         Call::SetTreeTerms { log, terms } => {
             json(Route::SetTreeTerms, path(Route::SetTreeTerms, log), serde_json::to_vec(&NewTermsJson::of(&terms))?)

@@ -8,7 +8,7 @@ use syncline::call::{ErrorCode, Purged, Refusal, Reply};
 use syncline::wire::json::{
     AcknowledgedJson, CommittedJson, DevicesJson, GroupMadeJson, GroupsJson, LinkMadeJson, LinksJson, LogJson,
     LogsJson, ManifestKeptJson, NeedsJson, NodesJson, PageJson, PurgedJson, PushedJson, RestorePointsJson,
-    RestoredJson, RevisionsJson, ScansJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
+    RestoredJson, RevisionsJson, ScansJson, SharedJson, SnapshotJson, TokenJson, TokensJson, TreeTermsJson, UsageJson,
 };
 use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, WireError, binary};
 
@@ -49,6 +49,7 @@ fn written(reply: &Reply, form: Form) -> Result<Response, WireError> {
         (Reply::Nodes(page), _) => json(StatusCode::OK, &NodesJson::of(page)),
         (Reply::Revisions(revisions), _) => json(StatusCode::OK, &RevisionsJson::of(revisions)),
         (Reply::Purged(Purged { nodes, more }), _) => json(StatusCode::OK, &PurgedJson { nodes: *nodes, more: *more }),
+        (Reply::Shared(shared), _) => json(StatusCode::OK, &SharedJson::of(shared)),
         (Reply::TreeTerms(terms), _) => json(StatusCode::OK, &TreeTermsJson::of(terms)),
         (Reply::GroupMade(id), _) => json(StatusCode::CREATED, &GroupMadeJson { id: *id }),
         (Reply::Groups(groups), _) => json(StatusCode::OK, &GroupsJson::of(groups)),

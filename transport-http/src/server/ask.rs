@@ -12,7 +12,7 @@ use syncline::limits;
 use syncline::oplog::Part;
 use syncline::wire::json::{
     AcknowledgeJson, CommitJson, CreateGroupJson, MakeLinkJson, MintTokenJson, NamedJson, NewTermsJson, PushJson,
-    QuotaJson, ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, SnapshotJson, UndoRestoreJson,
+    QuotaJson, ReserveJson, RestoreJson, RotateKeysJson, ScanningJson, ShareJson, SnapshotJson, UndoRestoreJson,
 };
 use syncline::wire::{WireError, binary};
 
@@ -185,6 +185,7 @@ fn parse(route: Route, form: Form, log: LogId, bytes: Bytes) -> Result<Call, Ref
         (Route::SetTreeTerms, _) => {
             json::<NewTermsJson>(&bytes).map(|terms| Call::SetTreeTerms { log, terms: terms.read() })
         }
+        (Route::ShareFolder, _) => json::<ShareJson>(&bytes).map(|share| Call::ShareFolder(share.read(log))),
         (Route::MakeLink, _) => json::<MakeLinkJson>(&bytes).map(|new| Call::MakeLink(new.read(log))),
         (Route::CreateGroup, _) => {
             json::<CreateGroupJson>(&bytes).map(|CreateGroupJson { name }| Call::CreateGroup { name })

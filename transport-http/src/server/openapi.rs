@@ -97,6 +97,9 @@ const fn shape(route: Route) -> Shape {
         Route::Commit => {
             (&[], Some("Commit"), &[(200, "one answer per op, or what it needs first", Some("Committed"))])
         }
+        Route::ShareFolder => {
+            (&[], Some("Share"), &[(200, "shared, or how much is still to be copied", Some("Shared"))])
+        }
         Route::TreeTerms => (&[], None, &[(200, "what it takes", Some("TreeTerms"))]),
         Route::SetTreeTerms => (&[], Some("NewTreeTerms"), &[(200, "what it takes", Some("TreeTerms"))]),
         Route::Nodes | Route::Trash => {

@@ -301,6 +301,9 @@ pub struct TreeTermsJson {
     pub retention: RetentionJson,
     /// How many there are.
     pub nodes: u64,
+    /// The log one of whose folders it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<LogId>,
 }
 
 impl NamesJson {
@@ -351,14 +354,15 @@ impl TreeTermsJson {
     /// The JSON form of a tree's terms.
     #[must_use]
     pub const fn of(terms: &TreeTerms) -> Self {
-        let TreeTerms { names, file_bytes_max, nodes_max, retention, nodes } = *terms;
-        Self { names: NamesJson::of(names), file_bytes_max, nodes_max, retention: RetentionJson::of(retention), nodes }
+        let TreeTerms { names, file_bytes_max, nodes_max, retention, nodes, shared } = *terms;
+        let (names, retention) = (NamesJson::of(names), RetentionJson::of(retention));
+        Self { names, file_bytes_max, nodes_max, retention, nodes, shared }
     }
 
     /// The terms.
     #[must_use]
     pub const fn read(self) -> TreeTerms {
-        let Self { names, file_bytes_max, nodes_max, retention, nodes } = self;
-        TreeTerms { names: names.read(), file_bytes_max, nodes_max, retention: retention.read(), nodes }
+        let Self { names, file_bytes_max, nodes_max, retention, nodes, shared } = self;
+        TreeTerms { names: names.read(), file_bytes_max, nodes_max, retention: retention.read(), nodes, shared }
     }
 }

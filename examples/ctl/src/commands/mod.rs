@@ -9,6 +9,7 @@ mod pull;
 mod push;
 mod restore;
 mod scan;
+mod share;
 mod token;
 mod transfer;
 mod verify;
@@ -22,6 +23,7 @@ use syncline_desk::Fault;
 pub(crate) use group::GroupCommand;
 pub(crate) use link::LinkCommand;
 pub(crate) use scan::ScanCommand;
+pub(crate) use share::ShareArgs;
 
 use crate::cli::Command;
 use crate::session::Session;
@@ -52,6 +54,7 @@ pub(crate) async fn run(
         Command::Token(command) => token::run(session, command, out).await,
         Command::Group(command) => group::run(session, command, out).await,
         Command::Link(command) => link::run(session, command, out).await,
+        Command::Share(args) => share::run(session, &args, out).await,
         Command::Scan(command) => scan::run(session, command, out).await,
         Command::Push(args) => push::run(session, &args, input, out).await,
         Command::Pull(args) => pull::run(session, &args, out).await,

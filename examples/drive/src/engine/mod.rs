@@ -21,12 +21,13 @@ use std::sync::Arc;
 use syncline::call::{Call, ErrorCode, Reply};
 use syncline::client::{BlobTransport, CallError, ServerTree, Transport, TreeFault};
 use syncline::decide::TREE_ROOT;
-use syncline::files::{Base, Fingerprint, Halt, Issues, Notice};
+use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice};
 use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline::tree::{Content, Label};
 use syncline::{Cursor, EntityId, LogKey, ReplicaId};
 
+use crate::ear::Ear;
 use crate::folder::Folder;
 use crate::journal::{Journal, JournalError, Pin, Status};
 use crate::lock::{Lock, Locked};
@@ -62,6 +63,7 @@ pub struct Engine {
     transfer: Arc<Transfer>,
     env: Arc<dyn EnvSource>,
     rules: Rules,
+    abilities: Abilities,
     base: Base,
     server: ServerTree,
     issues: Issues,
@@ -73,6 +75,8 @@ pub struct Engine {
     needs: usize,
     /// Up to where the server was told that this device has the files.
     acknowledged: Option<Cursor>,
+    /// Who hears what happens in the folder, if somebody does.
+    ear: Option<Ear>,
     /// What a view of the folder and this tell each other, if there is one.
     window: Option<Arc<Window>>,
     /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
@@ -93,6 +97,8 @@ pub struct Synced {
     pub troubles: Vec<(String, String)>,
     /// Files that were being written while they were looked at: they are looked at again the next time.
     pub busy: usize,
+    /// Nodes that were left alone, for what was heard of them is not over.
+    pub unsettled: usize,
     /// The server's history is another one than before: folder and server were united.
     pub united: bool,
 }
@@ -183,6 +189,7 @@ impl Engine {
             transfer,
             env,
             rules,
+            abilities: Abilities::default(),
             base,
             server,
             issues,
@@ -191,10 +198,18 @@ impl Engine {
             aside,
             needs: 0,
             acknowledged: None,
+            ear: None,
             window: None,
             _locks: locks,
         };
         Ok(engine)
+    }
+
+    /// The same on a disk that cannot hold everything.
+    #[must_use]
+    pub const fn with_abilities(mut self, abilities: Abilities) -> Self {
+        self.abilities = abilities;
+        self
     }
 
     /// Makes the log, if it is not there.
@@ -236,6 +251,16 @@ impl Engine {
         &self.server
     }
 
+    /// From now on what is heard counts: what is not over yet is left alone. Without an ear everything that is found counts.
+    pub fn listen(&mut self, ear: Ear) {
+        self.ear = Some(ear);
+    }
+
+    /// Who hears what happens in the folder.
+    pub const fn ear(&mut self) -> Option<&mut Ear> {
+        self.ear.as_mut()
+    }
+
     /// The way to the server.
     #[must_use]
     pub fn way(&self) -> &dyn Transport {
@@ -254,7 +279,8 @@ impl Engine {
         let before = self.journal.status()?;
         let status = match &result {
             Ok(synced) => {
-                let is_alike = synced.busy == 0 && synced.troubles.is_empty() && self.issues.is_empty();
+                let is_quiet = synced.busy + synced.unsettled == 0;
+                let is_alike = is_quiet && synced.troubles.is_empty() && self.issues.is_empty();
                 let alike_at = if is_alike { Some(now) } else { before.alike_at };
                 Status { alike_at, tried_at: Some(now), fault: None, halt: None }
             }

@@ -13,7 +13,7 @@ use syncline::{Cursor, EntityId};
 use super::wanted::Wants;
 use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
 use crate::folder::Folder;
-use crate::read::{Unread, read};
+use crate::read::{Asked, Unread, read_all};
 use crate::rules::Rules;
 use crate::steps::take_unfinished_away;
 use crate::walk::{Walk, walk};
@@ -36,9 +36,11 @@ impl Engine {
         let mut walk = self.look(confirmed)?;
         take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         for _ in 0..LOOKS_MAX {
-            let local = self.recognize(&walk);
+            let mut local = self.recognize(&walk);
             let agreed = agree(&mut self.base, &local, self.server.tree());
             self.note(&agreed)?;
+            local.still =
+                self.ear.as_ref().map(|ear| ear.unsettled(&walk.scan, &local, &self.base)).unwrap_or_default();
             self.show();
             self.forget_issues(&walk, &local)?;
             let plan = self.plan(&walk, &local, confirmed)?;
@@ -61,10 +63,11 @@ impl Engine {
             }
             let brought = self.bring(&walk, &plan.steps, &mut synced).await?;
             if !brought {
-                synced.busy = plan.unread.len();
+                self.say_too_long(&plan.too_long, &mut synced);
+                (synced.busy, synced.unsettled) = (plan.unread.len(), local.still.len());
                 self.forget_unneeded(&walk)?;
                 self.show();
-                if synced.busy == 0 && synced.troubles.is_empty() {
+                if synced.busy + synced.unsettled == 0 && synced.troubles.is_empty() {
                     self.acknowledge().await?;
                 }
                 return Ok(synced);
@@ -73,6 +76,19 @@ impl Engine {
             walk = self.look(confirmed)?;
         }
         Err(EngineError::Nonsense("folder and server never come to be alike"))
+    }
+
+    fn say_too_long(&self, nodes: &[EntityId], synced: &mut Synced) {
+        let tree = self.server.tree();
+        for id in nodes {
+            let above = std::iter::successors(tree.get(*id), |node| tree.get(node.parent?));
+            let mut names: Vec<&str> = above.map(|node| node.name.as_str()).filter(|name| !name.is_empty()).collect();
+            names.reverse();
+            let most = self.abilities.path_bytes_max;
+            let why =
+                format!("this device holds paths of at most {most} bytes, and it or what is in it has a longer one");
+            synced.troubles.push((names.join("/"), why));
+        }
     }
 
     /// Tells the server up to where this device has the files, so that its other users see who is behind. What the server
@@ -140,6 +156,10 @@ impl Engine {
         self.take_over_from_view()?;
         let (rules, _) = Rules::load(&self.folder).map_err(self.at_folder())?;
         self.rules = rules;
+        let [a, b, c, d, ..] = self.env.env().bytes16("the next full look");
+        if let Some(ear) = &mut self.ear {
+            ear.look(u32::from_be_bytes([a, b, c, d]).into());
+        }
         let walk = on_disk(|| walk(&self.folder, &self.rules, &self.base));
         let walk = walk.map_err(self.at_folder())?;
         self.take_over_from_view()?;
@@ -175,29 +195,32 @@ impl Engine {
         };
         let waits: HashSet<EntityId> =
             if walk.locks.is_empty() { HashSet::new() } else { local.nodes.iter().filter_map(is_open).collect() };
-        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits, shows: self.window.is_some() };
+        let shows = self.window.is_some();
+        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits, abilities: self.abilities, shows };
         Ok(plan(remote, &self.base, local, &self.issues, &wants, confirmed, &mut self.mint())?)
     }
 
     /// Reads some of the files that have to be read; says whether any was.
     fn read_some(&mut self, walk: &Walk, unread: &[usize], skipped: &mut Skipped) -> Done<bool> {
-        let (mut bytes, mut readings) = (0_u64, Vec::new());
+        let (mut bytes, mut asked) = (0_u64, Vec::new());
         for at in unread.iter().take(READ_FILES) {
             let Some(found) = walk.scan.found.get(*at) else { continue };
             let path = walk.scan.path(*at);
             let before = self.chunker_before(&path)?;
-            match on_disk(|| read(&self.folder, &path, found.what, &found.print, before)) {
-                Ok(reading) => {
-                    bytes = bytes.saturating_add(reading.content.bytes);
-                    readings.push(reading);
-                }
+            bytes = bytes.saturating_add(found.print.size);
+            asked.push(Asked { path, what: found.what, print: found.print, before });
+            if bytes >= READ_BYTES {
+                break;
+            }
+        }
+        let mut readings = Vec::with_capacity(asked.len());
+        for (print, outcome) in on_disk(|| read_all(&self.folder, &asked)) {
+            match outcome {
+                Ok(reading) => readings.push(reading),
                 Err(Unread::Io(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
                     return Err(self.at_folder()(error));
                 }
-                Err(_) => drop(skipped.insert(found.print)),
-            }
-            if bytes >= READ_BYTES {
-                break;
+                Err(_) => drop(skipped.insert(print)),
             }
         }
         if readings.is_empty() {

@@ -112,11 +112,27 @@ impl Engine {
         let Ok(commit) = tree::Commit::new(wishes.iter().map(|wish| wish.op.clone()).collect()) else {
             return Ok(!gone.is_empty());
         };
+        let paths = self.paths(walk, local, &wishes);
         let id = OpId::from_bytes(self.env.env().uuid7("commit"));
         let waiting = Waiting { id, asked: commit.to_bytes(), told: write_told(&wishes) };
         self.journal.write(|batch| batch.wait(&waiting))?;
         self.send(id, commit, &wishes, synced).await?;
+        if let Some(ear) = &mut self.ear {
+            paths.iter().for_each(|path| ear.told(path));
+        }
         Ok(true)
+    }
+
+    /// The paths that these are about, where somebody hears of them.
+    fn paths(&self, walk: &Walk, local: &Local, wishes: &[Wish]) -> Vec<String> {
+        if self.ear.is_none() {
+            return Vec::new();
+        }
+        let place = |wish: &Wish| match local.nodes.get(&wish.op.node()) {
+            Some(place) => Some(walk.scan.path(place.entry).join("/")),
+            None => self.base.path(wish.op.node()).map(|path| path.join("/")),
+        };
+        wishes.iter().filter_map(place).collect()
     }
 
     fn refused(&mut self, wish: &Wish, local: &Local, refusal: TreeRefusal, synced: &mut Synced) {

@@ -37,6 +37,20 @@ impl Engine {
         view::show(parts, &self.device.state, at)
     }
 
+    /// Waits until the view has something that cannot be heard in the folder. Nothing is lost when it is dropped.
+    pub fn asked(&self) -> impl Future<Output = ()> + use<> {
+        let (window, uses) = (self.window.clone(), self.folder.uses().clone());
+        async move {
+            match window {
+                Some(window) => tokio::select! {
+                    () = window.asked() => {}
+                    () = uses.left() => {}
+                },
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Tells the view what is known by now.
     pub(super) fn show(&self) {
         if let Some(window) = &self.window {

@@ -3,17 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use syncline::EntityId;
-use syncline::files::Wanted;
-use syncline::tree::{Kind, MemoryTree, Node};
+use syncline::files::{Abilities, Wanted};
+use syncline::tree::{Kind, MemoryTree};
 
 use crate::journal::Pin;
-use crate::rules::OURS;
 
 pub(super) struct Wants<'a> {
     pub(super) pins: &'a HashMap<EntityId, Pin>,
     pub(super) tree: &'a MemoryTree,
     /// Those that a program has open and says so.
     pub(super) waits: HashSet<EntityId>,
+    pub(super) abilities: Abilities,
     /// There is a view that shows what is not here: only what is pinned is brought by itself.
     pub(super) shows: bool,
 }
@@ -51,8 +51,7 @@ impl Wanted for Wants<'_> {
         self.waits.contains(&id)
     }
 
-    fn name_here(&self, id: EntityId, node: &Node) -> String {
-        let name = node.name.as_str();
-        if name.starts_with(OURS) { node.name.local(id).as_str().to_owned() } else { name.to_owned() }
+    fn abilities(&self) -> Abilities {
+        self.abilities
     }
 }

@@ -1,17 +1,13 @@
 //! Bringing folder and server together: once, or from now on.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde_json::json;
-use syncline::files::Debounce;
-use syncline::limits::CLIENT_POLL_MS;
-use syncline::store::SignalSource;
-use syncline::time::EnvSource as _;
 use syncline_desk::{Fault, Out, Said};
 use syncline_drive::engine::{Engine, Synced};
+use syncline_drive::follow::Follow;
 use syncline_drive::watch::Watch;
 use syncline_transport_http::client::SystemEnv;
-use tokio::time::Instant;
 
 use super::device::{Device, fault, stopped};
 
@@ -54,8 +50,9 @@ fn told(engine: &Engine, synced: &Synced) -> Said {
 /// When the device does not open, or nobody reads the answers.
 pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), Fault> {
     let mut engine = device.engine()?;
-    let env = SystemEnv::new().map_err(|error| fault(&error))?;
-    let mut watch = match Watch::begin(device.folder()) {
+    let _shown = device.show(&mut engine)?;
+    let env = Arc::new(SystemEnv::new().map_err(|error| fault(&error))?);
+    let watch = match Watch::begin(&device.kept_in()) {
         Ok(watch) => Some(watch),
         Err(error) => {
             let why = error.to_string();
@@ -66,74 +63,21 @@ pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), 
             None
         }
     };
-    let start = Instant::now();
-    let now_ms = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (mut debounce, mut confirm, mut wakes, mut failures) = (Debounce::new(0), confirm, None, 0_u32);
+    let mut follow = Follow::new(engine, device.log(), watch, env, confirm);
     let mut stop = std::pin::pin!(stopped_by_user());
-    let (mut poll_at, mut begun) = (0, false);
     loop {
-        let due = debounce.next_ms().min(poll_at);
         tokio::select! {
             biased;
             () = &mut stop => return Ok(()),
-            noise = heard(&mut watch) => {
-                match noise {
-                    Some(noise) => debounce.hear(&noise.heard(), now_ms()),
-                    None => watch = None,
-                }
-                continue;
-            }
-            () = woken(&mut wakes) => {}
-            () = tokio::time::sleep_until(start + Duration::from_millis(due)) => {}
+            () = follow.wait() => {}
         }
-        let began = now_ms();
-        let synced = sync(&mut engine, &mut begun, &mut confirm).await;
-        let [a, b, c, d, ..] = env.env().bytes16("the next full look");
-        debounce.looked(began, u32::from_be_bytes([a, b, c, d]).into());
-        match synced {
-            Ok(synced) => {
-                failures = 0;
-                poll_at = now_ms() + if synced.busy > 0 { BUSY_MS } else { CLIENT_POLL_MS };
-                if synced.told + synced.done > 0 || !synced.troubles.is_empty() {
-                    out.say(&told(&engine, &synced))?;
-                }
-                if wakes.is_none() {
-                    wakes = engine.way().wakes(device.log()).await.ok().flatten();
-                }
+        match follow.sync().await {
+            Ok(synced) if synced.told + synced.done > 0 || !synced.troubles.is_empty() => {
+                out.say(&told(follow.engine(), &synced))?;
             }
-            Err(error) => {
-                wakes = None;
-                poll_at = now_ms() + syncline::client::backoff_ms(failures, None, &env.env()).max(BUSY_MS);
-                failures = failures.saturating_add(1);
-                out.say(&Said::not_synced(&error))?;
-            }
+            Ok(_) => {}
+            Err(error) => out.say(&Said::not_synced(&stopped(error)))?,
         }
-    }
-}
-
-/// When a file that was being written is looked at again.
-const BUSY_MS: u64 = 1_000;
-
-async fn sync(engine: &mut Engine, begun: &mut bool, confirm: &mut bool) -> Result<Synced, Fault> {
-    if !*begun {
-        engine.begin().await.map_err(stopped)?;
-        *begun = true;
-    }
-    engine.sync(std::mem::take(confirm)).await.map_err(stopped)
-}
-
-async fn heard(watch: &mut Option<Watch>) -> Option<syncline_drive::watch::Noise> {
-    match watch {
-        Some(watch) => watch.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn woken(wakes: &mut Option<Box<dyn SignalSource>>) {
-    let Some(source) = wakes else { return std::future::pending().await };
-    if source.next().await.is_none() {
-        // It is asked for again with the next sync.
-        *wakes = None;
     }
 }
 

@@ -121,7 +121,6 @@ impl Core {
             _ => Errno::IO,
         })?;
         both.did(id, held);
-        self.window().look_soon();
         Ok(())
     }
 
@@ -166,6 +165,8 @@ impl Core {
         let held = both.placeholder(id).ok_or(Errno::NOENT)?;
         self.hold(&mut both, id, Held { print: None, body: Body::Here, ..held })?;
         both.deleted(id);
+        // Nothing was changed in the folder that could be heard.
+        self.window().look_soon();
         Ok(())
     }
 }

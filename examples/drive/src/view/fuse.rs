@@ -350,7 +350,6 @@ impl Filesystem for Edge {
         reply: ReplyEmpty,
     ) {
         self.handles.close(fh.0);
-        self.core.window().look_soon();
         reply.ok();
     }
 

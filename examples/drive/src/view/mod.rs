@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-pub use mount::{DEVICE, Mounted, Unmountable, check, clear};
+pub use mount::{DEVICE, Mounted, Unmountable, check, check_place, clear};
 pub use shown::{Here, Shown};
 pub use states::{STATE, word};
 pub use window::Window;

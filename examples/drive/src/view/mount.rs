@@ -87,6 +87,15 @@ pub fn clear(at: &Path) -> Result<bool, Unmountable> {
     Ok(is_stale)
 }
 
+/// Whether a place is a folder with nothing in it.
+///
+/// # Errors
+/// When it is not.
+pub fn check_place(at: &Path) -> Result<(), Unmountable> {
+    let mut inside = fs::read_dir(at).map_err(|error| Unmountable::Io { path: at.to_owned(), error })?;
+    if inside.next().is_some() { Err(Unmountable::NotEmpty(at.to_owned())) } else { Ok(()) }
+}
+
 /// Takes a view away, also while somebody has files in it open: they keep what they have.
 fn detach(at: &Path) -> io::Result<()> {
     match unmount(at, UnmountFlags::DETACH) {
@@ -102,16 +111,14 @@ impl Mounted {
     pub(super) fn show(edge: Edge, at: &Path) -> Result<Self, Unmountable> {
         check()?;
         clear(at)?;
-        let io = |error| Unmountable::Io { path: at.to_owned(), error };
-        if fs::read_dir(at).map_err(io)?.next().is_some() {
-            return Err(Unmountable::NotEmpty(at.to_owned()));
-        }
+        check_place(at)?;
         let mut config = Config::default();
         let named = MountOption::FSName("syncline".into());
         let kind = MountOption::Subtype("syncline".into());
         config.mount_options =
             vec![named, kind, MountOption::DefaultPermissions, MountOption::NoSuid, MountOption::NoDev];
         config.n_threads = Some(THREADS);
+        let io = |error| Unmountable::Io { path: at.to_owned(), error };
         let session = fuser::spawn_mount(edge, at, &config).map_err(io)?;
         Ok(Self { session: Some(session), at: at.to_owned() })
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use syncline::BucketId;
 use syncline::access::Caller;
 use syncline::in_process::InProcess;
-use syncline_drive::view::{DEVICE, Mounted, STATE, ViewError, Window};
+use syncline_drive::view::{DEVICE, Mounted, STATE, ViewError};
 
 use crate::house::{Drive, House, Ticking};
 use crate::way::Way;
@@ -27,7 +27,6 @@ pub(crate) struct World {
     pub(crate) full: Drive,
     /// Its folder is where the view keeps what is here.
     pub(crate) seen: Drive,
-    pub(crate) window: Arc<Window>,
     at: PathBuf,
     _mounts: tempfile::TempDir,
 }
@@ -67,7 +66,7 @@ impl World {
         let mounts = tempfile::tempdir().unwrap();
         let at = mounts.path().join("view");
         fs::create_dir(&at).unwrap();
-        let window = seen.engine().bring_what_is_opened();
+        let _ = seen.engine().bring_what_is_opened();
         seen.sync().await;
         let view = match seen.engine().show_at(&at) {
             Ok(view) => view,
@@ -77,7 +76,7 @@ impl World {
             }
             Err(error) => panic!("{error}"),
         };
-        Some(Self { view: Some(view), house, way, full, seen, window, at, _mounts: mounts })
+        Some(Self { view: Some(view), house, way, full, seen, at, _mounts: mounts })
     }
 
     /// Shows the folder no longer.
@@ -89,7 +88,6 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.end_view();
         self.house.start_over(&mut self.seen, Arc::<Way>::clone(&self.way)).unwrap();
-        self.window = self.seen.engine().bring_what_is_opened();
         self.view = Some(self.seen.engine().show_at(&self.at).unwrap());
     }
 

@@ -112,7 +112,7 @@ async fn e30_who_reads_a_file_that_is_changed_elsewhere_keeps_its_bytes_and_then
     drop(reader);
     // The kernel says that it was closed after it was.
     for _ in 0..100 {
-        world.window.asked().await;
+        world.seen.engine().asked().await;
         world.seen.sync().await;
         if !world.seen.at("d/a").exists() {
             break;
@@ -193,7 +193,7 @@ async fn e32_an_open_or_changed_file_is_not_evicted_and_one_that_nobody_has_open
     assert_eq!(world.read("dirty"), b"dirty by hand, twice");
     drop((open, writer));
     for _ in 0..100 {
-        world.window.asked().await;
+        world.seen.engine().asked().await;
         world.seen.sync().await;
         if world.seen.show().is_empty() {
             break;
