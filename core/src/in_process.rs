@@ -86,6 +86,11 @@ impl BlobTransport for InProcess {
         Ok(self.server.put_blobs(&self.caller, log, blobs, self.env.env()).await?)
     }
 
+    async fn get_blobs(&self, log: LogId, blobs: &[BlobId]) -> Result<Vec<Bytes>, CallError> {
+        let given = self.server.get_blobs(&self.caller, log, blobs.to_vec()).await?;
+        Ok(given.into_iter().map(|(_, bytes)| bytes).collect())
+    }
+
     async fn upload_at(&self, log: LogId, blob: BlobId, size: u64) -> Result<u64, CallError> {
         Ok(self.server.upload_at(&self.caller, log, (blob, size), self.env.env()).await?)
     }

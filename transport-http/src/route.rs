@@ -96,6 +96,7 @@ routes! {
     BlobUsage = Get "/v1/logs/{log}/blobs", "blobUsage", "What the log's blobs take, and may take.";
     SetBlobQuota = Put "/v1/logs/{log}/blobs", "setBlobQuota", "Say what the log's blobs may take.";
     PutBlobs = Post "/v1/logs/{log}/blobs", "putBlobs", "Send many small blobs at once.";
+    GetBlobs = Post "/v1/logs/{log}/blobs/get", "getBlobs", "Read many small blobs at once.";
     PutBlob = Put "/v1/logs/{log}/blobs/{blob}", "putBlob", "Send a blob.";
     GetBlob = Get "/v1/logs/{log}/blobs/{blob}", "getBlob", "A blob, or a range of it.";
     UploadAt = Head "/v1/logs/{log}/uploads/{blob}", "uploadAt", "How far the upload of a large blob is.";
@@ -180,7 +181,13 @@ impl Route {
     pub const fn streams(self) -> bool {
         matches!(
             self,
-            Self::PutBlobs | Self::PutBlob | Self::GetBlob | Self::UploadAt | Self::AppendBlob | Self::DropUpload
+            Self::PutBlobs
+                | Self::GetBlobs
+                | Self::PutBlob
+                | Self::GetBlob
+                | Self::UploadAt
+                | Self::AppendBlob
+                | Self::DropUpload
         )
     }
 

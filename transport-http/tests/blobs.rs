@@ -91,6 +91,13 @@ async fn small_blobs_go_together() {
     }
     let wrong = vec![(blobs[0].0, contents[1].clone())];
     assert_eq!(code(client.put_blobs(LOG, wrong).await), ErrorCode::BlobMismatch);
+    let mut names: Vec<_> = blobs.iter().map(|(blob, _)| *blob).collect();
+    assert_eq!(client.get_blobs(LOG, &names).await.expect("read"), contents);
+    names.push(name(&content(250, 1)));
+    assert_eq!(code(client.get_blobs(LOG, &names).await), ErrorCode::BlobNotFound);
+    assert_eq!(code(client.get_blobs(LOG, &[]).await), ErrorCode::BatchSize);
+    let too_many = vec![names[0]; syncline::limits::LIST_ITEMS_MAX + 1];
+    assert_eq!(code(client.get_blobs(LOG, &too_many).await), ErrorCode::BatchSize);
 }
 
 #[tokio::test]

@@ -126,7 +126,15 @@ pub struct LinkUse {
     /// When its password was guessed wrong, the newest last; only those that count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrong: Vec<Timestamp>,
+    /// When guesses began of which nobody knows yet what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trying: Vec<Timestamp>,
 }
+
+/// How long a guess counts that nobody has ended.
+const GUESS_MS_MAX: u64 = 30_000;
+/// How long to wait where others guess.
+const MOMENT_MS: u64 = 1_000;
 
 /// Why a link leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -175,10 +183,38 @@ impl LinkUse {
         counted.clone().count().checked_sub(limits::LINK_GUESSES_MAX).and_then(|before| counted.nth(before))
     }
 
-    /// Counts a wrong guess.
-    pub fn guessed_wrong(&mut self, now: Timestamp) {
-        self.wrong.retain(|at| at.plus_ms(limits::LINK_GUESS_WINDOW_MS) > now);
-        self.wrong.push(now);
+    /// Begins a guess: until it has [ended](Self::guessed) it counts like a wrong one, so that those which come at once are no
+    /// more than those which come one after the other. One that nobody ends, for who asked has gone, counts for half a minute.
+    ///
+    /// # Errors
+    /// Until when to wait: where too many were wrong, the end of that; where too many are under way, a moment.
+    pub fn try_guess(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        self.trying.retain(|begun| begun.plus_ms(GUESS_MS_MAX) > now);
+        if let Some(until) = self.locked_until(now) {
+            return Err(until);
+        }
+        let wrong = self.wrong.iter().filter(|at| at.plus_ms(limits::LINK_GUESS_WINDOW_MS) > now).count();
+        if wrong + self.trying.len() >= limits::LINK_GUESSES_MAX {
+            return Err(now.plus_ms(MOMENT_MS));
+        }
+        self.trying.push(now);
+        Ok(())
+    }
+
+    /// A guess that began then has ended, and was right or wrong.
+    ///
+    /// # Errors
+    /// Until when to wait, whatever it was: it took so long that it had stopped counting, and too many were wrong meanwhile.
+    pub fn guessed(&mut self, begun: Timestamp, right: bool, now: Timestamp) -> Result<(), Timestamp> {
+        match self.trying.iter().position(|at| *at == begun) {
+            Some(at) => drop(self.trying.remove(at)),
+            None => self.locked_until(now).map_or(Ok(()), Err)?,
+        }
+        if !right {
+            self.wrong.retain(|at| at.plus_ms(limits::LINK_GUESS_WINDOW_MS) > now);
+            self.wrong.push(now);
+        }
+        Ok(())
     }
 }
 
@@ -211,13 +247,38 @@ mod tests {
         let (mut come, window) = (LinkUse::default(), limits::LINK_GUESS_WINDOW_MS);
         for guess in 0..5 {
             assert_eq!(come.locked_until(at(guess)), None, "before guess {guess}");
-            come.guessed_wrong(at(guess));
+            assert_eq!((come.try_guess(at(guess)), come.guessed(at(guess), false, at(guess))), (Ok(()), Ok(())));
         }
+        assert_eq!(come.try_guess(at(10)), Err(at(window)));
         assert_eq!(come.locked_until(at(10)), Some(at(window)), "until the first counts no more");
         assert_eq!(come.locked_until(at(window - 1)), Some(at(window)));
         assert_eq!(come.locked_until(at(window)), None);
-        come.guessed_wrong(at(window));
+        assert_eq!((come.try_guess(at(window)), come.guessed(at(window), false, at(window))), (Ok(()), Ok(())));
         assert_eq!(come.locked_until(at(window)), Some(at(window + 1)), "until the second does");
         assert_eq!(come.wrong.len(), limits::LINK_GUESSES_MAX, "and what counts no more is forgotten");
+    }
+
+    #[test]
+    fn guesses_that_are_under_way_count_until_they_turn_out_right_or_nobody_waits_for_them() {
+        let mut come = LinkUse::default();
+        for guess in 0..5 {
+            assert_eq!(come.try_guess(at(guess)), Ok(()), "guess {guess}");
+        }
+        assert_eq!(come.try_guess(at(5)), Err(at(5 + MOMENT_MS)), "a sixth beside five");
+        assert_eq!(come.guessed(at(0), true, at(6)), Ok(()));
+        assert_eq!(come.try_guess(at(6)), Ok(()), "a right one was none");
+        for begun in [1, 2, 3, 4, 6] {
+            assert_eq!(come.guessed(at(begun), false, at(7)), Ok(()));
+        }
+        assert_eq!(come.try_guess(at(8)), Err(at(7 + limits::LINK_GUESS_WINDOW_MS)));
+        let mut come = LinkUse::default();
+        (0..5).for_each(|guess| come.try_guess(at(guess)).unwrap());
+        assert_eq!(come.try_guess(at(GUESS_MS_MAX - 1)), Err(at(GUESS_MS_MAX - 1 + MOMENT_MS)));
+        for guess in 0..5 {
+            assert_eq!(come.try_guess(at(GUESS_MS_MAX + 4)), Ok(()), "who went away hinders nobody for ever");
+            assert_eq!(come.guessed(at(GUESS_MS_MAX + 4), false, at(GUESS_MS_MAX + 4 + guess)), Ok(()));
+        }
+        let late = come.guessed(at(0), true, at(GUESS_MS_MAX + 9));
+        assert!(late.is_err(), "it is told to nobody who would not have been told one after the other: {late:?}");
     }
 }

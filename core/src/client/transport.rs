@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::call::{Call, Refusal, Reply};
 use crate::digest::BlobId;
@@ -46,6 +46,26 @@ pub trait BlobTransport: Transport {
     /// # Errors
     /// As [`Transport::call`].
     async fn put_blobs(&self, log: LogId, blobs: Vec<(BlobId, Bytes)>) -> Result<Vec<PutOutcome>, CallError>;
+
+    /// Brings many small blobs at once, whole and verified, in the order they were asked for: at most
+    /// [`LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) with at most
+    /// [`BLOB_BATCH_BYTES_MAX`](crate::limits::BLOB_BATCH_BYTES_MAX) bytes. All of them, or none: a refusal may be about any.
+    /// Where a way has no better one, they come one after the other.
+    ///
+    /// # Errors
+    /// As [`Transport::call`], and [`CallError::Interrupted`] when the way broke in one of them.
+    async fn get_blobs(&self, log: LogId, blobs: &[BlobId]) -> Result<Vec<Bytes>, CallError> {
+        let mut brought = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            let mut source = self.open_blob(log, *blob, ByteRange::default()).await?;
+            let mut held = BytesMut::new();
+            while let Some(bytes) = source.next().await.map_err(|error| CallError::Interrupted(error.into()))? {
+                held.extend_from_slice(&bytes);
+            }
+            brought.push(held.freeze());
+        }
+        Ok(brought)
+    }
 
     /// How far the upload of a large blob is: where it goes on.
     ///

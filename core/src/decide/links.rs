@@ -97,24 +97,31 @@ pub fn count_download(
     })
 }
 
-/// Counts a wrong guess at a link's password; says until when nobody may guess, if that was so before: then it counts for
-/// nothing. Needs both notes.
+/// Begins a guess at a link's password; says until when to wait where nobody may guess now. Needs both notes.
 ///
 /// # Errors
 /// When one does not read.
-pub fn wrong_guess(
+pub fn try_guess(
     log: LogKey,
     link: LinkId,
     now: Timestamp,
     view: &View,
-) -> Result<Choice<Result<Option<Timestamp>, LinkEnd>>, serde_json::Error> {
-    change_use(log, link, view, |_, come| {
-        let locked = come.locked_until(now);
-        if locked.is_none() {
-            come.guessed_wrong(now);
-        }
-        Ok(locked)
-    })
+) -> Result<Choice<Result<Result<(), Timestamp>, LinkEnd>>, serde_json::Error> {
+    change_use(log, link, view, |_, come| Ok(come.try_guess(now)))
+}
+
+/// A guess that began then has ended; says until when to wait where that was too late. Needs both notes.
+///
+/// # Errors
+/// When one does not read.
+pub fn end_guess(
+    log: LogKey,
+    link: LinkId,
+    guess: (Timestamp, bool),
+    now: Timestamp,
+    view: &View,
+) -> Result<Choice<Result<Result<(), Timestamp>, LinkEnd>>, serde_json::Error> {
+    change_use(log, link, view, |_, come| Ok(come.guessed(guess.0, guess.1, now)))
 }
 
 fn change_use<R>(

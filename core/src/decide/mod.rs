@@ -34,17 +34,19 @@ pub use blobs::{
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
 pub use links::{
-    count_download, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link, wrong_guess,
+    count_download, end_guess, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link,
+    try_guess,
 };
 pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};
-pub use place::{Placed, Placement, TREE_ROOT, place};
+pub use place::{Placed, Placement, TREE_ROOT, WrongContent, place};
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use retain::{Candidate, Retain, Retained, retain};
 pub use scans::{
-    ScanPage, contents_of, forget_scan, keep_scan, queue_scans, release_scan, scan_key, scan_notes, scan_of,
-    scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key, unscanned_notes,
+    ScanPage, Unscanned, contents_of, forget_scan, keep_scan, put_off_scan, queue_scans, release_scan, scan_key,
+    scan_notes, scan_of, scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key,
+    unscanned_notes,
 };
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};
 pub use share::{Share, ShareFault, Shared, SharedEnds, share_folder};

@@ -14,6 +14,7 @@ use super::manifests::{Named, named};
 use super::record::note_head;
 use super::terms::{tree_key, tree_terms_of};
 use super::{Choice, KnownOp, LogWrites, Reads, View};
+use crate::blob::BlobRefused;
 use crate::clock::VectorClock;
 use crate::codec::DecodeError;
 use crate::digest::{BlobId, Digest};
@@ -64,8 +65,8 @@ pub enum Placed {
     Needs(Vec<BlobId>),
     /// It makes a mount in a tree that is itself shared; nothing was changed.
     Nested,
-    /// The file that is named is not the one that this manifest lists.
-    WrongManifest(BlobId),
+    /// What is there is another file than the one that is named.
+    Wrong(WrongContent),
     /// The log is not there.
     NoLog,
     /// The log, or its tree, contradicts itself and takes no writes.
@@ -76,13 +77,26 @@ pub enum Placed {
     Unreadable(DecodeError),
 }
 
+/// What is there is another file than the one that a content names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a file is one blob or a list of pieces")]
+pub enum WrongContent {
+    /// This manifest lists another.
+    Manifest(BlobId),
+    /// A blob has another size.
+    Size(BlobRefused),
+}
+
 /// What a content needs to be there.
 pub(super) fn needs(content: &Content) -> impl Iterator<Item = BlobId> {
     [Some(content.manifest.unwrap_or(content.blob)), content.attributes].into_iter().flatten()
 }
 
-/// What contents need and is not there, or the manifest of another file.
-pub(super) fn missing<'a>(contents: impl Iterator<Item = &'a Content>, book: &BlobBook) -> Result<Vec<BlobId>, BlobId> {
+/// What contents need and is not there, or what is there and is another file.
+pub(super) fn missing<'a>(
+    contents: impl Iterator<Item = &'a Content>,
+    book: &BlobBook,
+) -> Result<Vec<BlobId>, WrongContent> {
     let mut missing = Vec::new();
     for content in contents {
         for blob in needs(content) {
@@ -90,9 +104,16 @@ pub(super) fn missing<'a>(contents: impl Iterator<Item = &'a Content>, book: &Bl
                 Some(manifest) => match named(book, manifest, content.blob, content.bytes) {
                     Named::Whole => true,
                     Named::Missing => false,
-                    Named::Wrong => return Err(manifest),
+                    Named::Wrong => return Err(WrongContent::Manifest(manifest)),
                 },
-                None => book.get(blob).is_some_and(|record| record.blob == blob && record.readable().is_some()),
+                None => match book.get(blob).filter(|record| record.blob == blob && record.readable().is_some()) {
+                    // What is beside a file has a size of its own.
+                    Some(record) if blob == content.blob => {
+                        record.is_of(blob, content.bytes).map_err(WrongContent::Size)?;
+                        true
+                    }
+                    record => record.is_some(),
+                },
             };
             if !there {
                 missing.push(blob);
@@ -147,7 +168,7 @@ pub fn place(placement: &Placement, env: &Env, view: &View) -> Choice<Placed> {
     let contents = placement.commit.ops().iter().filter_map(|op| op.content());
     let missing = match missing(contents, &book) {
         Ok(missing) => missing,
-        Err(manifest) => return done(Placed::WrongManifest(manifest)),
+        Err(wrong) => return done(Placed::Wrong(wrong)),
     };
     if !missing.is_empty() {
         return done(Placed::Needs(missing));

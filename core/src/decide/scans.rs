@@ -73,6 +73,66 @@ pub fn scan_reads(blobs: impl Iterator<Item = BlobId>) -> Reads {
     Reads { heads, ..Reads::default() }
 }
 
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a row")]
+pub struct Unscanned {
+    /// Whose.
+    pub blob: BlobId,
+    /// How often it failed there.
+    pub failures: u32,
+    /// When it is tried again.
+    pub not_before: Timestamp,
+}
+
+/// How long a blob that failed waits; twice as long with each failure.
+const PUT_OFF_MS: u64 = 60_000;
+/// How long at most: what always fails costs its time four times a day.
+const PUT_OFF_MS_MAX: u64 = 6 * 60 * 60 * 1_000;
+
+impl Unscanned {
+    /// One that is due at once.
+    #[must_use]
+    pub fn new(blob: BlobId) -> Self {
+        Self { blob, failures: 0, not_before: Timestamp::default() }
+    }
+
+    /// The same after one more failure.
+    #[must_use]
+    pub fn failed(self, now: Timestamp) -> Self {
+        let wait_ms = PUT_OFF_MS.saturating_mul(1 << self.failures.min(32)).min(PUT_OFF_MS_MAX);
+        Self { failures: self.failures.saturating_add(1), not_before: now.plus_ms(wait_ms), ..self }
+    }
+
+    /// Its bytes: the blob's name; of one that failed, how often and until when (ms since 1970), big-endian, behind it.
+    #[must_use]
+    pub fn to_bytes(&self) -> bytes::Bytes {
+        let mut out = self.blob.as_bytes().to_vec();
+        if self.failures > 0 {
+            out.extend_from_slice(&self.failures.to_be_bytes());
+            out.extend_from_slice(&self.not_before.ms().to_be_bytes());
+        }
+        out.into()
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes).
+    ///
+    /// # Errors
+    /// When the bytes are not canonical.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let bad = || DecodeError::NotCanonical("a place in the queue");
+        let (name, rest) = bytes.split_first_chunk::<32>().ok_or_else(bad)?;
+        let fresh = Self::new(BlobId::from_bytes(*name));
+        let Some((failures, until)) = rest.split_first_chunk::<4>() else {
+            return if rest.is_empty() { Ok(fresh) } else { Err(bad()) };
+        };
+        let until = <[u8; 8]>::try_from(until).ok().map(u64::from_be_bytes);
+        let not_before = until.and_then(Timestamp::from_ms).ok_or_else(bad)?;
+        let failures = Some(u32::from_be_bytes(*failures)).filter(|failures| *failures > 0).ok_or_else(bad)?;
+        Ok(Self { failures, not_before, ..fresh })
+    }
+}
+
 /// What the rules have read of the blobs and are about to write.
 struct Book<'v> {
     view: &'v View,
@@ -109,10 +169,11 @@ impl<'v> Book<'v> {
         }
     }
 
-    /// Puts a blob that is not there yet into the queue.
+    /// Puts a blob that is not there yet into the queue, or forgets that it failed there.
     fn queue(&mut self, blob: BlobId) {
-        if self.note(&unscanned_key(blob)).is_none() {
-            self.set(unscanned_key(blob), bytes::Bytes::copy_from_slice(blob.as_bytes()));
+        let fresh = Unscanned::new(blob).to_bytes();
+        if self.note(&unscanned_key(blob)).and_then(Head::live_state) != Some(&fresh) {
+            self.set(unscanned_key(blob), fresh);
         }
     }
 
@@ -190,6 +251,22 @@ pub fn settle_scan(log: LogKey, blob: BlobId, engine: &Engine, view: &View) -> C
         let newest = terms.engine.as_ref().unwrap_or(engine);
         if !book.is_there(blob)? || !ScanRecord::is_due(book.scan(blob)?.as_ref(), newest) {
             book.forget(unscanned_key(blob));
+        }
+        Ok(())
+    })
+}
+
+/// A blob failed, and waits longer for the next try with each time; nothing is noted of one that waits no more. Needs
+/// [`scan_reads`] of it.
+#[must_use]
+pub fn put_off_scan(log: LogKey, blob: BlobId, now: Timestamp, view: &View) -> Choice<Result<(), BlobFault>> {
+    decide(log, view, |book| {
+        let key = unscanned_key(blob);
+        if let Some(note) = book.note(&key).and_then(Head::live_state) {
+            let before = Unscanned::from_bytes(note)?;
+            if before.blob == blob {
+                book.set(key, before.failed(now).to_bytes());
+            }
         }
         Ok(())
     })

@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::blobs::{BlobBook, BlobFault, blob_reads, usage_key, usage_of};
-use super::place::{TREE_ROOT, append, asked, missing, needs};
+use super::place::{TREE_ROOT, WrongContent, append, asked, missing, needs};
 use super::record::{note_head, record_of, record_op};
 use super::scans::scan_terms_key;
 use super::system::group_records;
 use super::terms::{TreeTerms, tree_key, tree_terms_of};
 use super::{Choice, KnownOp, LogView, LogWrites, Reads, View, WriteSet};
 use crate::access::{GroupRecord, TokenRecord};
-use crate::blob::Usage;
+use crate::blob::{BlobRefused, Usage};
 use crate::codec::DecodeError;
 use crate::digest::{BlobId, Digest};
 use crate::id::{EntityId, LogId, LogKey, OpId, ReplicaId};
@@ -128,6 +128,18 @@ pub enum ShareFault {
     /// What the manifest lists is not the file that refers to it.
     #[error("the pieces of manifest {0} do not make the file")]
     Manifest(BlobId),
+    /// What is stored has another size than the file that refers to it.
+    #[error(transparent)]
+    Size(BlobRefused),
+}
+
+impl From<WrongContent> for ShareFault {
+    fn from(wrong: WrongContent) -> Self {
+        match wrong {
+            WrongContent::Manifest(manifest) => Self::Manifest(manifest),
+            WrongContent::Size(refused) => Self::Size(refused),
+        }
+    }
 }
 
 type Fallible<T> = Result<T, ShareFault>;
@@ -225,7 +237,7 @@ fn decide(share: &Share, env: &Env, view: &View) -> Fallible<Choice<Shared>> {
     let lack = |content: &Content| missing(std::iter::once(content), &book).map(|blobs| !blobs.is_empty());
     let mut lacking = Vec::new();
     for content in contents {
-        if lack(&content).map_err(ShareFault::Manifest)? {
+        if lack(&content)? {
             lacking.push(content);
         }
     }

@@ -66,7 +66,7 @@ fn is_gone(id: EntityId, held: &Held, local: &Local, remote: &MemoryTree) -> boo
 /// A node that lies here without ever having been brought.
 fn adopted(place: &Place, node: &Node) -> Option<Held> {
     let is_same = match (node.content, place.content) {
-        (None, _) => node.is_folder(),
+        (None, _) => !node.kind.has_content(),
         (Some(theirs), Some(ours)) => theirs.is_same(&ours),
         (Some(_), None) => false,
     };

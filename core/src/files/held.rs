@@ -87,7 +87,7 @@ impl Held {
     /// A node as the server has it, under this name in the folder.
     #[must_use]
     pub fn of(node: &Node, parent: EntityId, at: String, print: Option<Fingerprint>) -> Self {
-        let body = if print.is_some() || node.is_folder() { Body::Here } else { Body::Elsewhere };
+        let body = if print.is_some() || !node.kind.has_content() { Body::Here } else { Body::Elsewhere };
         Self {
             parent,
             at,

@@ -3,8 +3,8 @@
 //! An entry at a node's place is that node, also when the file there is another one: programs save by writing a new file and
 //! renaming it over the old one. It is another node only when it is for certain a held file that was moved there. Folders are
 //! not saved like that: one that is somewhere else has moved. An entry at a new place is a held file that is not at its own
-//! place any more, or a node that the server shows there and the device does not have yet, or new. What must hold: no node is
-//! found twice.
+//! place any more, or a node that the server shows there and the device does not have yet, or new. A mount is a folder whose
+//! inside is another tree's, so nothing in it is anything here. What must hold: no node is found twice.
 //!
 //! Next: `agree` looks what is already the same.
 
@@ -70,7 +70,9 @@ pub fn name_of(at: &str) -> Option<Name> {
 pub(super) const fn is_kind(what: What, kind: Kind) -> bool {
     matches!(
         (what, kind),
-        (What::File { .. }, Kind::File) | (What::Folder, Kind::Folder) | (What::Symlink, Kind::Symlink)
+        (What::File { .. }, Kind::File)
+            | (What::Folder, Kind::Folder | Kind::Mount(_))
+            | (What::Symlink, Kind::Symlink)
     )
 }
 
@@ -155,6 +157,9 @@ impl Search<'_> {
             None => (self.base.root(), 0),
             Some(above) => {
                 let parent = (*self.ids.get(above)?)?;
+                if self.is_mount(parent) {
+                    return None;
+                }
                 (parent, self.local.nodes.get(&parent)?.depth + 1)
             }
         };
@@ -189,6 +194,11 @@ impl Search<'_> {
         };
         self.local.nodes.insert(id, self.place(number, found, parent, depth, content));
         Some(id)
+    }
+
+    fn is_mount(&self, id: EntityId) -> bool {
+        let kind = self.base.get(id).map(|held| held.kind).or_else(|| self.remote.get(id).map(|node| node.kind));
+        matches!(kind, Some(Kind::Mount(_)))
     }
 
     fn place(&self, entry: usize, found: &Found, parent: EntityId, depth: usize, content: Option<Content>) -> Place {
@@ -231,7 +241,7 @@ impl Search<'_> {
 
     /// Whether a held folder lies somewhere, and not where it was: that is known of an entry at its place that is not it.
     fn is_folder_elsewhere(&self, id: EntityId) -> bool {
-        let held = self.base.get(id).filter(|held| held.kind == Kind::Folder);
+        let held = self.base.get(id).filter(|held| matches!(held.kind, Kind::Folder | Kind::Mount(_)));
         held.and_then(|held| held.print).is_some_and(|print| self.before.folders.contains(&print.identity))
     }
 
@@ -257,7 +267,8 @@ impl Search<'_> {
             return Shown::Double(of);
         }
         let Some((id, node)) = self.child(parent, &found.name) else { return Shown::Nothing };
-        if !is_kind(found.what, node.kind) {
+        // A folder beside a mount is a folder: it is put together with nobody's else.
+        if !is_kind(found.what, node.kind) || (self.is_mount(id) && self.local.nodes.contains_key(&id)) {
             return Shown::Nothing;
         }
         let is_same = match (node.content, content) {

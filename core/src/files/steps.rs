@@ -146,7 +146,7 @@ impl Room<'_> {
             return;
         }
         match (node.kind, node.content) {
-            (Kind::Folder, _) if self.clear(parent, &at) => {
+            (Kind::Folder | Kind::Mount(_), _) if self.clear(parent, &at) => {
                 self.put(id, parent, &at);
                 self.out.steps.push(Step::MakeFolder { node: id, parent, at });
             }
@@ -252,8 +252,9 @@ impl Room<'_> {
             gone.filter(|(id, held)| held.body == Body::Here && self.local.nodes.contains_key(id)).collect();
         gone.sort_unstable_by_key(|(id, _)| (std::cmp::Reverse(depth(id)), *id));
         self.out.removed = gone.len();
+        // What is in a mount is another tree's: whoever follows that says when its folder can go.
         self.out.steps.extend(gone.into_iter().map(|(node, held)| match held.kind {
-            Kind::Folder => Step::RemoveFolder { node },
+            Kind::Folder | Kind::Mount(_) => Step::RemoveFolder { node },
             _ => Step::Remove { node },
         }));
     }

@@ -67,7 +67,9 @@ impl Server {
         Ok(Reply::Logs(logs))
     }
 
-    pub(super) async fn delete_log(&self, log: LogKey, seen: Cursor) -> Result<Reply, Refusal> {
+    /// Deletes a log, then what groups were granted of it: whoever makes one anew under its id grants anew. Cut off in between,
+    /// the call is repeated; that is no error.
+    pub(super) async fn delete_log(&self, log: LogKey, seen: Cursor, env: Env) -> Result<Reply, Refusal> {
         if log.log == LogId::SYSTEM {
             return Err(Refusal::new(ErrorCode::Forbidden, "the system log cannot be deleted"));
         }
@@ -75,7 +77,7 @@ impl Server {
         let scope = Scope::log(log, Reads::default());
         let deleted = self.store.decide(scope, move |view| decide::delete_log(&delete, view)).await;
         match deleted.map_err(refuse_store)? {
-            Deleted::Done => Ok(Reply::Done),
+            Deleted::Done => self.forget_grants(log, env).await.map(|()| Reply::Done),
             Deleted::Moved(bounds) => {
                 let detail = "the log does not end where the caller saw it end; nothing was deleted";
                 Err(Refusal::new(ErrorCode::LogMoved, detail).with_end(bounds.end()))

@@ -158,6 +158,25 @@ impl Server {
         changed.await?.map(|()| Reply::Done).ok_or_else(no_group)
     }
 
+    /// Takes from all groups what they were granted of a log.
+    pub(super) async fn forget_grants(&self, log: LogKey, env: Env) -> Result<(), Refusal> {
+        let (collection, limit) = (group_records(), limits::LIST_ITEMS_MAX);
+        let mut after = None;
+        loop {
+            let groups = self.records(log.bucket, &collection, after.as_ref(), limit).await?;
+            for (key, record) in &groups {
+                if read::<GroupRecord>(&record.state)?.grants.contains_key(&log.log) {
+                    let forget = move |record: &mut GroupRecord| Ok(record.grants.remove(&log.log).is_some());
+                    self.change(log.bucket, key.clone(), env, forget).await?;
+                }
+            }
+            after = groups.last().map(|(key, _)| key.clone());
+            if groups.len() < limit {
+                return Ok(());
+            }
+        }
+    }
+
     /// Says to all servers that somebody may do more or less than before: sockets of those who may not are closed at once.
     pub(super) async fn tell(&self, bucket: BucketId, seq: Seq) {
         let _ = self.fanout.publish(Signal::Wake { log: LogKey { bucket, log: LogId::SYSTEM }, seq }).await;

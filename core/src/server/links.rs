@@ -2,16 +2,19 @@
 //!
 //! The second half takes no caller: the address is who asks. What must hold: it leads to its node and to what is below it,
 //! nowhere else; whether there is a link is told only to who has its address; a download is counted before its first byte
-//! goes out; a password that is right is not told from a wrong one once too many were wrong.
+//! goes out; a password that is right is not told from a wrong one once too many were wrong; guesses are counted before they are
+//! looked at, so many at once are no more than five.
 //!
 //! *Next:* `access/link.rs` for when a link ends, `files` for the bytes.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use super::{Server, refuse_store};
 use crate::access::{Caller, LinkEnd, LinkRecord, LinkToken, LinkUse, Passwords};
 use crate::call::{ErrorCode, Link, NewLink, Refusal, Reply};
 use crate::decide::{self, Choice, Reads, Scope, View, link_key, link_notes, link_of, link_use_key, link_use_of};
+use crate::digest::Digest;
 use crate::id::{EntityId, LinkId, LogKey};
 use crate::limits;
 use crate::store::{BlobSource, ByteRange, NodePage, NodeQuery, StoreExt};
@@ -205,18 +208,30 @@ impl Server {
         locked(come, now)?;
         let refused = |detail: &str| Refusal::new(ErrorCode::LinkPassword, detail);
         let password = password.ok_or_else(|| refused("the link has a password"))?;
-        // Nothing longer was ever kept; and guesses cost what they cost.
-        let fits = password.len() <= limits::LINK_PASSWORD_BYTES_MAX
-            && self.passwords()?.fits(password, kept).await.ok_or_else(no_hash)?;
-        if !fits {
-            let guess = self.link_rule(log, link, move |view| decide::wrong_guess(log, link, now, view));
-            return match guess.await?.map_err(end)? {
-                Some(until) => Err(too_many(until, now)),
-                None => Err(refused("that is not the link's password")),
-            };
+        // Whoever knows it asks for many files, some at once.
+        let proof = Digest::of(&[link.as_bytes(), kept.as_bytes(), b"\0", password.as_bytes()]);
+        if self.proofs.know(proof) {
+            return Ok(());
         }
-        // Of many guesses at once, a right one is told only to who would have been told one after the other.
-        locked(&self.link_use(log, link).await?, now)
+        let begun = self.link_rule(log, link, move |view| decide::try_guess(log, link, now, view)).await?;
+        begun.map_err(end)?.map_err(|until| too_many(until, now))?;
+        // Nothing longer was ever kept; and guesses cost what they cost.
+        let fits = match password.len() <= limits::LINK_PASSWORD_BYTES_MAX {
+            true => self.passwords()?.fits(password, kept).await,
+            false => Some(false),
+        };
+        // What cannot be looked at was no guess.
+        let guess = (now, fits.unwrap_or(true));
+        let ended = self.link_rule(log, link, move |view| decide::end_guess(log, link, guess, now, view)).await?;
+        ended.map_err(end)?.map_err(|until| too_many(until, now))?;
+        match fits {
+            Some(true) => {
+                self.proofs.keep(proof);
+                Ok(())
+            }
+            Some(false) => Err(refused("that is not the link's password")),
+            None => Err(no_hash()),
+        }
     }
 
     async fn link_use(&self, log: LogKey, link: LinkId) -> Result<LinkUse, Refusal> {
@@ -264,6 +279,29 @@ impl Server {
             Err(error) => Choice::Done(Err(error), None),
         };
         self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)?.map_err(|error| unreadable(&error))
+    }
+}
+
+/// Passwords that were found right, by a hash that only somebody who has one can make. It saves work and nothing else: what is
+/// not remembered is looked at again.
+#[derive(Debug, Default)]
+pub(super) struct Proofs(Mutex<HashSet<Digest>>);
+
+/// More than these are forgotten all at once.
+const PROOFS_MAX: usize = 4_096;
+
+impl Proofs {
+    fn know(&self, proof: Digest) -> bool {
+        self.0.lock().is_ok_and(|proofs| proofs.contains(&proof))
+    }
+
+    fn keep(&self, proof: Digest) {
+        if let Ok(mut proofs) = self.0.lock() {
+            if proofs.len() >= PROOFS_MAX {
+                proofs.clear();
+            }
+            proofs.insert(proof);
+        }
     }
 }
 

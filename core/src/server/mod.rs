@@ -24,6 +24,7 @@ mod sealing;
 mod share;
 mod snapshot;
 mod sweep;
+mod together;
 mod tree;
 
 use std::sync::Arc;
@@ -51,13 +52,14 @@ pub struct Server {
     schema: Arc<Schema>,
     blobs: Option<Arc<dyn crate::store::BlobStore>>,
     passwords: Option<Arc<dyn Passwords>>,
+    proofs: Arc<links::Proofs>,
 }
 
 impl Server {
     /// A server with these rules over this store, waking readers through this bus.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, fanout: Arc<dyn Fanout>, schema: Schema) -> Self {
-        Self { store, fanout, schema: Arc::new(schema), blobs: None, passwords: None }
+        Self { store, fanout, schema: Arc::new(schema), blobs: None, passwords: None, proofs: Arc::default() }
     }
 
     /// The bus, for whoever delivers its signals to clients.
@@ -78,7 +80,7 @@ impl Server {
             Call::RotateKeys { log, from } => self.rotate_keys(permit(caller, Access::Write, log)?, from).await,
             Call::Status(log) => self.status(permit(caller, Access::Read, log)?).await,
             Call::Logs { after, limit } => self.logs(caller, after, limit).await,
-            Call::DeleteLog { log, seen } => self.delete_log(permit(caller, Access::Admin, log)?, seen).await,
+            Call::DeleteLog { log, seen } => self.delete_log(permit(caller, Access::Admin, log)?, seen, env).await,
             Call::Push(push) => self.push(caller, permit(caller, Access::Write, push.log)?, push, env).await,
             Call::Pull { log, cursor, limit } => {
                 self.pull(permit(caller, Access::Read, log)?, cursor, limit).await.map(Reply::Pulled)

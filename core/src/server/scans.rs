@@ -2,20 +2,20 @@
 //!
 //! The job is a step that is repeated: it lets an engine that is new to the log begin with the blobs that are there, and shows
 //! it those that wait. What must hold: a step that dies anywhere leaves every blob judged or waiting; two servers that run the
-//! job at once do the work twice, and no harm.
+//! job at once do the work twice, and no harm; a blob that fails each time is tried less and less often.
 //!
 //! *Next:* `decide/scans.rs` for the rules, [`ScanRecord`](crate::blob::ScanRecord) for what counts.
 
 use super::blobs::refuse_fault;
 use super::{Server, refuse_store};
 use crate::blob::{Engine, ScanPolicy, ScanRecord, ScanTerms, Unread};
-use crate::call::{ErrorCode, Refusal, Reply};
+use crate::call::{Advice, ErrorCode, Refusal, Reply};
 use crate::codec::DecodeError;
 use crate::decide::{
-    self, BlobFault, ScanPage, blob_key, blob_notes, contents_of, scan_key, scan_notes, scan_of, scan_reads,
+    self, BlobFault, ScanPage, Unscanned, blob_key, blob_notes, contents_of, scan_key, scan_notes, scan_of, scan_reads,
     scan_terms_key, scan_terms_of, unscanned_notes,
 };
-use crate::digest::{BlobId, Digest};
+use crate::digest::BlobId;
 use crate::id::LogKey;
 use crate::limits;
 use crate::store::{ByteRange, ScanError, Scanner, StoreExt};
@@ -95,7 +95,8 @@ impl Server {
     ///
     /// # Errors
     /// [`ErrorCode::Unavailable`] when the scanner does not say who it is; nothing was changed. [`ErrorCode::NoBlobs`], else
-    /// the stores' failures: what was judged before stays judged. A blob that fails is counted and waits.
+    /// the stores' failures: what was judged before stays judged. A blob that fails is counted and waits: a minute, then twice
+    /// as long each time, at most six hours; until then it is passed over.
     pub async fn scan_blobs(
         &self,
         log: LogKey,
@@ -114,9 +115,12 @@ impl Server {
         let mut done = ScannedBlobs { more: self.queue_page(log, terms, &engine, limit).await?, ..Default::default() };
         let after = after.map(decide::unscanned_key);
         let waiting = self.notes(log, &unscanned_notes(), after.as_ref(), limit).await?;
-        let next = waiting.last().map(|(_, note)| named(note)).transpose()?.filter(|_| waiting.len() >= limit);
-        for (_, note) in &waiting {
-            match self.scan_one(log, scanner, &engine, named(note)?, env).await? {
+        let waiting = waiting.iter().map(|(_, note)| Unscanned::from_bytes(note).map_err(unreadable));
+        let waiting: Vec<Unscanned> = waiting.collect::<Result<_, _>>()?;
+        let next = waiting.last().map(|last| last.blob).filter(|_| waiting.len() >= limit);
+        // One that fails each time must not take its time from the others in every round.
+        for due in waiting.iter().filter(|waiting| waiting.not_before <= env.now) {
+            match self.scan_one(log, scanner, &engine, due.blob, env).await? {
                 Ok(judged) => done.judged += usize::from(judged),
                 Err(fault) => (done.failed, done.fault) = (done.failed + 1, Some(fault)),
             }
@@ -164,8 +168,11 @@ impl Server {
         };
         // A blob that cannot be read must not keep the others waiting.
         let finding = match self.open_found(log, &found, ByteRange::default()).await {
-            Ok(mut bytes) => scanner.scan(found.size(), &mut *bytes).await.map_err(|error| error.to_string()),
-            Err(refusal) => Err(refusal.to_string()),
+            Ok(mut bytes) => scanner.scan(found.size(), &mut *bytes).await.map_err(|error| {
+                let is_its_own = !matches!(error, ScanError::Down(_));
+                (is_its_own, error.to_string())
+            }),
+            Err(refusal) => Err((refusal.code.advice() != Advice::Retry, refusal.to_string())),
         };
         match finding {
             Ok(finding) => {
@@ -173,19 +180,18 @@ impl Server {
                 self.blob_rule(log, reads, move |view| decide::keep_scan(log, &said, view)).await?;
                 Ok(Ok(true))
             }
-            Err(fault) => Ok(Err(format!("{blob}: {fault}"))),
+            Err((is_its_own, fault)) => {
+                if is_its_own {
+                    self.blob_rule(log, reads, move |view| decide::put_off_scan(log, blob, env.now, view)).await?;
+                }
+                Ok(Err(format!("{blob}: {fault}")))
+            }
         }
     }
 }
 
 fn found(there: bool) -> Result<Reply, Refusal> {
     if there { Ok(Reply::Done) } else { Err(Refusal::new(ErrorCode::BlobNotFound, "nothing is said of such a blob")) }
-}
-
-/// The blob that a place in the queue is of.
-fn named(note: &[u8]) -> Result<BlobId, Refusal> {
-    let name = note.try_into().map_err(|_| unreadable(DecodeError::NotCanonical("a place in the queue")))?;
-    Ok(Digest::from_bytes(name))
 }
 
 fn unreadable(error: DecodeError) -> Refusal {

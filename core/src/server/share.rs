@@ -288,6 +288,7 @@ fn refuse(fault: &ShareFault) -> Refusal {
         ShareFault::Mount(_) => ErrorCode::OpInvalid,
         ShareFault::Grants => ErrorCode::LimitOutOfRange,
         ShareFault::Manifest(_) => ErrorCode::ManifestWrong,
+        ShareFault::Size(_) => ErrorCode::BlobMismatch,
     };
     Refusal::new(code, fault.to_string())
 }

@@ -1,11 +1,13 @@
 //! The tree of files of a log: commits, listings, and what a file was before.
 
+use super::blobs::refuse_fault;
 use super::manifests::wrong_manifest;
 use super::{Server, refuse_store};
 use crate::access::Caller;
 use crate::call::{Commit, Committed, ErrorCode, Refusal, Reply};
 use crate::decide::{
-    self, KnownOp, NewTerms, Placed, Placement, Scope, TermsFault, View, place, terms_reads, tree_key, tree_terms_of,
+    self, BlobFault, KnownOp, NewTerms, Placed, Placement, Scope, TermsFault, View, WrongContent, place, terms_reads,
+    tree_key, tree_terms_of,
 };
 use crate::digest::Digest;
 use crate::id::{LogKey, ReplicaId};
@@ -38,7 +40,7 @@ impl Server {
             Placed::Known(known) => self.commit_again(log, known, fingerprint).await,
             Placed::Needs(blobs) => Ok(Reply::Committed(Committed::Needs(blobs))),
             Placed::Nested => Err(Refusal::new(ErrorCode::MountNested, "a shared folder takes no mounts")),
-            Placed::WrongManifest(manifest) => Err(wrong_manifest(manifest)),
+            Placed::Wrong(wrong) => Err(refuse_content(wrong)),
             Placed::NoLog => Err(Refusal::new(ErrorCode::LogNotFound, "no such log")),
             Placed::Damaged => Err(Refusal::new(ErrorCode::LogDamaged, "the log is damaged and takes no writes")),
             Placed::TooLarge => {
@@ -119,6 +121,14 @@ fn refuse_terms(fault: TermsFault) -> Refusal {
         TermsFault::Unreadable(_) => ErrorCode::LogDamaged,
     };
     Refusal::new(code, fault.to_string())
+}
+
+/// What is there is another file than the one that is named.
+pub(super) fn refuse_content(wrong: WrongContent) -> Refusal {
+    match wrong {
+        WrongContent::Manifest(manifest) => wrong_manifest(manifest),
+        WrongContent::Size(refused) => refuse_fault(BlobFault::Refused(refused)),
+    }
 }
 
 pub(super) fn within(limit: usize, max: usize) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@
 //!
 //! Next: `delete`.
 
+use super::copy::is_conflict_name;
 use super::name::Name;
 use super::node::{Kind, Stamp};
 use super::op::{Dropped, Refusal, To, TreeVerdict};
@@ -156,6 +157,10 @@ impl<V: TreeView> Working<'_, V> {
         }
         if let Some(name) = &going.name {
             (slot.now.name, slot.now.name_stamp) = (name.clone(), stamp);
+            // Who gives a conflict copy a name of its own has decided: it is a file like others.
+            if !is_conflict_name(name) {
+                slot.now.conflict_of = None;
+            }
         }
         let parent = slot.now.parent;
         let moved = going.parent.is_some() || going.name.is_some();

@@ -82,6 +82,24 @@ impl ConflictName {
     }
 }
 
+/// Whether a name is one that a conflict made, for whatever device and at whatever time.
+#[must_use]
+pub fn is_conflict_name(name: &Name) -> bool {
+    let (stem, _) = split(name.as_str());
+    original(stem).len() < stem.len()
+}
+
+/// The names that a conflict copy may have once somebody decided to keep it: the name it is a copy of, and from 2 on that with
+/// a number.
+#[must_use]
+pub fn kept_name(copy: &Name, number: u32) -> Name {
+    let (stem, extension) = split(copy.as_str());
+    let number = if number < 2 { String::new() } else { format!(" {number}") };
+    let mut name = original(stem).to_owned();
+    cut(&mut name, NAME_BYTES_MAX.saturating_sub(number.len() + extension.len()));
+    Name::made(name + &number + extension)
+}
+
 /// Stem and extension, its period included. A period at the front begins no extension, nor does one before more than 16
 /// bytes or before a space; a compressed archive has one extension of two parts.
 pub(super) fn split(name: &str) -> (&str, &str) {

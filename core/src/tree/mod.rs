@@ -40,7 +40,7 @@ mod working;
 
 pub use change::{Change, Committed};
 pub use commit::{Room, Terms, commit};
-pub use copy::{ConflictName, Label, LabelError};
+pub use copy::{ConflictName, Label, LabelError, is_conflict_name, kept_name};
 pub use entry::{Answer, Entry};
 pub use loaded::{Loaded, TreeRead};
 pub use memory::{Damage, MemoryTree};

@@ -100,7 +100,8 @@ pub struct Node {
     pub created: Seq,
     /// The commit that deleted it: its group. `None` while it lives.
     pub dead: Option<Seq>,
-    /// The node of whose content this was a conflict copy.
+    /// The node of whose content this was a conflict copy, until it gets a name that no conflict made: then somebody has
+    /// decided that both stay.
     pub conflict_of: Option<EntityId>,
 }
 

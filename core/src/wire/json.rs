@@ -40,7 +40,7 @@ pub use answer::{
 pub use ask::{
     AcknowledgeJson, MintTokenJson, OpJson, PushJson, RestoreJson, RotateKeysJson, SnapshotJson, UndoRestoreJson,
 };
-pub use blobs::{NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
+pub use blobs::{GetBlobsJson, NamedJson, NeedJson, NeedsJson, QuotaJson, ReserveJson, StoredJson, UsageJson};
 pub use groups::{CreateGroupJson, GroupJson, GroupMadeJson, GroupsJson, TokenInfoJson, TokensJson};
 pub use links::{LinkJson, LinkMadeJson, LinkedJson, LinksJson, MakeLinkJson};
 pub use nodes::{NodesJson, RevisionsJson};

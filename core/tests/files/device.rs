@@ -12,7 +12,7 @@ use syncline::{EntityId, ReplicaId};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::disk::{Disk, TOP};
-use crate::server::{ROOT, Server, content, id, replica, seq};
+use crate::server::{ROOT, Server, content, id, number_of, replica, seq};
 
 /// More passes than this is a plan that never ends.
 const PASSES_MAX: usize = 60;
@@ -273,7 +273,7 @@ impl Device {
                     return None;
                 }
                 there.into_iter().for_each(|there| self.disk.drop_all(there));
-                let number = self.disk.make(folder, at, Some(content.bytes));
+                let number = self.disk.make(folder, at, Some(number_of(content)));
                 Some(Some(self.disk.print(number)))
             }
             Step::Remove { node } | Step::Evict { node } => {

@@ -5,6 +5,7 @@
 
 mod abilities;
 mod away;
+mod beside;
 mod device;
 mod disk;
 mod halts;

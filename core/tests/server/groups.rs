@@ -258,3 +258,34 @@ fn tokens_and_groups_are_listed_and_their_numbers_are_held() {
         assert_eq!(made.is_ok(), good, "{len} characters");
     }
 }
+
+/// Whoever makes a log anew under the id of one that was deleted lets nobody in by that.
+#[test]
+fn what_was_granted_of_a_log_ends_with_it() {
+    let world = world();
+    let (token, bearer) = device(&world);
+    let groups = [group(&world), group(&world)];
+    for group in groups {
+        grant(&world, group, LOG.log, Some(Access::Write));
+        grant(&world, group, log(2).log, Some(Access::Read));
+        member(&world, group, token, true);
+    }
+    let end = |log| match world.call(Call::Status(log)) {
+        Reply::Log { bounds, .. } => bounds.end(),
+        other => panic!("{other:?}"),
+    };
+    let (one, two) = (end(LOG.log), end(log(2).log));
+    let stale = Call::DeleteLog { log: log(2).log, seen: one };
+    if one != two {
+        assert!(world.ask(&operator(), stale).is_err());
+    }
+    done(&world, Call::DeleteLog { log: LOG.log, seen: one });
+    done(&world, Call::DeleteLog { log: LOG.log, seen: one });
+    drop(world.call(create(LOG.log)));
+    assert_eq!(code(&world, &bearer, Call::Status(LOG.log)), Some(ErrorCode::LogNotFound));
+    assert_eq!(code(&world, &bearer, Call::Status(log(2).log)), None, "another log's grants are gone");
+    match world.call(Call::Groups { after: None, limit: 10 }) {
+        Reply::Groups(groups) => assert!(groups.iter().all(|group| group.grants.keys().eq([&log(2).log]))),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,6 +1,8 @@
 //! Public links: where they lead, when they end, what they do not show, and how often a password is guessed at.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -256,4 +258,61 @@ fn an_address_that_is_not_known_tells_nothing_and_a_link_needs_something_to_lead
     assert_eq!(below(&drive, &all, id(6)), Err(ErrorCode::LinkNotFound), "a link in the tree leads out of it");
     let elsewhere = NewLink { log: syncline::LogId::from_bytes([77; 16]), ..to(id(2)) };
     assert_eq!(drive.world.code(Call::MakeLink(elsewhere)), ErrorCode::LogNotFound);
+}
+
+/// Passwords that are looked at until somebody lets go.
+#[derive(Debug, Default)]
+struct Slow {
+    begun: AtomicUsize,
+    let_go: AtomicBool,
+}
+
+#[async_trait]
+impl Passwords for Slow {
+    async fn keep(&self, password: &str) -> Option<String> {
+        Some(password.to_owned())
+    }
+
+    async fn fits(&self, password: &str, kept: &str) -> Option<bool> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let held =
+            |_: &mut Context<'_>| if self.let_go.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending };
+        std::future::poll_fn(held).await;
+        Some(password == kept)
+    }
+}
+
+#[test]
+fn e41_guesses_at_once_are_no_more_than_one_after_the_other() {
+    let mut drive = drive();
+    let slow = Arc::new(Slow::default());
+    drive.world.server = drive.world.server.clone().with_passwords(Arc::<Slow>::clone(&slow));
+    let token = make(&drive, NewLink { password: Some("sesame".into()), ..to(id(2)) });
+    let server = &drive.world.server;
+    let guesses = (0..40).map(|n| if n == 2 { "sesame".to_owned() } else { format!("wrong {n}") });
+    let guesses: Vec<String> = guesses.collect();
+    let opens = guesses.iter().map(|guess| server.open_link(&token, Some(guess), None, now(0)));
+    let mut opens: Vec<_> = opens.map(|open| (Box::pin(open), None)).collect();
+    let mut poll_all = || {
+        for (open, done) in opens.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(opened) = open.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                *done = Some(opened.map(drop).map_err(|refusal| (refusal.code, refusal.retry_after_ms)));
+            }
+        }
+    };
+    (0..100).for_each(|_| poll_all());
+    assert_eq!(slow.begun.load(Ordering::Relaxed), limits::LINK_GUESSES_MAX, "so many are looked at at once");
+    slow.let_go.store(true, Ordering::Relaxed);
+    (0..100).for_each(|_| poll_all());
+    let answers: Vec<_> = opens.into_iter().map(|(_, done)| done.expect("an answer")).collect();
+    let wrong = (ErrorCode::LinkPassword, None);
+    assert_eq!(answers[..5], [Err(wrong), Err(wrong), Ok(()), Err(wrong), Err(wrong)]);
+    let moment = (ErrorCode::TooManyGuesses, std::num::NonZeroU32::new(1_000));
+    assert!(answers[5..].iter().all(|answer| *answer == Err(moment)), "{answers:?}");
+    // One is left, and then nobody may; the right one is known by now, and waits all the same.
+    let code = |password, at| open_with(&drive, &token, Some(password), at).map(drop).map_err(|refusal| refusal.code);
+    assert_eq!(code("sesame", 1), Ok(()));
+    assert_eq!(code("wrong", 1), Err(ErrorCode::LinkPassword));
+    assert_eq!(code("sesame", 2), Err(ErrorCode::TooManyGuesses));
+    assert_eq!(slow.begun.load(Ordering::Relaxed), 6, "a password that was right is looked at once");
 }

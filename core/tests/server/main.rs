@@ -27,6 +27,7 @@ mod sealing;
 mod share;
 mod snapshot;
 mod store;
+mod together;
 mod tree;
 
 use std::cell::Cell;

@@ -415,3 +415,35 @@ proptest! {
         prop_assert!(blobs.is_empty());
     }
 }
+
+#[test]
+fn a_commit_says_how_many_bytes_a_blob_has_and_nothing_else_is_taken() {
+    let blobs = Blobs::new();
+    let bytes = content(1, 1_000);
+    let (blob, size) = name(&bytes);
+    blobs.put(&bytes).expect("stored");
+    let commit = |number: u8, bytes: u64, attributes| {
+        let modified_at = Timestamp::default();
+        let content = Content { blob, bytes, manifest: None, modified_at, executable: false, attributes };
+        let (node, name) = (EntityId::from_bytes([number; 16]), format!("file {number}"));
+        let create = TreeOp::Create { node, parent: TREE_ROOT, name, kind: Kind::File, content: Some(content) };
+        let commit = Commit {
+            log: LOG.log,
+            id: OpId::from_bytes([number; 16]),
+            replica: ReplicaId::from_bytes([1; 16]),
+            label: Label::new("device").expect("a label"),
+            ops: Arc::new(tree::Commit::new(vec![create]).expect("a commit")),
+        };
+        blobs.ask(Call::Commit(commit)).map_err(|refusal| refusal.code)
+    };
+    for wrong in [0, size - 1, size + 1, u64::from(u32::MAX)] {
+        assert_eq!(commit(1, wrong, None).map(drop), Err(ErrorCode::BlobMismatch), "{wrong} bytes");
+    }
+    assert_eq!(blobs.record(blob).0, 0, "what was refused refers to nothing");
+    assert!(matches!(commit(1, size, None), Ok(Reply::Committed(Committed::Done { seq: Some(_), .. }))));
+    // What is beside a file has a size of its own.
+    let beside = content(2, 10);
+    blobs.put(&beside).expect("stored");
+    assert!(matches!(commit(2, size, Some(name(&beside).0)), Ok(Reply::Committed(Committed::Done { .. }))));
+    assert_eq!(blobs.record(blob).0, 2);
+}

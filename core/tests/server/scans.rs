@@ -8,7 +8,7 @@ use bytes::Bytes;
 use syncline::blob::{Chunker, Engine, Finding, Manifest, Piece, ScanPolicy, ScanRecord, ScanState};
 use syncline::call::{Call, ErrorCode, ManifestKept, Reply};
 use syncline::conformance::support::env;
-use syncline::decide::{self, Scope, scan_reads};
+use syncline::decide::{self, Scope, Unscanned, scan_reads};
 use syncline::digest::{BlobId, Digest};
 use syncline::limits;
 use syncline::oplog::Sealing;
@@ -20,12 +20,16 @@ use syncline::store::{
 use super::common::poll_to_end;
 use super::{LOG, World, operator};
 
+const MINUTE_MS: u64 = 60_000;
+const LATER_MS: u64 = 1_000_000;
 const VIRUS: &[u8] = b"something that should not be here";
 
 #[derive(Debug, Clone)]
 struct Script {
     engine: Engine,
     down: bool,
+    /// It answers, and is away by the time it is shown something.
+    lost: bool,
     /// What fails though the engine answers.
     poison: Option<BlobId>,
     seen: Arc<Mutex<Vec<Bytes>>>,
@@ -33,7 +37,7 @@ struct Script {
 
 impl Script {
     fn new(version: u64) -> Self {
-        Self { engine: Engine::new("script", version), down: false, poison: None, seen: Arc::default() }
+        Self { engine: Engine::new("script", version), down: false, lost: false, poison: None, seen: Arc::default() }
     }
 
     fn shown(&self) -> usize {
@@ -48,6 +52,9 @@ impl Scanner for Script {
     }
 
     async fn scan(&self, size: u64, bytes: &mut dyn BlobSource) -> Result<Finding, ScanError> {
+        if self.lost {
+            return Err(ScanError::Down("nobody listens any more".into()));
+        }
         let mut held = Vec::new();
         while let Some(chunk) = bytes.next().await? {
             held.extend_from_slice(&chunk);
@@ -98,6 +105,11 @@ fn read(world: &World, blob: BlobId) -> Result<(), ErrorCode> {
 
 fn step(world: &World, scanner: &Script) -> ScannedBlobs {
     poll_to_end(world.server.scan_blobs(LOG, scanner, None, 100, world.env())).expect("scanned").0
+}
+
+/// The same, so many ms later than anything else that happens here.
+fn step_after(world: &World, scanner: &Script, ms: u64) -> ScannedBlobs {
+    poll_to_end(world.server.scan_blobs(LOG, scanner, None, 100, env(LATER_MS + ms))).expect("scanned").0
 }
 
 fn judged(judged: usize) -> ScannedBlobs {
@@ -167,8 +179,56 @@ fn a_blob_that_fails_waits_and_keeps_no_other_waiting() {
     assert!(done.fault.expect("said").contains("took too long"));
     let readable = blobs.iter().filter(|blob| read(&world, **blob).is_ok()).count();
     assert_eq!((readable, read(&world, blobs[2])), (4, Err(ErrorCode::ScanPending)));
-    assert_eq!(step(&world, &Script::new(1)), judged(1), "and is asked about again");
+    assert_eq!(step_after(&world, &Script::new(1), MINUTE_MS), judged(1), "and is asked about again");
     assert_eq!(read(&world, blobs[2]), Ok(()));
+}
+
+#[test]
+fn a_blob_that_always_takes_too_long_takes_the_scanners_time_less_and_less_often() {
+    let world = world(ScanPolicy::UntilClean);
+    let bad = put(&world, b"takes too long");
+    let scanner = Script { poison: Some(bad), ..Script::new(1) };
+    let mut at = 0_u64;
+    for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360].map(|minutes| minutes * MINUTE_MS) {
+        let (shown, first) = (scanner.shown(), put(&world, &at.to_be_bytes()));
+        let done = step_after(&world, &scanner, at);
+        assert_eq!((done.judged, done.failed, scanner.shown()), (1, 1, shown + 2), "after {at} ms");
+        let second = put(&world, &(at + 1).to_be_bytes());
+        assert_eq!(
+            step_after(&world, &scanner, at + wait - 1),
+            judged(1),
+            "it is asked about before {wait} ms are over"
+        );
+        assert!(read(&world, first).is_ok() && read(&world, second).is_ok());
+        at += wait;
+    }
+    assert_eq!(read(&world, bad), Err(ErrorCode::ScanPending));
+    // Who sends it again, or a scanner that is away, puts nothing off.
+    put(&world, b"takes too long");
+    assert_eq!(step_after(&world, &scanner, at - 1), judged(0));
+    let fresh = put(&world, b"fresh");
+    let down = Script { lost: true, ..Script::new(1) };
+    assert_eq!(step_after(&world, &down, at - 1).failed, 1);
+    assert_eq!(step_after(&world, &Script::new(1), at - 1), judged(1), "it was the scanner's fault");
+    assert_eq!(read(&world, fresh), Ok(()));
+    assert_eq!(step_after(&world, &Script::new(1), at), judged(1));
+    assert_eq!(read(&world, bad), Ok(()));
+}
+
+#[test]
+fn a_place_in_the_queue_is_read_back_as_it_was_written_and_nothing_else_is_one() {
+    let fresh = Unscanned::new(Digest::of(&[b"x"]));
+    assert_eq!(&fresh.to_bytes()[..], fresh.blob.as_bytes(), "as it was before anything failed");
+    let failed = fresh.failed(env(5).now).failed(env(9).now);
+    for place in [fresh, failed] {
+        assert_eq!(Unscanned::from_bytes(&place.to_bytes()), Ok(place));
+    }
+    let bytes = failed.to_bytes();
+    let longer = [&bytes[..], b"x"].concat();
+    let never = [&bytes[..32], &[0; 4], &bytes[36..]].concat();
+    for bad in [&bytes[..31], &bytes[..33], &bytes[..43], &longer, &never] {
+        assert!(Unscanned::from_bytes(bad).is_err(), "{bad:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syncline::tree::{Kind, Node, Reason, To, TreeOp, TreeVerdict};
 use syncline::{Digest, EntityId, ReplicaId};
 
-use crate::server::{ROOT, Server, content, id, replica, seq};
+use crate::server::{ROOT, Server, content, id, number_of, replica, seq};
 
 /// What is in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -288,7 +288,9 @@ impl Device {
             parent: node.parent.unwrap(),
             name: node.name.as_str().to_owned(),
             value: node.content.map(|content| content.blob),
-            number: node.content.map_or(0, |content| numbers.get(&content.blob).copied().unwrap_or(content.bytes)),
+            number: node
+                .content
+                .map_or(0, |content| numbers.get(&content.blob).copied().unwrap_or(number_of(&content))),
         };
         self.local = self.base.iter().map(|(id, node)| (*id, entry(node))).collect();
         self.seen = server.last;

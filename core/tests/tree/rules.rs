@@ -15,12 +15,12 @@ pub(crate) fn folder(node: u32, parent: EntityId, name: &str) -> TreeOp {
 }
 
 pub(crate) fn file(node: u32, parent: EntityId, name: &str, value: u64) -> TreeOp {
-    TreeOp::Create { node: id(node), parent, name: name.to_owned(), kind: Kind::File, content: Some(content(value)) }
+    TreeOp::Create { node: id(node), parent, name: name.to_owned(), kind: Kind::File, content: Some(content_of(value)) }
 }
 
 pub(crate) fn put(node: u32, value: u64, base: u64, seen: u64) -> TreeOp {
     let (base, seen, copy) = (seq(base), seq(seen), id(node + 1_000));
-    TreeOp::Put { node: id(node), content: content(value), base, seen, copy, reason: Reason::Put }
+    TreeOp::Put { node: id(node), content: content_of(value), base, seen, copy, reason: Reason::Put }
 }
 
 pub(crate) fn delete(node: u32, seen: u64) -> TreeOp {
@@ -126,8 +126,9 @@ fn a_restored_revision_is_a_put_of_the_old_content_that_says_so() {
     assert_eq!(committed.revisions[0].reason, Reason::Conflict);
 }
 
+/// A file of as many bytes as its number says: here nobody looks into it.
 fn content_of(value: u64) -> Content {
-    content(value)
+    Content { bytes: value, ..content(value) }
 }
 
 #[test]

@@ -28,15 +28,21 @@ pub(crate) fn id(number: u32) -> EntityId {
     EntityId::from_bytes(bytes)
 }
 
+/// A file of eight bytes, which say its number; so does the time when it was changed.
 pub(crate) fn content(value: u64) -> Content {
     Content {
         blob: blob(value),
-        bytes: value,
+        bytes: 8,
         manifest: None,
-        modified_at: Timestamp::default(),
+        modified_at: Timestamp::from_ms(value).unwrap_or_default(),
         executable: false,
         attributes: None,
     }
+}
+
+/// Its number.
+pub(crate) fn number_of(content: &Content) -> u64 {
+    content.modified_at.ms()
 }
 
 fn blob(value: u64) -> Digest {

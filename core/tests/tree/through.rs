@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use crate::server::number_of;
 use syncline::access::Caller;
 use syncline::call::{Call, Commit, Committed as Answered, Reply};
 use syncline::conformance::support::schema;
@@ -81,7 +82,7 @@ impl Through {
     fn send(&mut self, ops: &[TreeOp]) {
         let contents = ops.iter().filter_map(TreeOp::content).filter(|content| !self.sent.contains(&content.blob));
         let blobs: std::collections::BTreeMap<_, _> =
-            contents.map(|content| (content.blob, content.bytes.to_be_bytes().to_vec().into())).collect();
+            contents.map(|content| (content.blob, number_of(content).to_be_bytes().to_vec().into())).collect();
         if !blobs.is_empty() {
             self.sent.extend(blobs.keys().copied());
             let (env, blobs) = (self.env(), blobs.into_iter().collect());

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use syncline::LogKey;
 use syncline::client::backoff_ms;
 use syncline::limits::CLIENT_POLL_MS;
 use syncline::store::SignalSource;
 use syncline::time::EnvSource;
 
 use crate::ear::Ear;
-use crate::engine::{Engine, EngineError, Synced};
+use crate::engine::{EngineError, Synced};
+use crate::mounts::Mounts;
 use crate::watch::Watch;
 
 /// When a file that was being written while it was read is looked at again.
@@ -21,8 +21,7 @@ const BUSY_MS: u64 = 1_000;
 
 /// A device that follows its server.
 pub struct Follow {
-    engine: Engine,
-    log: LogKey,
+    mounts: Mounts,
     env: Arc<dyn EnvSource>,
     poll_ms: u64,
     confirm: bool,
@@ -35,27 +34,21 @@ pub struct Follow {
 impl std::fmt::Debug for Follow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Follow")
-            .field("engine", &self.engine)
+            .field("mounts", &self.mounts)
             .field("poll_at_ms", &self.poll_at_ms)
             .finish_non_exhaustive()
     }
 }
 
 impl Follow {
-    /// Has a device follow the server's tree of `log`, hearing of its folder through a watch where there is one. `confirmed`:
-    /// what looks like an accident is meant, at the first sync that comes so far.
+    /// Has a device follow the server's trees, hearing of its folder through a watch where there is one. `confirmed`: what
+    /// looks like an accident is meant, at the first sync that comes so far.
     #[must_use]
-    pub fn new(
-        mut engine: Engine,
-        log: LogKey,
-        watch: Option<Watch>,
-        env: Arc<dyn EnvSource>,
-        confirmed: bool,
-    ) -> Self {
-        engine.listen(Ear::new(watch));
+    pub fn new(mounts: impl Into<Mounts>, watch: Option<Watch>, env: Arc<dyn EnvSource>, confirmed: bool) -> Self {
+        let mut mounts = mounts.into();
+        mounts.listen(Ear::new(watch));
         Self {
-            engine,
-            log,
+            mounts,
             env,
             poll_ms: CLIENT_POLL_MS,
             confirm: confirmed,
@@ -75,14 +68,14 @@ impl Follow {
 
     /// The device.
     #[must_use]
-    pub const fn engine(&self) -> &Engine {
-        &self.engine
+    pub const fn mounts(&self) -> &Mounts {
+        &self.mounts
     }
 
     /// Waits until the next sync is due. Nothing is lost when it is dropped.
     pub async fn wait(&mut self) {
-        let asked = self.engine.asked();
-        let Some(ear) = self.engine.ear() else { return };
+        let asked = self.mounts.asked();
+        let Some(ear) = self.mounts.ear() else { return };
         // What is due since before a failure is no reason to fail again at once.
         let from_ms = if self.failures > 0 { self.poll_at_ms } else { 0 };
         tokio::select! {
@@ -102,10 +95,10 @@ impl Follow {
         let after_ms = match &synced {
             Ok(synced) => {
                 self.failures = 0;
-                if self.wakes.is_none() {
-                    self.wakes = self.engine.way().wakes(self.log).await.ok().flatten();
+                if self.wakes.is_none() || self.mounts.is_changed() {
+                    self.wakes = self.mounts.wakes().await;
                 }
-                if synced.busy > 0 { BUSY_MS } else { self.spread(self.poll_ms) }
+                if synced.busy > 0 || self.mounts.is_unsettled() { BUSY_MS } else { self.spread(self.poll_ms) }
             }
             Err(_) => {
                 self.wakes = None;
@@ -114,17 +107,17 @@ impl Follow {
                 after_ms
             }
         };
-        let now_ms = self.engine.ear().map_or(0, |ear| ear.now_ms());
+        let now_ms = self.mounts.ear().map_or(0, |ear| ear.now_ms());
         self.poll_at_ms = now_ms.saturating_add(after_ms);
         synced
     }
 
     async fn try_sync(&mut self) -> Result<Synced, EngineError> {
         if !self.begun {
-            self.engine.begin().await?;
+            self.mounts.begin().await?;
             self.begun = true;
         }
-        self.engine.sync(std::mem::take(&mut self.confirm)).await
+        self.mounts.sync(std::mem::take(&mut self.confirm)).await
     }
 
     /// A quarter less to a quarter more, so that not all devices ask at once.

@@ -5,8 +5,8 @@
 //! what is not as a step says is left alone, and looked at again.
 //!
 //! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step,
-//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn, [`follow`] again and again; [`view`] shows what is
-//! not here as well.
+//! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn, [`mounts`] for each of several trees, [`follow`] again
+//! and again; [`view`] shows what is not here as well.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod journal;
 pub mod lock;
 pub mod locks;
 pub mod looks;
+pub mod mounts;
 pub mod read;
 pub mod rules;
 pub mod steps;

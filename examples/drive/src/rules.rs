@@ -1,7 +1,8 @@
 //! What is not synced: what systems and programs leave lying about, and what `.synclineignore` names.
 //!
 //! Its lines are those of a `.gitignore` and come after the rules that are always there, so `!*.tmp` takes one of them back.
-//! What must hold: a file of ours that is being written is never synced, whatever the lines say.
+//! A line that begins with `(?keep)` leaves out as well, and what it names is never taken away: a folder that is deleted
+//! elsewhere stays here as long as something of that kind is in it. What must hold: a file of ours that is being written is never synced, whatever the lines say.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,6 +16,8 @@ use crate::folder::Folder;
 pub const RULES: &str = ".synclineignore";
 /// What begins the names of our own files.
 pub const OURS: &str = ".syncline-";
+/// What begins a line about what is left out and never taken away.
+const KEEP: &str = "(?keep)";
 /// More than this is no list that somebody wrote.
 const RULES_BYTES_MAX: u64 = 1 << 20;
 
@@ -55,6 +58,7 @@ const ALWAYS: [&str; 28] = [
 #[derive(Debug, Clone)]
 pub struct Rules {
     all: Gitignore,
+    kept: Gitignore,
 }
 
 /// A line of a user's rules that does not read. The others count.
@@ -71,17 +75,24 @@ impl Rules {
     /// The rules that are always there, then these lines.
     #[must_use]
     pub fn of(lines: &str) -> (Self, Vec<BadLine>) {
-        let (mut builder, mut bad) = (GitignoreBuilder::new(""), Vec::new());
+        let (mut all, mut kept, mut bad) = (GitignoreBuilder::new(""), GitignoreBuilder::new(""), Vec::new());
         for line in ALWAYS.into_iter().chain(lines.lines()) {
-            if let Err(error) = builder.add_line(None, line) {
+            let keep = line.strip_prefix(KEEP);
+            let pattern = keep.unwrap_or(line);
+            // What is taken back from what is left out is not kept either: it is synced.
+            let also = keep.is_some() || line.starts_with('!');
+            let added = if also { kept.add_line(None, pattern).map(drop) } else { Ok(()) };
+            if let Err(error) = all.add_line(None, pattern).map(drop).and(added) {
                 bad.push(BadLine { line: line.to_owned(), why: error.to_string() });
             }
         }
-        let all = builder.build().unwrap_or_else(|error| {
-            bad.push(BadLine { line: String::new(), why: error.to_string() });
-            Gitignore::empty()
+        let [all, kept] = [all, kept].map(|builder| {
+            builder.build().unwrap_or_else(|error| {
+                bad.push(BadLine { line: String::new(), why: error.to_string() });
+                Gitignore::empty()
+            })
         });
-        (Self { all }, bad)
+        (Self { all, kept }, bad)
     }
 
     /// The rules of a folder.
@@ -102,6 +113,20 @@ impl Rules {
     #[must_use]
     pub fn leave_out(&self, path: &Path, is_folder: bool) -> bool {
         self.all.matched(path, is_folder).is_ignore()
+    }
+}
+
+impl Rules {
+    /// Whether an entry that is left out must not be taken away. What is in a folder is asked about by itself.
+    #[must_use]
+    pub fn keep(&self, path: &Path, is_folder: bool) -> bool {
+        self.kept.matched(path, is_folder).is_ignore()
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn keep_nothing(&self) -> bool {
+        self.kept.num_ignores() == 0
     }
 }
 
@@ -163,6 +188,29 @@ mod tests {
         ] {
             assert_eq!(out(&rules, path), left_out, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_left_out_and_taken_back_by_a_later_line() {
+        let (rules, bad) = Rules::of("*.log\n(?keep)*.key\n(?keep)/own/\n!public.key\n(?keep)*~\n");
+        assert_eq!(bad, []);
+        let rows = [
+            ("a.key", true, true),
+            ("d/a.key", true, true),
+            ("public.key", false, false),
+            ("own/", true, true),
+            ("d/own/", false, false),
+            ("own", false, false),
+            ("a.log", true, false),
+            ("a~", true, true),
+            ("(?keep)x", false, false),
+        ];
+        for (path, left_out, kept) in rows {
+            let is_kept = rules.keep(Path::new(path.trim_end_matches('/')), path.ends_with('/'));
+            assert_eq!((out(&rules, path), is_kept), (left_out, kept), "{path}");
+        }
+        assert!(Rules::of("*.log\n!x\n").0.keep_nothing() && !rules.keep_nothing());
+        assert_eq!(Rules::of("(?keep)a{b\n").1.len(), 1, "a line is said once");
     }
 
     #[test]

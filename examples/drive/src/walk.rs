@@ -14,6 +14,7 @@ use rustix::fs::RawDir;
 use syncline::EntityId;
 use syncline::files::{Base, Found, Scan, What};
 use syncline::limits::TREE_DEPTH_MAX;
+use syncline::tree::Kind;
 
 use crate::folder::{Folder, child};
 use crate::locks::Locks;
@@ -188,8 +189,16 @@ impl Walker<'_> {
         }
         let number = self.walk.scan.found.len();
         let open = is_folder.then(|| Open { number: Some(number), held: held(), only_held });
+        // What is in a mount is another tree's.
+        let open = open.filter(|open| !open.held.is_some_and(|id| self.is_mount(id, looks)));
         self.walk.scan.found.push(Found { parent: of.number, name: name.to_owned(), what, print: looks.print });
         open
+    }
+
+    fn is_mount(&self, id: EntityId, looks: &Looks) -> bool {
+        self.base.get(id).is_some_and(|held| {
+            matches!(held.kind, Kind::Mount(_)) && held.print.is_some_and(|print| print.is_same_file(&looks.print))
+        })
     }
 
     fn is_left_out(&mut self, name: &str, is_folder: bool) -> bool {
@@ -228,7 +237,7 @@ mod tests {
 
     use syncline::files::{Body, Held};
     use syncline::seq::Seq;
-    use syncline::tree::{Kind, Name, NamePolicy};
+    use syncline::tree::{Name, NamePolicy};
 
     use crate::rules::RULES;
 

@@ -327,3 +327,66 @@ fn e12_a_file_that_is_written_a_hundred_times_in_two_seconds_is_told_twice_at_mo
     let commits = world.commits() - before;
     assert!((1..=usize::try_from(most).unwrap()).contains(&commits), "{commits} commits");
 }
+
+#[test]
+fn both_sides_of_a_conflict_stay_when_somebody_says_so_and_are_no_conflict_any_more() {
+    let world = World::new();
+    world.attach("one");
+    world.attach("two");
+    let (one, two) = (world.folder("one"), world.folder("two"));
+    let alike = || ["one", "two", "one", "two"].map(|device| world.sync(device));
+    fs::write(one.join("a.txt"), "first").unwrap();
+    fs::write(one.join("a 2.txt"), "in the way").unwrap();
+    alike();
+    fs::write(one.join("a.txt"), "of one").unwrap();
+    fs::write(two.join("a.txt"), "of two").unwrap();
+    alike();
+    let conflicts = |device| world.says(device, &["conflicts"])["conflicts"].as_array().cloned().unwrap();
+    let copy = conflicts("two")[0]["path"].as_str().unwrap().to_owned();
+    assert_eq!(world.says("two", &["resolve", &copy, "--keep", "both"])["path"], "a 3.txt");
+    alike();
+    for device in ["one", "two"] {
+        assert_eq!(world.names(device), ["a 2.txt", "a 3.txt", "a.txt"]);
+        assert!(conflicts(device).is_empty(), "it is still a conflict");
+        assert_eq!(fs::read_to_string(world.folder(device).join("a 3.txt")).unwrap(), "of two");
+    }
+    // A copy that somebody renames by hand is decided, too; one that is moved is not.
+    fs::write(one.join("a.txt"), "again of one").unwrap();
+    fs::write(two.join("a.txt"), "again of two").unwrap();
+    alike();
+    let copy = conflicts("one")[0]["path"].as_str().unwrap().to_owned();
+    fs::create_dir(one.join("d")).unwrap();
+    fs::rename(one.join(&copy), one.join("d").join(&copy)).unwrap();
+    alike();
+    assert_eq!(conflicts("two")[0]["path"], format!("d/{copy}"));
+    fs::rename(two.join("d").join(&copy), two.join("d/mine.txt")).unwrap();
+    alike();
+    assert!(conflicts("one").is_empty() && one.join("d/mine.txt").exists());
+}
+
+#[test]
+fn what_a_rule_keeps_stays_when_its_folder_is_deleted_elsewhere() {
+    let world = World::new();
+    world.attach("one");
+    world.attach("two");
+    let (one, two) = (world.folder("one"), world.folder("two"));
+    fs::create_dir_all(one.join("d/sub")).unwrap();
+    for (path, text) in [(".synclineignore", "*.log\n(?keep)*.key\n"), ("d/x", "x"), ("d/sub/y", "y")] {
+        fs::write(one.join(path), text).unwrap();
+    }
+    world.sync("one");
+    world.sync("two");
+    fs::write(two.join("d/sub/own.key"), "nobody else has it").unwrap();
+    fs::write(two.join("d/sub/some.log"), "who cares").unwrap();
+    fs::remove_dir_all(one.join("d")).unwrap();
+    world.sync("one");
+    world.sync("two");
+    assert_eq!(fs::read_to_string(two.join("d/sub/own.key")).unwrap(), "nobody else has it");
+    assert!(!two.join("d/x").exists() && !two.join("d/sub/y").exists());
+    world.sync("one");
+    assert!(!one.join("d").exists(), "the folder came back for what is not synced");
+    assert_eq!(world.sync("two")["done"], 0, "what stays is tried again and again");
+    fs::remove_file(two.join("d/sub/own.key")).unwrap();
+    world.sync("two");
+    assert!(!two.join("d").exists());
+}

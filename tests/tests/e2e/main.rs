@@ -9,6 +9,7 @@ mod crowd;
 mod device;
 mod drive;
 mod drive_house;
+mod drive_shared;
 mod drive_view;
 mod faults;
 mod meddler;

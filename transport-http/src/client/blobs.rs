@@ -6,11 +6,11 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use reqwest::{Method, RequestBuilder, Response};
 use syncline::call::Call;
 use syncline::client::{BlobTransport, CallError};
-use syncline::digest::BlobId;
+use syncline::digest::{BlobId, Digest};
 use syncline::id::LogId;
 use syncline::store::{BlobError, BlobSource, ByteRange, PutOutcome, Verified};
-use syncline::wire::json::StoredJson;
-use syncline::wire::{BINARY_MEDIA_TYPE, binary};
+use syncline::wire::json::{GetBlobsJson, StoredJson};
+use syncline::wire::{BINARY_MEDIA_TYPE, JSON_MEDIA_TYPE, binary};
 
 use super::HttpClient;
 use super::answer;
@@ -49,6 +49,20 @@ impl BlobTransport for HttpClient {
             return Err(broken("the answer is not about the blobs that were sent".into()));
         }
         Ok(stored.read())
+    }
+
+    async fn get_blobs(&self, log: LogId, blobs: &[BlobId]) -> Result<Vec<Bytes>, CallError> {
+        let broken = |error: String| CallError::Protocol(error);
+        let url = self.base.join(&path(Route::GetBlobs, log)).map_err(|error| broken(error.to_string()))?;
+        let body = serde_json::to_vec(&GetBlobsJson { blobs: blobs.to_vec() });
+        let body = body.map_err(|error| broken(error.to_string()))?;
+        let answer = receive(good(self.http.post(url).header(CONTENT_TYPE, JSON_MEDIA_TYPE).body(body)).await?).await?;
+        let given = binary::decode_blobs(answer.body).map_err(|error| broken(error.to_string()))?;
+        let asked = given.iter().map(|(blob, _)| blob).eq(blobs);
+        if !asked || given.iter().any(|(blob, bytes)| Digest::of(&[bytes]) != *blob) {
+            return Err(broken("these are not the blobs that were asked for".into()));
+        }
+        Ok(given.into_iter().map(|(_, bytes)| bytes).collect())
     }
 
     async fn upload_at(&self, log: LogId, blob: BlobId, size: u64) -> Result<u64, CallError> {

@@ -21,11 +21,11 @@ use syncline::id::LogId;
 use syncline::limits;
 use syncline::store::{BlobError, BlobSource, PutOutcome};
 use syncline::time::Env;
-use syncline::wire::binary;
-use syncline::wire::json::StoredJson;
+use syncline::wire::json::{GetBlobsJson, StoredJson};
+use syncline::wire::{BINARY_MEDIA_TYPE, binary};
 use tracing::Instrument as _;
 
-use super::answer::json;
+use super::answer::{json, with_type};
 use super::ask::{param, query, refuse};
 use super::body::{self, Pace};
 use super::form::{Form, unsupported};
@@ -36,6 +36,9 @@ use super::query::NoQuery;
 use super::{App, env};
 use crate::route::Route;
 use crate::{UPLOAD_LENGTH_HEADER, UPLOAD_OFFSET_HEADER};
+
+/// As many names as may be asked for, with room for how they are written.
+const GET_BODY_BYTES_MAX: usize = limits::LIST_ITEMS_MAX * 96 + 1024;
 
 /// Of which blob an upload is.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -59,6 +62,10 @@ pub(super) async fn answer(
         Route::PutBlobs => {
             let NoQuery {} = query(&parts)?;
             return at.take_many(&parts, body).await;
+        }
+        Route::GetBlobs => {
+            let NoQuery {} = query(&parts)?;
+            return at.give_many(&parts, body).await;
         }
         Route::PutBlob => {
             let NoQuery {} = query(&parts)?;
@@ -113,6 +120,16 @@ impl At {
         let bug = |_| Err(Refusal::new(ErrorCode::Internal, "the server met a bug; its log names this request's id"));
         let stored = StoredJson::of(&stored.unwrap_or_else(bug)?);
         json(StatusCode::OK, &stored).map_err(|error| refuse(&error))
+    }
+
+    async fn give_many(self, parts: &Parts, body: &mut Body) -> Result<Response, Refusal> {
+        if Form::given(&parts.headers)? != Form::Json {
+            return Err(unsupported());
+        }
+        let asked = body::read(body, &parts.headers, self.app.options(), GET_BODY_BYTES_MAX).await?;
+        let GetBlobsJson { blobs } = serde_json::from_slice(&asked).map_err(|error| refuse(&error.into()))?;
+        let blobs = self.app.server().get_blobs(&self.caller, self.log, blobs).await?;
+        Ok(with_type(StatusCode::OK, binary::encode_blobs(&blobs), BINARY_MEDIA_TYPE))
     }
 
     async fn take(self, named: (BlobId, u64), mut body: Incoming) -> Result<Response, Refusal> {

@@ -74,6 +74,9 @@ const fn shape(route: Route) -> Shape {
         Route::BlobUsage => (&[], None, &[(200, "what they take", Some("BlobUsage"))]),
         Route::SetBlobQuota => (&[], Some("BlobQuota"), &[(200, "what they take", Some("BlobUsage"))]),
         Route::PutBlobs => (&[], None, &[(200, "of each whether it was new", Some("Stored"))]),
+        Route::GetBlobs => {
+            (&[], Some("GetBlobs"), &[(200, "them, in order, in the form in which they are sent together", None)])
+        }
         Route::PutBlob => (&[], None, &[(201, "stored", None), (204, "was there", None)]),
         Route::GetBlob => {
             (&[], None, &[(200, "the blob", None), (206, "the range", None), (304, "the reader has it", None)])

@@ -26,6 +26,15 @@ pub struct NamedJson {
     pub size: u64,
 }
 
+/// The body of a question for many small blobs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
+pub struct GetBlobsJson {
+    /// 1 to [`LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX) blobs.
+    pub blobs: Vec<BlobId>,
+}
+
 /// What is to be done about one blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

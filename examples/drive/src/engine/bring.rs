@@ -6,7 +6,7 @@ use syncline::tree::{Content, Kind, Node};
 
 use super::{Done, Engine, Synced, on_disk};
 use crate::steps::{Failed, On, Outcome, Sink, carry_out};
-use crate::transfer::{Near, Progress, TransferError};
+use crate::transfer::{Near, Progress, Transfer, TransferError};
 use crate::walk::Walk;
 
 /// Steps that are written down together.
@@ -56,6 +56,7 @@ impl Engine {
             Outcome::Done(looks) => {
                 let node = step.node().and_then(|node| self.server.tree().get(node));
                 let changed = self.base.did(step, node, looks);
+                step.node().into_iter().for_each(|node| self.put_off.done(node));
                 synced.done += 1;
                 changed
             }
@@ -65,6 +66,15 @@ impl Engine {
                 Vec::new()
             }
         }
+    }
+
+    /// A file that could not be brought: it is asked for again later.
+    fn put_off(&mut self, step: &Step, why: &dyn std::fmt::Display, synced: &mut Synced) {
+        if let Some((node, content)) = step.node().zip(content(step)) {
+            self.put_off.failed(node, content, self.env.env().now);
+            synced.put_off += 1;
+        }
+        self.trouble(step, why, synced);
     }
 
     fn trouble(&self, step: &Step, why: &dyn std::fmt::Display, synced: &mut Synced) {
@@ -86,22 +96,22 @@ impl Engine {
         let bytes = steps.iter().filter_map(content).map(|content| content.bytes).sum();
         let progress = Progress::start("bringing", bytes);
         let this = &*self;
-        let brought: Vec<_> =
-            stream::iter(steps).map(|step| this.bring_file(scan, step, &progress)).buffered(AT_ONCE).collect().await;
+        let groups = stream::iter(this.groups(steps)).map(|group| this.bring_group(scan, group, &progress));
+        let brought: Vec<_> = groups.buffered(AT_ONCE).collect().await;
         let mut ready = Vec::with_capacity(steps.len());
-        for (step, brought) in steps.iter().zip(brought) {
+        for (step, brought) in steps.iter().zip(brought.into_iter().flatten()) {
             match brought {
                 Ok(sink) => ready.push((step, sink)),
                 Err(NotBrought::Outcome(outcome)) => drop(self.done(step, *outcome, synced)),
                 Err(NotBrought::Transfer(TransferError::Call(error))) => match error {
                     // One file that the server does not give stops no other.
-                    syncline::client::CallError::Refused(refusal) => self.trouble(step, &refusal, synced),
+                    syncline::client::CallError::Refused(refusal) => self.put_off(step, &refusal, synced),
                     error => return Err(error.into()),
                 },
                 Err(NotBrought::Transfer(TransferError::Disk(error))) => {
-                    self.trouble(step, &Failed::Io(error), synced);
+                    self.put_off(step, &Failed::Io(error), synced);
                 }
-                Err(NotBrought::Transfer(error)) => self.trouble(step, &error, synced),
+                Err(NotBrought::Transfer(error)) => self.put_off(step, &error, synced),
             }
         }
         let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
@@ -113,12 +123,56 @@ impl Engine {
         self.note(&changed)
     }
 
-    /// Brings the bytes of a file to where it will be.
-    async fn bring_file(&self, scan: &Scan, step: &Step, progress: &Progress) -> Result<Sink, NotBrought> {
+    /// Writes whose bytes come in one request each. Those whose bytes are in the folder come alone: they are not fetched.
+    fn groups<'a>(&self, steps: &'a [Step]) -> Vec<&'a [Step]> {
+        let held = |step: &Step| step.node().and_then(|id| self.base.get(id)?.content);
+        let away = |step: &'a Step| content(step).filter(|new| held(step).is_none_or(|held| held.blob != new.blob));
+        let (mut groups, mut rest) = (Vec::new(), steps);
+        while !rest.is_empty() {
+            let count = Transfer::together(rest.iter().map_while(away));
+            let (group, later) = rest.split_at(count.min(rest.len()));
+            groups.push(group);
+            rest = later;
+        }
+        groups
+    }
+
+    /// Brings the bytes of files to where they will be: of several, if they are small, in one request.
+    async fn bring_group(&self, scan: &Scan, group: &[Step], progress: &Progress) -> Vec<Result<Sink, NotBrought>> {
+        let blobs: Vec<_> = group.iter().filter_map(content).map(|content| content.blob).collect();
+        let together = group.len() > 1 && blobs.len() == group.len();
+        if let Some(Ok(brought)) = if together { Some(self.transfer.bring_many(&blobs).await) } else { None } {
+            return group
+                .iter()
+                .zip(brought)
+                .map(|(step, bytes)| self.put_aside(scan, step, &bytes, progress))
+                .collect();
+        }
+        // Whose fault it is shows when each is asked for alone.
+        let mut brought = Vec::with_capacity(group.len());
+        for step in group {
+            brought.push(self.bring_file(scan, step, progress).await);
+        }
+        brought
+    }
+
+    fn put_aside(&self, scan: &Scan, step: &Step, bytes: &[u8], progress: &Progress) -> Result<Sink, NotBrought> {
+        let mut sink = self.sink(scan, step)?;
+        sink.write(bytes).map_err(|error| NotBrought::Transfer(error.into()))?;
+        progress.more(bytes.len() as u64);
+        Ok(sink)
+    }
+
+    fn sink(&self, scan: &Scan, step: &Step) -> Result<Sink, NotBrought> {
         let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
         let node = step.node().and_then(|id| self.server.tree().get(id));
         let kind = node.map_or(Kind::File, |node: &Node| node.kind);
-        let mut sink = Sink::begin(on, step, kind).map_err(|outcome| NotBrought::Outcome(Box::new(outcome)))?;
+        Sink::begin(on, step, kind).map_err(|outcome| NotBrought::Outcome(Box::new(outcome)))
+    }
+
+    /// Brings the bytes of a file to where it will be.
+    async fn bring_file(&self, scan: &Scan, step: &Step, progress: &Progress) -> Result<Sink, NotBrought> {
+        let mut sink = self.sink(scan, step)?;
         let Some(content) = content(step) else { return Ok(sink) };
         let known = content.manifest.and_then(|manifest| self.journal.manifest(manifest).ok().flatten());
         let near: Vec<Near> = step.node().and_then(|id| self.near(id)).into_iter().collect();
@@ -149,7 +203,7 @@ const fn content(step: &Step) -> Option<&Content> {
     }
 }
 
-/// How many of the first writes are brought together.
+/// How many of the first writes are brought before they are put in place.
 fn some(steps: &[Step], most: usize) -> usize {
     let mut bytes = 0_u64;
     let fits = |step: &&Step| {

@@ -6,6 +6,7 @@
 //!
 //! Next: `pass` for what is looked at and what is to do, `tell` for what goes to the server, `bring` for what comes from it.
 
+mod beside;
 mod bring;
 mod pass;
 mod tell;
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use syncline::call::{Call, ErrorCode, Reply};
 use syncline::client::{BlobTransport, CallError, ServerTree, Transport, TreeFault};
 use syncline::decide::TREE_ROOT;
-use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice};
+use syncline::files::{Abilities, Base, Fingerprint, Halt, Issues, Notice, PutOff};
 use syncline::oplog::Sealing;
 use syncline::time::EnvSource;
 use syncline::tree::{Content, Label};
 use syncline::{Cursor, EntityId, LogKey, ReplicaId};
+
+pub use beside::{Beside, Mount, mounts, state_of};
 
 use crate::ear::Ear;
 use crate::folder::Folder;
@@ -75,6 +78,10 @@ pub struct Engine {
     needs: usize,
     /// Up to where the server was told that this device has the files.
     acknowledged: Option<Cursor>,
+    /// What was not told as deleted, for it lies in the folder of another tree and is not agreed on there yet.
+    held_back: usize,
+    /// Files that could not be brought.
+    put_off: PutOff,
     /// Who hears what happens in the folder, if somebody does.
     ear: Option<Ear>,
     /// What a view of the folder and this tell each other, if there is one.
@@ -99,6 +106,8 @@ pub struct Synced {
     pub busy: usize,
     /// Nodes that were left alone, for what was heard of them is not over.
     pub unsettled: usize,
+    /// Files that could not be brought some time ago: they are asked for again later.
+    pub put_off: usize,
     /// The server's history is another one than before: folder and server were united.
     pub united: bool,
 }
@@ -198,6 +207,8 @@ impl Engine {
             aside,
             needs: 0,
             acknowledged: None,
+            held_back: 0,
+            put_off: PutOff::default(),
             ear: None,
             window: None,
             _locks: locks,
@@ -251,6 +262,12 @@ impl Engine {
         &self.server
     }
 
+    /// What it was made of.
+    #[must_use]
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// From now on what is heard counts: what is not over yet is left alone. Without an ear everything that is found counts.
     pub fn listen(&mut self, ear: Ear) {
         self.ear = Some(ear);
@@ -273,13 +290,22 @@ impl Engine {
     /// # Errors
     /// Why it stopped.
     pub async fn sync(&mut self, confirmed: bool) -> Done<Synced> {
+        self.sync_beside(confirmed, &[]).await
+    }
+
+    /// The same, beside engines of other trees: what was moved into their folders is not told as deleted before it is agreed
+    /// on there.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub async fn sync_beside(&mut self, confirmed: bool, others: &[Beside<'_>]) -> Done<Synced> {
         self.needs = 0;
-        let result = self.sync_all(confirmed).await;
+        let result = self.sync_all(confirmed, others).await;
         let now = self.env.env().now;
         let before = self.journal.status()?;
         let status = match &result {
             Ok(synced) => {
-                let is_quiet = synced.busy + synced.unsettled == 0;
+                let is_quiet = synced.busy + synced.unsettled + synced.put_off == 0;
                 let is_alike = is_quiet && synced.troubles.is_empty() && self.issues.is_empty();
                 let alike_at = if is_alike { Some(now) } else { before.alike_at };
                 Status { alike_at, tried_at: Some(now), fault: None, halt: None }

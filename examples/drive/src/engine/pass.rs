@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline::call::Call;
 use syncline::client::{CallError, News};
-use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, agree, check_root, plan, recognize};
+use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, Step, agree, check_root, plan, recognize};
 use syncline::tree::Refusal;
 use syncline::{Cursor, EntityId};
 
 use super::wanted::Wants;
-use super::{Done, Engine, EngineError, Skipped, Synced, on_disk};
+use super::{Beside, Done, Engine, EngineError, Skipped, Synced, on_disk};
 use crate::folder::Folder;
 use crate::read::{Asked, Unread, read_all};
 use crate::rules::Rules;
@@ -26,8 +26,8 @@ const READ_FILES: usize = 1_000;
 const READ_BYTES: u64 = 256 << 20;
 
 impl Engine {
-    pub(super) async fn sync_all(&mut self, confirmed: bool) -> Done<Synced> {
-        let (mut synced, mut skipped) = (Synced::default(), Skipped::new());
+    pub(super) async fn sync_all(&mut self, confirmed: bool, others: &[Beside<'_>]) -> Done<Synced> {
+        let (mut synced, mut skipped, mut arrived) = (Synced::default(), Skipped::new(), None);
         // There may be room by now.
         self.issues.retain(|_, _, _, issue| issue.refusal != Refusal::QuotaExceeded);
         self.send_waiting(&mut synced).await?;
@@ -36,14 +36,17 @@ impl Engine {
         let mut walk = self.look(confirmed)?;
         take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         for _ in 0..LOOKS_MAX {
+            self.carry()?;
             let mut local = self.recognize(&walk);
+            self.hold_back(&mut local, others, &mut arrived)?;
             let agreed = agree(&mut self.base, &local, self.server.tree());
             self.note(&agreed)?;
             local.still =
                 self.ear.as_ref().map(|ear| ear.unsettled(&walk.scan, &local, &self.base)).unwrap_or_default();
             self.show();
             self.forget_issues(&walk, &local)?;
-            let plan = self.plan(&walk, &local, confirmed)?;
+            let mut plan = self.plan(&walk, &local, confirmed)?;
+            synced.put_off = self.leave_out_put_off(&mut plan);
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
             if !plan.hold.is_empty() {
                 let held: Vec<EntityId> = plan.hold.iter().map(|(id, _)| *id).collect();
@@ -67,15 +70,24 @@ impl Engine {
                 (synced.busy, synced.unsettled) = (plan.unread.len(), local.still.len());
                 self.forget_unneeded(&walk)?;
                 self.show();
-                if synced.busy + synced.unsettled == 0 && synced.troubles.is_empty() {
+                if synced.busy + synced.unsettled + synced.put_off == 0 && synced.troubles.is_empty() {
                     self.acknowledge().await?;
                 }
                 return Ok(synced);
             }
             self.read_on(&mut synced).await?;
-            walk = self.look(confirmed)?;
+            (walk, arrived) = (self.look(confirmed)?, None);
         }
         Err(EngineError::Nonsense("folder and server never come to be alike"))
+    }
+
+    /// Leaves out files that could not be brought and wait; says how many.
+    fn leave_out_put_off(&self, plan: &mut Plan) -> usize {
+        let (before, now) = (plan.steps.len(), self.env.env().now);
+        let waits =
+            |step: &Step| matches!(step, Step::Write { node, content, .. } if self.put_off.holds(*node, content, now));
+        plan.steps.retain(|step| !waits(step));
+        before - plan.steps.len()
     }
 
     fn say_too_long(&self, nodes: &[EntityId], synced: &mut Synced) {
@@ -142,7 +154,7 @@ impl Engine {
     }
 
     /// Walks through the folder, if it is the one that it was.
-    fn look(&mut self, confirmed: bool) -> Done<Walk> {
+    pub(super) fn look(&mut self, confirmed: bool) -> Done<Walk> {
         // By its path: a folder that was moved away is still open.
         let there = Folder::open(&self.device.folder).map_err(self.at_folder())?;
         let root = there.as_ref().map_or_else(|root| *root, Folder::state);
@@ -180,12 +192,12 @@ impl Engine {
         move || EntityId::from_bytes(env.env().uuid7("node"))
     }
 
-    fn recognize(&self, walk: &Walk) -> Local {
+    pub(super) fn recognize(&self, walk: &Walk) -> Local {
         let contents = |print: &_| self.contents.get(print).copied();
         recognize(&walk.scan, &self.base, self.server.tree(), &contents, &mut self.mint())
     }
 
-    fn plan(&self, walk: &Walk, local: &Local, confirmed: bool) -> Done<Plan> {
+    pub(super) fn plan(&self, walk: &Walk, local: &Local, confirmed: bool) -> Done<Plan> {
         let remote = Remote { tree: self.server.tree(), last: self.server.cursor().seq };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use syncline::BucketId;
 use syncline::tree::Label;
+use syncline::{BucketId, LogId};
 
 /// A folder that is the same on several devices.
 ///
@@ -57,6 +57,18 @@ pub(crate) enum Command {
         /// In the folder.
         path: PathBuf,
     },
+    /// Share a folder: it gets a log of its own, whose id is printed, and others can be let in there. Its devices lose nothing.
+    Share {
+        /// In the folder.
+        path: PathBuf,
+    },
+    /// Show a folder that somebody shared in this one. Deleting it here leaves it; its files stay with the others.
+    Accept {
+        /// Its log, as `share` printed it.
+        log: LogId,
+        /// Where, in the folder; nothing is there yet.
+        path: PathBuf,
+    },
     /// List what cannot be synced, and why.
     Issues,
     /// List files beside others that came of two edits at once.
@@ -100,6 +112,8 @@ pub(crate) enum Keep {
     Copy,
     /// That of the file itself.
     Original,
+    /// Each its own: the copy gets a name of its own, and is no conflict any more.
+    Both,
 }
 
 /// A folder and a server.
@@ -116,6 +130,9 @@ pub(crate) struct Attach {
     /// Which files; devices with the same server and the same name share them.
     #[arg(long, default_value = "drive", value_name = "NAME")]
     pub(crate) name: String,
+    /// Which files, by their log: a folder that somebody shared, as `share` printed it.
+    #[arg(long, value_name = "LOG", conflicts_with = "name")]
+    pub(crate) log: Option<LogId>,
     /// What the names of conflict copies call this device; by default what the system calls it.
     #[arg(long, value_name = "TEXT", value_parser = |text: &str| Label::new(text))]
     pub(crate) label: Option<Label>,

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::num::NonZeroU32;
-use syncline::ReplicaId;
 use syncline::time::EnvSource;
 use syncline::tree::Label;
+use syncline::{LogId, ReplicaId};
 use syncline_desk::{Fault, Said, Settings, Way, in_words, token};
 use syncline_drive::credentials::{Credentials, VARIABLE};
-use syncline_drive::engine::{self, Engine, EngineError};
+use syncline_drive::engine::{self, EngineError};
 use syncline_drive::journal::{Journal, JournalError};
 use syncline_drive::lock::Lock;
+use syncline_drive::mounts::Mounts;
 use syncline_drive::transfer::Limits;
 use syncline_drive::view::{self, Mounted};
 use syncline_transport_http::client::SystemEnv;
@@ -38,6 +39,9 @@ pub(super) struct Own {
     replica: ReplicaId,
     /// What conflict copies call it.
     label: String,
+    /// Which log, if it is not the one that its name stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<LogId>,
     #[serde(default, skip_serializing_if = "Mode::is_folder")]
     mode: Mode,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,10 +89,10 @@ impl Device {
     ///
     /// # Errors
     /// When this system cannot show them.
-    pub(super) fn show(&self, engine: &mut Engine) -> Result<Option<Mounted>, Fault> {
+    pub(super) fn show(&self, mounts: &mut Mounts) -> Result<Option<Mounted>, Fault> {
         match self.own().mode {
             Mode::Folder => Ok(None),
-            Mode::Fuse => engine.show_at(self.folder()).map(Some).map_err(|error| fault(&error)),
+            Mode::Fuse => mounts.show_at(self.folder()).map(Some).map_err(|error| fault(&error)),
         }
     }
 
@@ -99,7 +103,21 @@ impl Device {
 
     /// The log whose tree it follows.
     pub(super) fn log(&self) -> syncline::LogKey {
-        self.home.log()
+        let named = self.home.log();
+        syncline::LogKey { log: self.own().log.unwrap_or(named.log), ..named }
+    }
+
+    /// What conflict copies call it.
+    ///
+    /// # Errors
+    /// When what was kept is no label.
+    pub(super) fn label(&self) -> Result<Label, Fault> {
+        Label::new(&self.own().label).map_err(|error| fault(&error))
+    }
+
+    /// Where it remembers.
+    pub(super) fn state(&self) -> &Path {
+        self.home.folder()
     }
 
     /// What it remembers, to look at or to note something small in.
@@ -125,13 +143,13 @@ impl Device {
         Ok(Way { url: self.own().url.clone(), token })
     }
 
-    /// The device at work; nobody else may be at it.
+    /// The device at work, with all that is mounted in its folder; nobody else may be at it.
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn engine(&self) -> Result<Engine, Fault> {
+    pub(super) fn mounts(&self) -> Result<Mounts, Fault> {
         let own = self.own();
-        let label = Label::new(&own.label).map_err(|error| fault(&error))?;
+        let label = self.label()?;
         let env: Arc<dyn EnvSource> = Arc::new(SystemEnv::new().map_err(|error| fault(&error))?);
         let device = engine::Device {
             folder: self.kept_in(),
@@ -141,16 +159,16 @@ impl Device {
             label,
             limits: Limits { up: own.up, down: own.down },
         };
-        let shows = own.mode == Mode::Fuse;
-        if shows {
+        if own.mode == Mode::Fuse {
             fs::create_dir_all(&device.folder)
                 .map_err(|error| Fault::file("cannot make the folder", &device.folder, &error))?;
         }
-        let mut engine = Engine::open(device, self.way()?.client()?, env).map_err(stopped)?;
-        if shows {
-            let _ = engine.bring_what_is_opened();
+        let mut mounts = Mounts::open(device, self.way()?.client()?, env).map_err(stopped)?;
+        if own.mode == Mode::Fuse {
+            mounts.bring_what_is_opened();
         }
-        Ok(engine)
+        // One that somebody else shared is not made where it is not there.
+        Ok(if own.log.is_none() { mounts } else { mounts.of_another() })
     }
 }
 
@@ -213,6 +231,7 @@ pub(super) fn attach(at: &Path, typed: Attach) -> Result<Said, Fault> {
                 url,
                 replica: fresh_replica()?,
                 label: typed.label.map_or_else(system_label, |label| label.as_str().to_owned()),
+                log: typed.log,
                 mode: typed.mode.unwrap_or_default(),
                 up: typed.up,
                 down: typed.down,
@@ -238,7 +257,7 @@ pub(super) fn attach(at: &Path, typed: Attach) -> Result<Said, Fault> {
 /// A device stays who it is, and on its folder and its files.
 fn renewed(home: &Home, folder: &Path, way: &Way, typed: &Attach) -> Result<Settings<Own>, Fault> {
     let mut settings = home.settings().clone();
-    if settings.app.folder != folder || settings.log != typed.name {
+    if settings.app.folder != folder || settings.log != typed.name || settings.app.log != typed.log {
         let (folder, log) = (settings.app.folder.display(), &settings.log);
         return Err(Fault::new(format!(
             "this device keeps {folder} and the files {log:?}; another one needs a --device of its own"

@@ -4,10 +4,12 @@ use serde_json::json;
 use syncline::call::{Call, Reply};
 use syncline::client::Transport as _;
 use syncline::decide::TREE_ROOT;
-use syncline::files::{About, Body};
+use syncline::files::{About, Base, Body};
 use syncline::tree::Refusal;
 use syncline::{EntityId, Timestamp};
 use syncline_desk::{Fault, Said};
+use syncline_drive::engine::{mounts, state_of};
+use syncline_drive::journal::Journal;
 
 use super::device::{Device, fault};
 use super::paths::Paths;
@@ -30,11 +32,12 @@ pub(super) fn status(device: &Device) -> Result<Said, Fault> {
         }
     }
     let issues = issues.iter().count();
+    let (mounts, mounted) = mounted(device, &base);
     let ms = |time: Option<Timestamp>| time.map(Timestamp::ms);
     let json = json!({
         "reply": "status", "folder": device.folder(), "alike_at_ms": ms(status.alike_at), "tried_at_ms": ms(status.tried_at),
         "fault": status.fault, "halt": status.halt, "files_here": here, "bytes_here": bytes, "files_elsewhere": elsewhere,
-        "commits_waiting": waiting, "issues": issues,
+        "commits_waiting": waiting, "issues": issues, "mounts": mounts,
     });
     let mut lines = vec![format!("{here} files are here ({bytes} bytes), {elsewhere} at the server only.")];
     lines.push(match status.alike_at {
@@ -45,7 +48,26 @@ pub(super) fn status(device: &Device) -> Result<Said, Fault> {
     lines.extend((issues > 0).then(|| format!("{issues} cannot be synced: see `issues`.")));
     lines.extend(status.halt.map(|halt| format!("Stopped: {halt}. If that is meant, say `sync-once --confirm`.")));
     lines.extend(status.fault.map(|fault| format!("What went wrong last: {fault}")));
+    lines.extend(mounted);
     Ok(Said::new(json, lines.join("\n")))
+}
+
+/// How the shared folders in the folder stand.
+fn mounted(device: &Device, base: &Base) -> (Vec<serde_json::Value>, Vec<String>) {
+    let (mut listed, mut lines) = (Vec::new(), Vec::new());
+    for mount in mounts(base, |_| true) {
+        let journal = Journal::beside(&state_of(device.state(), mount.log).join("journal.db"));
+        let status = journal.and_then(|journal| journal.status()).unwrap_or_default();
+        let (path, alike_at) = (mount.path.display().to_string(), status.alike_at.map(Timestamp::ms));
+        let wrong = status.fault.or(status.halt);
+        lines.push(match (&wrong, alike_at) {
+            (Some(wrong), _) => format!("{path} is shared: {wrong}"),
+            (None, Some(at)) => format!("{path} is shared; it was alike at {at} ms since 1970."),
+            (None, None) => format!("{path} is shared; it was never alike yet."),
+        });
+        listed.push(json!({ "path": path, "log": mount.log, "alike_at_ms": alike_at, "wrong": wrong }));
+    }
+    (listed, lines)
 }
 
 /// What cannot be synced, and why.

@@ -5,6 +5,7 @@ mod device;
 mod look;
 mod paths;
 mod resolve;
+mod share;
 mod sync;
 mod want;
 
@@ -31,6 +32,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Fault> {
         Command::Evict { path } => want::evict(&Device::open(&at)?, &path)?,
         Command::Unpin { path } => want::unpin(&Device::open(&at)?, &path)?,
         Command::Resolve { path, keep } => resolve::resolve(&Device::open(&at)?, &path, keep)?,
+        Command::Share { path } => share::share(&Device::open(&at)?, &path).await?,
+        Command::Accept { log, path } => share::accept(&Device::open(&at)?, log, &path).await?,
         Command::PanicResync => device::panic_resync(&Device::open(&at)?)?,
     };
     out.say(&said)

@@ -2,22 +2,25 @@
 //!
 //! What must hold: both are as they were synced last, so that whichever goes is at the server, and in its trash.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::json;
 use syncline::EntityId;
 use syncline::decide::TREE_ROOT;
 use syncline::files::{Base, Scan, Step};
-use syncline::tree::Kind;
+use syncline::tree::{Kind, NameKey, Node, kept_name};
 use syncline_desk::{Fault, Said};
 use syncline_drive::folder::Folder;
 use syncline_drive::rules::Rules;
-use syncline_drive::steps::{On, Outcome, Sink, carry_out};
+use syncline_drive::steps::{Later, On, Outcome, Sink, carry_out};
 
 use super::cli::Keep;
 use super::device::{Device, fault};
 use super::paths::node;
 
+/// How many names are tried for a copy that stays.
+const NAMES_TRIED: u32 = 1_000;
 /// Bytes that are copied at once.
 const COPIED_BYTES: usize = 1 << 20;
 
@@ -42,6 +45,9 @@ pub(super) fn resolve(device: &Device, path: &Path, keep: Keep) -> Result<Said, 
     if !(clean(copy) && clean(of)) {
         return Err(Fault::new("one of the two is not here, or was changed since the last sync: sync first"));
     }
+    if keep == Keep::Both {
+        return both(on, &nodes, copy);
+    }
     if keep == Keep::Copy {
         overwrite(on, copy, of)?;
     }
@@ -49,6 +55,32 @@ pub(super) fn resolve(device: &Device, path: &Path, keep: Keep) -> Result<Said, 
     let stays = base.path(of).map(|path| path.join("/")).unwrap_or_default();
     let text = format!("{stays} is the one that stays; the next sync tells the others.");
     Ok(Said::new(json!({ "reply": "resolved", "path": stays }), text))
+}
+
+/// Gives the copy a name of its own: with that it is a file like any other, for everybody.
+fn both(on: On<'_>, nodes: &[(EntityId, Node)], copy: EntityId) -> Result<Said, Fault> {
+    let none = || Fault::new("it is not here");
+    let held = on.base.get(copy).ok_or_else(none)?;
+    let beside =
+        nodes.iter().filter(|(id, node)| *id != copy && node.dead.is_none() && node.parent == Some(held.parent));
+    let taken: HashSet<NameKey> = beside.map(|(_, node)| node.name.key()).collect();
+    for name in (1..NAMES_TRIED).map(|number| kept_name(&held.name, number)).filter(|name| !taken.contains(&name.key()))
+    {
+        let step = Step::Move { node: copy, parent: held.parent, at: name.as_str().to_owned() };
+        match carry_out(on, &step, None) {
+            Outcome::Later(Later::Taken) => {}
+            outcome => {
+                carried(outcome)?;
+                let mut path = on.base.path(copy).unwrap_or_default();
+                path.pop();
+                path.push(name.as_str());
+                let path = path.join("/");
+                let text = format!("Both stay; the copy is {path} now. The next sync tells the others.");
+                return Ok(Said::new(json!({ "reply": "resolved", "path": path }), text));
+            }
+        }
+    }
+    Err(Fault::new("every name for it is taken; rename it by hand"))
 }
 
 fn is_clean(folder: &Folder, base: &Base, id: EntityId) -> bool {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use syncline_desk::{Fault, Out, Said};
-use syncline_drive::engine::{Engine, Synced};
+use syncline_drive::engine::Synced;
 use syncline_drive::follow::Follow;
+use syncline_drive::mounts::Mounts;
 use syncline_drive::watch::Watch;
 use syncline_transport_http::client::SystemEnv;
 
@@ -16,9 +17,9 @@ use super::device::{Device, fault, stopped};
 /// # Errors
 /// Why it stopped; what was done until then stays done, and the next sync goes on.
 pub(super) async fn once(device: &Device, confirm: bool) -> Result<Said, Fault> {
-    let mut engine = device.engine()?;
+    let mut engine = device.mounts()?;
     engine.begin().await.map_err(stopped)?;
-    let aside = engine.aside().map(|path| path.display().to_string());
+    let aside = engine.own().aside().map(|path| path.display().to_string());
     let synced = engine.sync(confirm).await.map_err(stopped)?;
     let mut said = told(&engine, &synced);
     if let Some(aside) = aside {
@@ -28,12 +29,12 @@ pub(super) async fn once(device: &Device, confirm: bool) -> Result<Said, Fault> 
     Ok(said)
 }
 
-fn told(engine: &Engine, synced: &Synced) -> Said {
+fn told(engine: &Mounts, synced: &Synced) -> Said {
     let troubles: Vec<_> = synced.troubles.iter().map(|(path, why)| json!({ "path": path, "why": why })).collect();
     let notices: Vec<String> = synced.notices.iter().map(|notice| format!("{notice:?}")).collect();
     let json = json!({
         "reply": "synced", "told": synced.told, "done": synced.done, "busy": synced.busy, "united": synced.united,
-        "held": engine.base().len(), "troubles": troubles, "notices": notices,
+        "held": engine.own().base().len(), "troubles": troubles, "notices": notices,
     });
     let mut lines = vec![format!("{} changes told, {} done here.", synced.told, synced.done)];
     lines.extend(synced.troubles.iter().map(|(path, why)| format!("! {path}: {why}")));
@@ -49,8 +50,8 @@ fn told(engine: &Engine, synced: &Synced) -> Said {
 /// # Errors
 /// When the device does not open, or nobody reads the answers.
 pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), Fault> {
-    let mut engine = device.engine()?;
-    let _shown = device.show(&mut engine)?;
+    let mut mounts = device.mounts()?;
+    let _shown = device.show(&mut mounts)?;
     let env = Arc::new(SystemEnv::new().map_err(|error| fault(&error))?);
     let watch = match Watch::begin(&device.kept_in()) {
         Ok(watch) => Some(watch),
@@ -63,7 +64,7 @@ pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), 
             None
         }
     };
-    let mut follow = Follow::new(engine, device.log(), watch, env, confirm);
+    let mut follow = Follow::new(mounts, watch, env, confirm);
     let mut stop = std::pin::pin!(stopped_by_user());
     loop {
         tokio::select! {
@@ -73,7 +74,7 @@ pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), 
         }
         match follow.sync().await {
             Ok(synced) if synced.told + synced.done > 0 || !synced.troubles.is_empty() => {
-                out.say(&told(follow.engine(), &synced))?;
+                out.say(&told(follow.mounts(), &synced))?;
             }
             Ok(_) => {}
             Err(error) => out.say(&Said::not_synced(&stopped(error)))?,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, unlinkat};
 use syncline::EntityId;
 use syncline::files::{Body, Fingerprint, What};
+use syncline::tree::Kind;
 
 use super::names::{Entry, keep, rename};
 use super::{Did, Later, Not, On, is_as_it_was};
@@ -72,8 +73,10 @@ pub(super) fn remove_folder(on: On<'_>, node: EntityId) -> Did {
     }
     let at: PathBuf = path.iter().collect();
     let left = entries(&folder)?;
+    // What is in a mount is another tree's, which has rules of its own.
+    let is_mount = matches!(held.kind, Kind::Mount(_));
     for entry in &left {
-        if !is_left_out(on, &at, entry) {
+        if is_mount || !is_left_out(on, &at, entry) || is_kept(on, &folder, &at, entry)? {
             return Err(Later::NotEmpty.into());
         }
     }
@@ -105,6 +108,25 @@ fn entries(folder: &OwnedFd) -> io::Result<Vec<Named>> {
 fn is_left_out(on: On<'_>, at: &Path, (name, what): &Named) -> bool {
     let (Ok(name), Some(what)) = (name.to_str(), what) else { return false };
     name.starts_with(UNFINISHED) || on.rules.leave_out(&at.join(name), *what == What::Folder)
+}
+
+/// Whether a rule keeps an entry, or something in it.
+fn is_kept(on: On<'_>, folder: &OwnedFd, at: &Path, (name, what): &Named) -> io::Result<bool> {
+    let Ok(text) = name.to_str() else { return Ok(false) };
+    if on.rules.keep_nothing() || text.starts_with(UNFINISHED) {
+        return Ok(false);
+    }
+    let (is_folder, at) = (*what == Some(What::Folder), at.join(text));
+    if on.rules.keep(&at, is_folder) || !is_folder {
+        return Ok(on.rules.keep(&at, is_folder));
+    }
+    let inside = child(folder, name.as_c_str())?;
+    for entry in entries(&inside)? {
+        if is_kept(on, &inside, &at, &entry)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Removes an entry with everything in it; no link is followed.
@@ -143,7 +165,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use syncline::files::Step;
-    use syncline::tree::Kind;
+
+    use crate::rules::Rules;
 
     use super::super::Later;
     use super::super::testing::{Disk, ROOT, done, later};
@@ -183,6 +206,24 @@ mod tests {
         fs::remove_file(disk.at("d/mine")).unwrap();
         assert_eq!(done(disk.carry_out(&step, b"", Kind::Folder)), None);
         assert!(disk.names("").is_empty() && outside.path().join("safe").exists());
+    }
+
+    #[test]
+    fn a_folder_stays_with_what_a_rule_keeps_however_deep_that_is() {
+        let mut disk = Disk::new();
+        disk.rules = Rules::of("build/\n(?keep)*.key\n").0;
+        let d = disk.make_folder("d");
+        fs::create_dir_all(disk.at("d/build/deep")).unwrap();
+        fs::write(disk.at("d/build/deep/own.key"), b"").unwrap();
+        fs::write(disk.at("d/build/deep/x"), b"").unwrap();
+        let step = Step::RemoveFolder { node: d };
+        assert_eq!(later(disk.carry_out(&step, b"", Kind::Folder)), Later::NotEmpty);
+        assert_eq!(disk.names("d/build/deep"), ["own.key", "x"], "nothing is taken away before all is known");
+        fs::rename(disk.at("d/build/deep/own.key"), disk.at("d/own.key")).unwrap();
+        assert_eq!(later(disk.carry_out(&step, b"", Kind::Folder)), Later::NotEmpty);
+        fs::remove_file(disk.at("d/own.key")).unwrap();
+        assert_eq!(done(disk.carry_out(&step, b"", Kind::Folder)), None);
+        assert!(disk.names("").is_empty());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use syncline::tree::Content;
 use syncline::{Digest, limits};
 
 use super::again::{again, wait};
+use super::together::runs;
 use super::{AT_ONCE, Progress, Transfer, TransferError, on_disk};
 use crate::read;
 use crate::steps::Sink;
@@ -38,7 +39,7 @@ pub struct Near {
 }
 
 /// Where pieces are in the folder.
-type Places = HashMap<BlobId, (Arc<[String]>, u64)>;
+pub(super) type Places = HashMap<BlobId, (Arc<[String]>, u64)>;
 
 impl Transfer {
     /// Brings a content into a sink; gives the list of its pieces back, if it has one. `known` is that list where it is known.
@@ -74,14 +75,16 @@ impl Transfer {
             return Err(TransferError::OtherFile(content.blob));
         }
         let places = &places;
-        let mut pieces =
-            stream::iter(manifest.pieces().iter().copied()).map(|piece| self.piece(piece, places)).buffered(AT_ONCE);
-        while let Some(bytes) = pieces.next().await {
-            let bytes = bytes?;
-            sink.write(&bytes)?;
-            progress.more(bytes.len() as u64);
+        // Made before anything waits: of a stream that maps while it is waited for, nobody can tell that it may go to another thread.
+        let runs: Vec<_> = runs(manifest.pieces(), places).into_iter().map(|run| self.run(run, places)).collect();
+        let mut runs = stream::iter(runs).buffered(AT_ONCE);
+        while let Some(run) = runs.next().await {
+            for bytes in run? {
+                sink.write(&bytes)?;
+                progress.more(bytes.len() as u64);
+            }
         }
-        drop(pieces);
+        drop(runs);
         Ok(Some(manifest))
     }
 
@@ -102,7 +105,7 @@ impl Transfer {
         Manifest::from_bytes(bytes).map_err(|source| TransferError::Manifest { file, source })
     }
 
-    async fn piece(&self, piece: Piece, places: &Places) -> Result<Bytes, TransferError> {
+    pub(super) async fn piece(&self, piece: Piece, places: &Places) -> Result<Bytes, TransferError> {
         if let Some(own) = self.own(piece, places).await? {
             return Ok(own);
         }
@@ -292,6 +295,28 @@ mod tests {
             assert_eq!(world.bring(&file.reading.content, &[]).await.unwrap(), bytes);
         }
         assert_eq!(fs::read_dir(world.at("")).unwrap().count(), 5, "nothing half is left behind");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_pieces_take_a_few_requests_and_small_files_one() {
+        let world = World::new().await;
+        let bytes = noise(2 << 20, 1);
+        let file = world.kept("large", &bytes).await;
+        assert!(file.reading.manifest.as_ref().is_some_and(|manifest| manifest.pieces().len() > 90));
+        let before = world.way.asked();
+        assert_eq!(world.bring(&file.reading.content, &[]).await.unwrap(), bytes);
+        assert!(world.way.asked() - before <= 4, "{} requests", world.way.asked() - before);
+
+        let small = world.files(&[10, 100_000, 1_000, 0, 7]);
+        world.transfer.upload(&small, &Progress::none()).await.unwrap();
+        let contents = || small.iter().map(|file| &file.reading.content);
+        assert_eq!(Transfer::together(contents()), 5);
+        let (before, names) = (world.way.asked(), contents().map(|content| content.blob).collect::<Vec<_>>());
+        let brought = world.transfer.bring_many(&names).await.unwrap();
+        assert_eq!(world.way.asked() - before, 1);
+        assert!(small.iter().zip(brought).all(|(file, bytes)| bytes.len() as u64 == file.reading.content.bytes));
+        world.way.lie();
+        assert!(matches!(world.transfer.bring_many(&names).await, Err(TransferError::Damaged(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! What must hold: what is sent hashes to its name when it is sent, not only when the file was read; what comes is held
 //! against its name before it counts; memory does not grow with files; whatever is cut off goes on where it was.
 //!
-//! Next: `upload`, `download`; `again` for what is tried again, `pace` for limits, `progress` for what a person sees.
+//! Next: `upload`, `download`, and `together` for what is small; `again` for what is tried again, `pace` for limits, `progress` for what a person sees.
 
 mod again;
 mod download;
@@ -11,6 +11,7 @@ mod pace;
 mod progress;
 #[cfg(test)]
 mod testing;
+mod together;
 mod upload;
 
 use std::io;

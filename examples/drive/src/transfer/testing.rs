@@ -168,6 +168,11 @@ impl Way {
         self.lies.store(true, Ordering::Relaxed);
     }
 
+    /// How many requests there were.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -220,6 +225,19 @@ impl BlobTransport for Way {
     async fn append_blob(&self, log: LogId, blob: BlobId, size: u64, at: u64, bytes: Bytes) -> Result<u64, CallError> {
         self.count(bytes.len());
         self.broken(self.inner.append_blob(log, blob, size, at, bytes)).await
+    }
+
+    async fn get_blobs(&self, log: LogId, blobs: &[BlobId]) -> Result<Vec<Bytes>, CallError> {
+        let mut brought = self.broken(self.inner.get_blobs(log, blobs)).await?;
+        let bytes = brought.iter().map(|bytes| bytes.len() as u64).sum();
+        if bytes > self.cut_after.load(Ordering::Relaxed) {
+            return Err(CallError::Interrupted("the line was cut".into()));
+        }
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+        if self.lies.load(Ordering::Relaxed) {
+            brought = brought.iter().map(|bytes| bytes.iter().map(|byte| byte ^ 1).collect()).collect();
+        }
+        Ok(brought)
     }
 
     async fn open_blob(&self, log: LogId, blob: BlobId, range: ByteRange) -> Result<Box<dyn BlobSource>, CallError> {

@@ -27,7 +27,7 @@ async fn parted(house: &House) -> (Drive, Drive) {
     }
     b.write("new", "of b");
     b.sync().await;
-    house.later(120);
+    house.later(120 * DAY_MS);
     assert!(house.purge().await >= 10, "too little was purged");
     house.prune().await;
     (a, b)

@@ -109,3 +109,33 @@ async fn e07_bytes_that_are_not_what_was_promised_are_discarded_and_the_file_sta
         assert_eq!(b.read("doc"), second);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_server_does_not_give_is_asked_for_less_and_less_often_and_another_content_at_once() {
+    const MINUTE_MS: i64 = 60_000;
+    let house = House::new();
+    let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
+    let way = Meddler::on(house.way());
+    let through: Arc<dyn BlobTransport> = Arc::<Meddler>::clone(&way);
+    house.start_over(&mut b, through).unwrap();
+    a.write("bad", "something that should not be here");
+    a.sync().await;
+    way.refuses.store(true, Ordering::Relaxed);
+    let asked = || way.asked.load(Ordering::Relaxed);
+    let first = b.sync().await;
+    assert_eq!((first.troubles.len(), first.put_off, asked()), (1, 1, 1), "{first:?}");
+    a.write("good", "good");
+    for (later_ms, asks) in [(0, 1), (MINUTE_MS / 3, 1), (MINUTE_MS, 2), (MINUTE_MS / 2, 2), (MINUTE_MS, 3)] {
+        house.later(later_ms);
+        let synced = b.sync().await;
+        assert_eq!((asked(), synced.put_off), (asks, 1), "after {later_ms} ms more: {synced:?}");
+    }
+    a.write("bad", "something else");
+    a.sync().await;
+    assert_eq!((b.sync().await.put_off, asked()), (2, 5), "another content, and another file");
+    way.refuses.store(false, Ordering::Relaxed);
+    assert_eq!((b.sync().await.put_off, b.show().len()), (2, 0));
+    house.later(MINUTE_MS);
+    let last = b.sync().await;
+    assert_eq!((last.put_off, b.read("bad"), b.read("good")), (0, "something else".into(), "good".into()));
+}

@@ -32,7 +32,7 @@ pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Ticking {
     ticks: AtomicU64,
-    days: AtomicU64,
+    ahead_ms: AtomicU64,
 }
 
 /// The same clock, wrong.
@@ -49,8 +49,8 @@ impl EnvSource for Off {
 impl EnvSource for Ticking {
     fn env(&self) -> Env {
         let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
-        let days_ms = self.days.load(Ordering::Relaxed) * DAY_MS.unsigned_abs();
-        let now = Timestamp::from_ms(BEGIN_MS + days_ms + tick / 1_000).unwrap();
+        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
+        let now = Timestamp::from_ms(BEGIN_MS + ahead_ms + tick / 1_000).unwrap();
         Env { now, entropy: *Digest::of(&[&tick.to_be_bytes()]).as_bytes() }
     }
 }
@@ -88,9 +88,9 @@ impl House {
         Self { dir, store, server, env: Arc::default() }
     }
 
-    /// So many days pass.
-    pub(crate) fn later(&self, days: u64) {
-        self.env.days.fetch_add(days, Ordering::Relaxed);
+    /// So much time passes.
+    pub(crate) fn later(&self, ms: i64) {
+        self.env.ahead_ms.fetch_add(ms.unsigned_abs(), Ordering::Relaxed);
     }
 
     /// The server forgets what was deleted long ago; says how many nodes that are.

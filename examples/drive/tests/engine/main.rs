@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::result_large_err, reason = "a test has few errors")]
 
+mod abilities;
 mod away;
 mod bytes;
 mod follows;

@@ -22,7 +22,7 @@ pub(crate) struct Meddler {
     pub(crate) forgets: AtomicBool,
     /// The server gives no file's bytes.
     pub(crate) refuses: AtomicBool,
-    /// How often a file was asked for.
+    /// How often a file was asked for alone.
     pub(crate) asked: AtomicU64,
     /// How often an upload was told to go on elsewhere.
     pub(crate) elsewhere: AtomicU64,
@@ -83,11 +83,22 @@ impl BlobTransport for Meddler {
         appended
     }
 
+    async fn get_blobs(&self, log: LogId, blobs: &[BlobId]) -> Result<Vec<Bytes>, CallError> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(refused());
+        }
+        self.way.get_blobs(log, blobs).await
+    }
+
     async fn open_blob(&self, log: LogId, blob: BlobId, range: ByteRange) -> Result<Box<dyn BlobSource>, CallError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.refuses.load(Ordering::Relaxed) {
-            return Err(CallError::Refused(Refusal::new(ErrorCode::Quarantined, "there is something in it")));
+            return Err(refused());
         }
         self.way.open_blob(log, blob, range).await
     }
+}
+
+fn refused() -> CallError {
+    CallError::Refused(Refusal::new(ErrorCode::Quarantined, "there is something in it"))
 }
