@@ -1,6 +1,7 @@
 //! What do files cost beside the least that anybody would do: to read, cut and hash one, to look at 20,000 that did not
 //! change, to commit a thousand to a tree, to bring a tree of 100,000 to a new device?
 
+use std::cell::Cell;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -134,12 +135,13 @@ fn commits(runtime: &Runtime, folder: &Path) -> anyhow::Result<()> {
     let system = Arc::new(SystemEnv::new()?);
     let way = InProcess::new(server, Caller::operator(log(0).bucket), Arc::<SystemEnv>::clone(&system));
     runtime.block_on(way.call(Call::CreateLog { log: log(0).log, sealing: Sealing::default() }))?;
-    let mut made = 0_u64;
+    let made = Cell::new(0_u64);
     let mut ours = || {
         let ops = (0..COMMIT).map(|_| {
-            made += 1;
-            let name = format!("a name of some length, {made}");
-            TreeOp::Create { node: node(made), parent: parent(made), name, kind: Kind::Folder, content: None }
+            let number = made.get() + 1;
+            made.set(number);
+            let name = format!("a name of some length, {number}");
+            TreeOp::Create { node: node(number), parent: parent(number), name, kind: Kind::Folder, content: None }
         });
         let call = Call::Commit(Commit {
             log: log(0).log,
@@ -157,7 +159,7 @@ fn commits(runtime: &Runtime, folder: &Path) -> anyhow::Result<()> {
     let compared = compare(Meter::new(), scale(50, 1), &mut ours, &mut floor)?;
     table::row("commit of 1,000 ops on SQLite; floor: their rows in one transaction", "op", &compared, Aim::Known);
     let most = scale(100_000, 3_000);
-    while made < most {
+    while made.get() < most {
         ours()?;
     }
     bare.fill(most)?;

@@ -96,7 +96,7 @@ async fn small_blobs_go_together() {
     names.push(name(&content(250, 1)));
     assert_eq!(code(client.get_blobs(LOG, &names).await), ErrorCode::BlobNotFound);
     assert_eq!(code(client.get_blobs(LOG, &[]).await), ErrorCode::BatchSize);
-    let too_many = vec![names[0]; syncline::limits::LIST_ITEMS_MAX + 1];
+    let too_many = vec![names[0]; limits::LIST_ITEMS_MAX + 1];
     assert_eq!(code(client.get_blobs(LOG, &too_many).await), ErrorCode::BatchSize);
 }
 
