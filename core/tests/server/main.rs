@@ -12,6 +12,7 @@ mod common;
 mod access;
 mod blobs;
 mod cases;
+mod cut;
 mod devices;
 mod faults;
 mod groups;

@@ -1,27 +1,22 @@
 //! Shared folders: who may share, what refuses, what becomes of files, grants and bytes, and that mounts do not nest.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use syncline::access::{Access, Bearer, Caller};
 use syncline::blob::{Chunker, Manifest, Piece};
 use syncline::call::{Call, Commit, Committed, ErrorCode, Refusal, Reply, Share, Shared};
 use syncline::conformance::support::{log, schema};
-use syncline::decide::{Decision, NewTerms, Scope, TREE_ROOT};
+use syncline::decide::{NewTerms, TREE_ROOT};
 use syncline::digest::Digest;
-use syncline::oplog::{Collection, EntityKey, Snapshot};
 use syncline::server::Server;
-use syncline::store::{
-    ByteRange, HeadPage, LogPage, LogSummary, MemoryBlobs, NodePage, NodeQuery, PageLimit, Store, StoreError,
-    StoreErrorKind,
-};
-use syncline::tree::{self, Content, Kind, Label, NamePolicy, Node, Retention, Revision, TreeOp, TreeVerdict};
-use syncline::{BucketId, EntityId, GroupId, LogId, LogKey, OpId, ReplicaId, Seq, Timestamp, TokenId, limits};
+use syncline::store::{ByteRange, MemoryBlobs, NodeQuery};
+use syncline::tree::{self, Content, Kind, Label, NamePolicy, Node, Retention, TreeOp, TreeVerdict};
+use syncline::{EntityId, GroupId, LogId, LogKey, OpId, ReplicaId, Seq, Timestamp, TokenId, limits};
 
 use super::blobs::{Blobs, name};
 use super::common::poll_to_end;
+use super::cut::Cut;
 use super::{LOG, operator};
 
 const DAY: u64 = 24 * 3_600_000;
@@ -414,68 +409,6 @@ fn the_new_tree_takes_what_the_old_one_took_and_says_where_it_came_from() {
     assert_eq!((from.nodes, from.shared), (7, None), "the root, five nodes and the mount");
 }
 
-/// A store whose transactions fail from one on: before anything is written, or after all is.
-#[derive(Debug)]
-struct Cut {
-    store: Arc<dyn Store>,
-    left: AtomicUsize,
-    writes: bool,
-}
-
-#[async_trait]
-impl Store for Cut {
-    fn name(&self) -> &'static str {
-        "cut"
-    }
-
-    async fn transact(&self, scope: Scope, decision: Decision) -> Result<bool, StoreError> {
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
-        if left != Ok(0) {
-            return self.store.transact(scope, decision).await;
-        }
-        if self.writes {
-            self.store.transact(scope, decision).await?;
-        }
-        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, "cut", "transact"))
-    }
-
-    async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {
-        self.store.ops_after(log, after, limit).await
-    }
-
-    async fn heads(
-        &self,
-        log: LogKey,
-        collection: &Collection,
-        after: Option<&EntityKey>,
-        limit: usize,
-    ) -> Result<HeadPage, StoreError> {
-        self.store.heads(log, collection, after, limit).await
-    }
-
-    async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {
-        self.store.snapshot(log, at).await
-    }
-
-    async fn nodes(&self, log: LogKey, asked: &NodeQuery, limit: usize) -> Result<NodePage, StoreError> {
-        self.store.nodes(log, asked, limit).await
-    }
-
-    async fn revisions(
-        &self,
-        log: LogKey,
-        node: EntityId,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Revision>, StoreError> {
-        self.store.revisions(log, node, after, limit).await
-    }
-
-    async fn logs(&self, bucket: BucketId, after: Option<LogId>, limit: usize) -> Result<Vec<LogSummary>, StoreError> {
-        self.store.logs(bucket, after, limit).await
-    }
-}
-
 #[test]
 fn fault_s01_a_share_that_is_cut_off_anywhere_has_moved_all_or_nothing_and_is_finished_by_its_repeat() {
     for writes in [false, true] {
@@ -488,7 +421,7 @@ fn fault_s01_a_share_that_is_cut_off_anywhere_has_moved_all_or_nothing_and_is_fi
             let store = Arc::clone(&drive.blobs.world.store);
             let fanout = Arc::clone(whole.fanout());
             let blobs = Arc::<MemoryBlobs>::clone(&drive.blobs.bytes);
-            let cut = Cut { store, left: cuts.into(), writes };
+            let cut = Cut::new(store, cuts, writes);
             drive.blobs.world.server = Server::new(Arc::new(cut), fanout, schema()).with_blobs(blobs);
             let first = drive.share(7, 1);
             drive.blobs.world.server = whole;
