@@ -24,6 +24,11 @@ use crate::tree::Node;
 pub trait Wanted {
     /// Whether its bytes are to be here.
     fn here(&self, id: EntityId) -> bool;
+    /// Whether bytes that are here already, and are the server's, may stay though they need not be here: somebody read them,
+    /// and reads them again perhaps.
+    fn stays(&self, id: EntityId) -> bool {
+        self.here(id)
+    }
     /// Whether it is to be left alone for now: a program has it open and says so.
     fn waits(&self, id: EntityId) -> bool;
     /// What the device can hold: everything, if nobody says.

@@ -117,6 +117,9 @@ impl Room<'_> {
                 // It stays where it is, and what is in it is synced all the same.
                 (parent, at) = (held.parent, held.at.clone());
             } else if held.body == Body::Elsewhere {
+                if !self.is_free_now(id, parent, &at) {
+                    return;
+                }
                 self.out.hold.push((id, Held { print: None, ..Held::of(node, parent, at.clone(), None) }));
             } else if !self.settle(id, parent, &at) {
                 return;
@@ -125,8 +128,11 @@ impl Room<'_> {
         let Some(content) = node.content else { return };
         let is_same = held.content.is_some_and(|ours| ours.is_same(&content));
         match held.body {
+            // Newer bytes are not brought for nobody.
+            Body::Here if !(wanted.here(id) || is_same && wanted.stays(id)) => {
+                self.out.steps.push(Step::Evict { node: id });
+            }
             Body::Here if !is_same => writes.push(Step::Write { node: id, parent, at, content, replaces: true }),
-            Body::Here if !wanted.here(id) => self.out.steps.push(Step::Evict { node: id }),
             Body::Elsewhere if wanted.here(id) => {
                 writes.push(Step::Write { node: id, parent, at, content, replaces: false });
             }
@@ -145,7 +151,8 @@ impl Room<'_> {
                 self.out.steps.push(Step::MakeFolder { node: id, parent, at });
             }
             (Kind::File | Kind::Symlink, Some(_)) if !wanted.here(id) => {
-                self.out.hold.push((id, Held::of(node, parent, at, None)));
+                let free = self.is_free_now(id, parent, &at);
+                self.out.hold.extend(free.then(|| (id, Held::of(node, parent, at, None))));
             }
             // Whoever is there now may be gone by then; if not, the step is left.
             (Kind::File | Kind::Symlink, Some(content)) if !self.is_foreign(parent, &at) => {
@@ -200,6 +207,13 @@ impl Room<'_> {
             self.taken.remove(&before);
         }
         self.taken.insert(place, id);
+    }
+
+    /// Whether nobody's bytes lie at a place before any step is done: who is held there without bytes would be taken for them.
+    fn is_free_now(&self, id: EntityId, parent: EntityId, at: &str) -> bool {
+        let is_here = |other: EntityId| other != id && self.base.get(other).is_none_or(|held| held.body == Body::Here);
+        let taken = self.taken.get(&(parent, at.to_owned())).copied();
+        !self.base.at(parent, at).into_iter().chain(taken).any(is_here)
     }
 
     /// Whether somebody is there who will not leave.

@@ -35,6 +35,8 @@ pub(crate) struct Device {
     pub(crate) verdicts: Vec<TreeVerdict>,
     /// How many ops go into one commit.
     pub(crate) ops_max: usize,
+    /// Whether what is not here is brought.
+    pub(crate) everything: bool,
     pub(crate) abilities: Abilities,
     /// What is heard of its folder, and what the time is.
     pub(crate) heard: Option<(Debounce, u64)>,
@@ -43,11 +45,18 @@ pub(crate) struct Device {
 /// What was told, and where it stands in the log with what was answered.
 type Sent = (Vec<Wish>, Option<(u64, Vec<Answer>)>);
 
-/// Everything.
-struct All(Abilities);
+/// Everything, or nothing that is not here already.
+struct Want {
+    everything: bool,
+    abilities: Abilities,
+}
 
-impl Wanted for All {
+impl Wanted for Want {
     fn here(&self, _: EntityId) -> bool {
+        self.everything
+    }
+
+    fn stays(&self, _: EntityId) -> bool {
         true
     }
 
@@ -56,7 +65,7 @@ impl Wanted for All {
     }
 
     fn abilities(&self) -> Abilities {
-        self.0
+        self.abilities
     }
 }
 
@@ -91,6 +100,7 @@ impl Device {
             notices: Vec::new(),
             verdicts: Vec::new(),
             ops_max: 1_000,
+            everything: true,
             abilities: Abilities::default(),
             heard: None,
         }
@@ -128,7 +138,8 @@ impl Device {
             id(*next)
         };
         let remote = Remote { tree: &self.tree, last: seq(self.last) };
-        let plan = plan(remote, &self.base, &local, &self.issues, &All(self.abilities), confirmed, &mut mint);
+        let want = Want { everything: self.everything, abilities: self.abilities };
+        let plan = plan(remote, &self.base, &local, &self.issues, &want, confirmed, &mut mint);
         (plan, local, scan, numbers)
     }
 

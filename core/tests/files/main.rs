@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "what the tests of the tree share with these")]
 
 mod abilities;
+mod away;
 mod beside;
 mod device;
 mod disk;

@@ -14,6 +14,7 @@ use syncline::Digest;
 use syncline::files::{Identity, RootState, What};
 
 use crate::looks::{self, Looks};
+use crate::uses::Uses;
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
@@ -23,6 +24,7 @@ pub struct Folder {
     path: PathBuf,
     root: OwnedFd,
     identity: Identity,
+    uses: Uses,
 }
 
 impl Folder {
@@ -38,7 +40,7 @@ impl Folder {
             Err(error) => return Err(error.into()),
         };
         let identity = looks::open(&root)?.print.identity;
-        Ok(Ok(Self { path: path.to_owned(), root, identity }))
+        Ok(Ok(Self { path: path.to_owned(), root, identity, uses: Uses::default() }))
     }
 
     /// That it is a folder, and which: the number of its volume is made of the folder's own number and time of birth, for
@@ -60,6 +62,12 @@ impl Folder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Who has files of it open, as far as that is known.
+    #[must_use]
+    pub const fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// Its root.

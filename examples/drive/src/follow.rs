@@ -74,12 +74,14 @@ impl Follow {
 
     /// Waits until the next sync is due. Nothing is lost when it is dropped.
     pub async fn wait(&mut self) {
+        let asked = self.mounts.asked();
         let Some(ear) = self.mounts.ear() else { return };
         // What is due since before a failure is no reason to fail again at once.
         let from_ms = if self.failures > 0 { self.poll_at_ms } else { 0 };
         tokio::select! {
             biased;
             () = woken(&mut self.wakes) => {}
+            () = asked, if self.failures == 0 => {}
             () = ear.wait(from_ms, self.poll_at_ms) => {}
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! Next: [`journal`] remembers, [`walk`] finds what is there, [`read`] reads a file once, [`steps`] carries out a step,
 //! [`transfer`] sends and brings bytes, [`engine`] does all of it in turn, [`mounts`] for each of several trees, [`follow`] again
-//! and again.
+//! and again; [`view`] shows what is not here as well.
 
 #![forbid(unsafe_code)]
 
@@ -25,5 +25,7 @@ pub mod rules;
 pub mod steps;
 pub mod temp;
 pub mod transfer;
+pub mod uses;
+pub mod view;
 pub mod walk;
 pub mod watch;

@@ -9,7 +9,7 @@ use rustix::path::Arg;
 use syncline::files::{Fingerprint, Identity, What};
 
 /// What is asked for: one call answers all of it.
-const ASKED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+pub(crate) const ASKED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// How an entry of a folder looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub fn open(file: impl AsFd) -> io::Result<Looks> {
     Ok(read(&statx(file, c"", AtFlags::EMPTY_PATH, ASKED)?))
 }
 
-fn read(found: &Statx) -> Looks {
+/// What the system's answer means.
+pub(crate) fn read(found: &Statx) -> Looks {
     let mode = Mode::from_raw_mode(found.stx_mode.into()).bits();
     let what = match FileType::from_raw_mode(found.stx_mode.into()) {
         FileType::RegularFile => Some(What::File { executable: mode & 0o100 != 0 }),

@@ -27,7 +27,7 @@ fn sources() -> PathBuf {
 }
 
 /// A tree of sources, and an image with holes.
-fn plant(folder: &Path, count: usize) {
+pub(crate) fn plant(folder: &Path, count: usize) {
     let all = sources();
     let from = files(&all);
     assert!(from.len() >= count, "{} has {} files, not {count}", all.display(), from.len());

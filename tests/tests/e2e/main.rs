@@ -10,6 +10,7 @@ mod device;
 mod drive;
 mod drive_house;
 mod drive_shared;
+mod drive_view;
 mod faults;
 mod meddler;
 mod notes;

@@ -174,8 +174,8 @@ impl Engine {
             let walk = self.look(true)?;
             let local = self.recognize(&walk);
             let remote = Remote { tree: empty.tree(), last: Cursor::START.seq };
-            let wants =
-                Wants { pins: &self.pins, tree: empty.tree(), waits: HashSet::new(), abilities: self.abilities };
+            let (waits, shows) = (HashSet::new(), self.window.is_some());
+            let wants = Wants { pins: &self.pins, tree: empty.tree(), waits, abilities: self.abilities, shows };
             let mint = &mut || EntityId::from_bytes(self.env.env().uuid7("node"));
             let plan = plan(remote, &self.base, &local, &Issues::default(), &wants, true, mint)?;
             if !self.bring(&walk, &plan.steps, &mut synced).await? {

@@ -42,6 +42,7 @@ impl Engine {
     fn do_steps(&mut self, scan: &Scan, steps: &[Step], synced: &mut Synced) -> Done<()> {
         let mut changed = Vec::new();
         for step in steps {
+            self.will_leave(step);
             let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
             let outcome = on_disk(|| carry_out(on, step, None));
             changed.extend(self.done(step, outcome, synced));

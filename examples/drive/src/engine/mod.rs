@@ -10,6 +10,7 @@ mod beside;
 mod bring;
 mod pass;
 mod tell;
+mod view;
 mod wanted;
 
 use std::collections::{HashMap, HashSet};
@@ -35,6 +36,7 @@ use crate::journal::{Journal, JournalError, Pin, Status};
 use crate::lock::{Lock, Locked};
 use crate::rules::Rules;
 use crate::transfer::{Limits, Transfer, TransferError};
+use crate::view::Window;
 
 /// A device: its folder and who it is.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ pub struct Engine {
     folder: Arc<Folder>,
     journal: Journal,
     way: Arc<dyn BlobTransport>,
-    transfer: Transfer,
+    transfer: Arc<Transfer>,
     env: Arc<dyn EnvSource>,
     rules: Rules,
     abilities: Abilities,
@@ -82,6 +84,8 @@ pub struct Engine {
     put_off: PutOff,
     /// Who hears what happens in the folder, if somebody does.
     ear: Option<Ear>,
+    /// What a view of the folder and this tell each other, if there is one.
+    window: Option<Arc<Window>>,
     /// Of what it remembers, and of the folder: two devices in one folder would take each other for its user.
     _locks: [Lock; 2],
 }
@@ -184,6 +188,7 @@ impl Engine {
         let (rules, _) = Rules::load(&folder).map_err(at(&device.folder))?;
         let transfer =
             Transfer::new(Arc::clone(&way), device.log.log, Arc::clone(&folder), Arc::clone(&env), device.limits);
+        let transfer = Arc::new(transfer);
         let Kept { base, server, issues, contents, pins } = kept;
         let engine = Self {
             device,
@@ -205,6 +210,7 @@ impl Engine {
             held_back: 0,
             put_off: PutOff::default(),
             ear: None,
+            window: None,
             _locks: locks,
         };
         Ok(engine)

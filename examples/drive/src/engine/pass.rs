@@ -20,8 +20,8 @@ use crate::walk::{Walk, walk};
 
 /// More looks than this in one sync is a sync that never ends.
 const LOOKS_MAX: usize = 10_000;
-/// How many files are read before they are told.
-const READ_FILES: usize = 1_000;
+/// How many files are read before they are told: each round looks at the whole tree.
+const READ_FILES: usize = 10_000;
 /// How many bytes are.
 const READ_BYTES: u64 = 256 << 20;
 
@@ -32,6 +32,7 @@ impl Engine {
         self.issues.retain(|_, _, _, issue| issue.refusal != Refusal::QuotaExceeded);
         self.send_waiting(&mut synced).await?;
         self.read_on(&mut synced).await?;
+        self.want_anew()?;
         let mut walk = self.look(confirmed)?;
         take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         for _ in 0..LOOKS_MAX {
@@ -42,6 +43,7 @@ impl Engine {
             self.note(&agreed)?;
             local.still =
                 self.ear.as_ref().map(|ear| ear.unsettled(&walk.scan, &local, &self.base)).unwrap_or_default();
+            self.show();
             self.forget_issues(&walk, &local)?;
             let mut plan = self.plan(&walk, &local, confirmed)?;
             synced.put_off = self.leave_out_put_off(&mut plan);
@@ -67,6 +69,7 @@ impl Engine {
                 self.say_too_long(&plan.too_long, &mut synced);
                 (synced.busy, synced.unsettled) = (plan.unread.len(), local.still.len());
                 self.forget_unneeded(&walk)?;
+                self.show();
                 if synced.busy + synced.unsettled + synced.put_off == 0 && synced.troubles.is_empty() {
                     self.acknowledge().await?;
                 }
@@ -162,6 +165,7 @@ impl Engine {
         {
             return Err(EngineError::Nonsense("the folder was replaced while it was synced; start again"));
         }
+        self.take_over_from_view()?;
         let (rules, _) = Rules::load(&self.folder).map_err(self.at_folder())?;
         self.rules = rules;
         let [a, b, c, d, ..] = self.env.env().bytes16("the next full look");
@@ -170,6 +174,7 @@ impl Engine {
         }
         let walk = on_disk(|| walk(&self.folder, &self.rules, &self.base));
         let walk = walk.map_err(self.at_folder())?;
+        self.take_over_from_view()?;
         match check_root(root, volume, &self.base, &walk.scan) {
             Err(halt) if !confirmed || !matches!(root, RootState::Folder { .. }) => return Err(halt.into()),
             _ => {}
@@ -202,7 +207,8 @@ impl Engine {
         };
         let waits: HashSet<EntityId> =
             if walk.locks.is_empty() { HashSet::new() } else { local.nodes.iter().filter_map(is_open).collect() };
-        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits, abilities: self.abilities };
+        let shows = self.window.is_some();
+        let wants = Wants { pins: &self.pins, tree: self.server.tree(), waits, abilities: self.abilities, shows };
         Ok(plan(remote, &self.base, local, &self.issues, &wants, confirmed, &mut self.mint())?)
     }
 
@@ -252,8 +258,16 @@ impl Engine {
         if changed.is_empty() {
             return Ok(());
         }
-        let base = &self.base;
-        self.journal.write(|batch| changed.iter().try_for_each(|id| batch.hold(*id, base.get(*id))))?;
+        let (base, journal) = (&self.base, &mut self.journal);
+        let mut note = |is_older: &dyn Fn(EntityId) -> bool| {
+            let mut changed = changed.iter().filter(|id| !is_older(**id));
+            journal.write(|batch| changed.try_for_each(|id| batch.hold(*id, base.get(*id))))
+        };
+        match &self.window {
+            // What the view wrote down since is newer.
+            Some(window) => window.still(note)?,
+            None => note(&|_| false)?,
+        }
         Ok(())
     }
 

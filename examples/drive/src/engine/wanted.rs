@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use syncline::EntityId;
 use syncline::files::{Abilities, Wanted};
-use syncline::tree::MemoryTree;
+use syncline::tree::{Kind, MemoryTree};
 
 use crate::journal::Pin;
 
@@ -14,16 +14,37 @@ pub(super) struct Wants<'a> {
     /// Those that a program has open and says so.
     pub(super) waits: HashSet<EntityId>,
     pub(super) abilities: Abilities,
+    /// There is a view that shows what is not here: only what is pinned is brought by itself.
+    pub(super) shows: bool,
+}
+
+impl Wants<'_> {
+    /// A node's own pin, or that of the nearest folder that has one.
+    fn pin(&self, id: EntityId) -> Option<Pin> {
+        if self.pins.is_empty() {
+            return None;
+        }
+        let mut above = std::iter::successors(Some(id), |id| self.tree.get(*id).and_then(|node| node.parent));
+        above.find_map(|id| self.pins.get(&id)).copied()
+    }
+
+    /// A view shows placeholders of files; links are as small as one.
+    fn can_be_away(&self, id: EntityId) -> bool {
+        self.tree.get(id).is_none_or(|node| node.kind == Kind::File)
+    }
 }
 
 impl Wanted for Wants<'_> {
-    /// A node's own pin, or that of the nearest folder that has one.
     fn here(&self, id: EntityId) -> bool {
-        if self.pins.is_empty() {
-            return true;
+        match self.pin(id) {
+            Some(Pin::Pinned) => true,
+            _ if self.shows => !self.can_be_away(id),
+            pin => pin != Some(Pin::OnlineOnly),
         }
-        let mut above = std::iter::successors(Some(id), |id| self.tree.get(*id).and_then(|node| node.parent));
-        above.find_map(|id| self.pins.get(&id)).is_none_or(|pin| *pin != Pin::OnlineOnly)
+    }
+
+    fn stays(&self, id: EntityId) -> bool {
+        self.here(id) || self.pin(id) != Some(Pin::OnlineOnly)
     }
 
     fn waits(&self, id: EntityId) -> bool {

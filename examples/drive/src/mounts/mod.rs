@@ -7,6 +7,7 @@
 //!
 //! Next: `wakes` for who hears that something is new; [`Beside`] is what an engine knows of the others.
 
+mod view;
 mod wakes;
 
 use std::collections::{BTreeMap, BTreeSet};

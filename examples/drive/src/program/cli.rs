@@ -87,6 +87,24 @@ pub(crate) enum Command {
     PanicResync,
 }
 
+/// How a device has its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// All of them lie in the folder.
+    #[default]
+    Folder,
+    /// All of them are to be seen in the folder, and those that were opened take room. Linux with FUSE.
+    Fuse,
+}
+
+impl Mode {
+    /// All of them lie in the folder.
+    pub(crate) fn is_folder(&self) -> bool {
+        *self == Self::Folder
+    }
+}
+
 /// Which content to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Keep {
@@ -118,6 +136,9 @@ pub(crate) struct Attach {
     /// What the names of conflict copies call this device; by default what the system calls it.
     #[arg(long, value_name = "TEXT", value_parser = |text: &str| Label::new(text))]
     pub(crate) label: Option<Label>,
+    /// How its files are there: all of them in the folder, or shown in it and brought when they are opened. It stays so.
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
     /// The bucket, for an operator's own token; other tokens name theirs.
     #[arg(long, value_name = "ID", default_value_t = BucketId::DEFAULT)]
     pub(crate) bucket: BucketId,

@@ -17,9 +17,13 @@ use syncline_drive::journal::{Journal, JournalError};
 use syncline_drive::lock::Lock;
 use syncline_drive::mounts::Mounts;
 use syncline_drive::transfer::Limits;
+use syncline_drive::view::{self, Mounted};
 use syncline_transport_http::client::SystemEnv;
 
-use super::cli::Attach;
+use super::cli::{Attach, Mode};
+
+/// Where files that are here lie where the folder itself only shows them.
+const KEPT: &str = "files";
 
 type Home = syncline_desk::Home<Own>;
 
@@ -38,6 +42,8 @@ pub(super) struct Own {
     /// Which log, if it is not the one that its name stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log: Option<LogId>,
+    #[serde(default, skip_serializing_if = "Mode::is_folder")]
+    mode: Mode,
     #[serde(skip_serializing_if = "Option::is_none")]
     up: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +75,25 @@ impl Device {
     /// The folder that is synced.
     pub(super) fn folder(&self) -> &Path {
         &self.own().folder
+    }
+
+    /// Where those of its files lie that are here.
+    pub(super) fn kept_in(&self) -> PathBuf {
+        match self.own().mode {
+            Mode::Folder => self.own().folder.clone(),
+            Mode::Fuse => self.home.folder().join(KEPT),
+        }
+    }
+
+    /// Shows its files, if that is how it has them, until what is given back is dropped.
+    ///
+    /// # Errors
+    /// When this system cannot show them.
+    pub(super) fn show(&self, mounts: &mut Mounts) -> Result<Option<Mounted>, Fault> {
+        match self.own().mode {
+            Mode::Folder => Ok(None),
+            Mode::Fuse => mounts.show_at(self.folder()).map(Some).map_err(|error| fault(&error)),
+        }
     }
 
     /// Who it is.
@@ -127,14 +152,21 @@ impl Device {
         let label = self.label()?;
         let env: Arc<dyn EnvSource> = Arc::new(SystemEnv::new().map_err(|error| fault(&error))?);
         let device = engine::Device {
-            folder: own.folder.clone(),
+            folder: self.kept_in(),
             state: self.home.folder().to_owned(),
             log: self.log(),
             replica: own.replica,
             label,
             limits: Limits { up: own.up, down: own.down },
         };
-        let mounts = Mounts::open(device, self.way()?.client()?, env).map_err(stopped)?;
+        if own.mode == Mode::Fuse {
+            fs::create_dir_all(&device.folder)
+                .map_err(|error| Fault::file("cannot make the folder", &device.folder, &error))?;
+        }
+        let mut mounts = Mounts::open(device, self.way()?.client()?, env).map_err(stopped)?;
+        if own.mode == Mode::Fuse {
+            mounts.bring_what_is_opened();
+        }
         // One that somebody else shared is not made where it is not there.
         Ok(if own.log.is_none() { mounts } else { mounts.of_another() })
     }
@@ -160,6 +192,9 @@ pub(super) fn fault(error: &(dyn std::error::Error + 'static)) -> Fault {
 pub(super) fn attach(at: &Path, typed: Attach) -> Result<Said, Fault> {
     let typed_token = typed.token_file.as_deref().map(|file| token(None, Some(file))).transpose()?;
     let url = typed.server.trim_end_matches('/').to_owned();
+    if typed.mode == Some(Mode::Fuse) {
+        view::check().and_then(|()| view::clear(&typed.folder)).map_err(|error| fault(&error))?;
+    }
     fs::create_dir_all(&typed.folder).map_err(|error| Fault::file("cannot make the folder", &typed.folder, &error))?;
     fs::create_dir_all(at).map_err(|error| Fault::file("cannot make the folder", at, &error))?;
     let whole = |path: &Path| fs::canonicalize(path).map_err(|error| Fault::file("cannot use", path, &error));
@@ -183,6 +218,9 @@ pub(super) fn attach(at: &Path, typed: Attach) -> Result<Said, Fault> {
     // An address or token that cannot be is said before anything is kept.
     way.client()?;
     let known = if at.join("device.json").exists() { Some(Home::open(at)?) } else { None };
+    if typed.mode == Some(Mode::Fuse) && known.is_none() {
+        view::check_place(&folder).map_err(|error| fault(&error))?;
+    }
     let settings = match known {
         Some(home) => renewed(&home, &folder, &way, &typed)?,
         None => Settings {
@@ -194,6 +232,7 @@ pub(super) fn attach(at: &Path, typed: Attach) -> Result<Said, Fault> {
                 replica: fresh_replica()?,
                 label: typed.label.map_or_else(system_label, |label| label.as_str().to_owned()),
                 log: typed.log,
+                mode: typed.mode.unwrap_or_default(),
                 up: typed.up,
                 down: typed.down,
             },
@@ -223,6 +262,9 @@ fn renewed(home: &Home, folder: &Path, way: &Way, typed: &Attach) -> Result<Sett
         return Err(Fault::new(format!(
             "this device keeps {folder} and the files {log:?}; another one needs a --device of its own"
         )));
+    }
+    if typed.mode.is_some_and(|mode| mode != settings.app.mode) {
+        return Err(Fault::new("a device keeps its mode; another one needs a --device of its own"));
     }
     let bucket = way.bucket().unwrap_or(typed.bucket);
     if bucket != settings.bucket {

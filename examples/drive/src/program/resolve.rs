@@ -36,8 +36,9 @@ pub(super) fn resolve(device: &Device, path: &Path, keep: Keep) -> Result<Said, 
     let of = nodes.iter().find(|(id, _)| *id == copy).and_then(|(_, node)| node.conflict_of);
     let of = of.filter(|of| base.get(*of).is_some());
     let of = of.ok_or_else(|| Fault::new(format!("{} is beside no other file", path.display())))?;
-    let opened = Folder::open(device.folder()).map_err(|error| Fault::file("cannot open", device.folder(), &error))?;
-    let folder = opened.map_err(|_| Fault::new(format!("{} is not there", device.folder().display())))?;
+    let kept = device.kept_in();
+    let opened = Folder::open(&kept).map_err(|error| Fault::file("cannot open", &kept, &error))?;
+    let folder = opened.map_err(|_| Fault::new(format!("{} is not there", kept.display())))?;
     let (rules, _) = Rules::of("");
     let on = On { folder: &folder, base: &base, scan: &Scan::default(), rules: &rules };
     let clean = |id| is_clean(&folder, &base, id);
@@ -51,9 +52,9 @@ pub(super) fn resolve(device: &Device, path: &Path, keep: Keep) -> Result<Said, 
         overwrite(on, copy, of)?;
     }
     carried(carry_out(on, &Step::Remove { node: copy }, None))?;
-    let kept = base.path(of).map(|path| path.join("/")).unwrap_or_default();
-    let text = format!("{kept} is the one that stays; the next sync tells the others.");
-    Ok(Said::new(json!({ "reply": "resolved", "path": kept }), text))
+    let stays = base.path(of).map(|path| path.join("/")).unwrap_or_default();
+    let text = format!("{stays} is the one that stays; the next sync tells the others.");
+    Ok(Said::new(json!({ "reply": "resolved", "path": stays }), text))
 }
 
 /// Gives the copy a name of its own: with that it is a file like any other, for everybody.

@@ -53,9 +53,10 @@ fn told(engine: &Mounts, synced: &Synced) -> Said {
 /// # Errors
 /// When the device does not open, or nobody reads the answers.
 pub(super) async fn run(device: &Device, confirm: bool, out: Out) -> Result<(), Fault> {
-    let mounts = device.mounts()?;
+    let mut mounts = device.mounts()?;
+    let _shown = device.show(&mut mounts)?;
     let env = Arc::new(SystemEnv::new().map_err(|error| fault(&error))?);
-    let watch = match Watch::begin(device.folder()) {
+    let watch = match Watch::begin(&device.kept_in()) {
         Ok(watch) => Some(watch),
         Err(error) => {
             let why = error.to_string();

@@ -14,12 +14,13 @@ use super::{Did, Later, Not, On, is_as_it_was};
 use crate::folder::child;
 use crate::looks;
 use crate::temp::{UNFINISHED, fresh_name};
+use crate::uses::Whom;
 use crate::walk::Walk;
 
-pub(super) fn remove(on: On<'_>, node: EntityId) -> Did {
+pub(super) fn remove(on: On<'_>, node: EntityId, free_of: Whom) -> Did {
     let print = on.base.get(node).and_then(|held| held.print).ok_or(Later::Gone)?;
     let path = on.base.path(node).ok_or(Later::Gone)?;
-    remove_as(on, &path, &print)
+    remove_as(on, &path, &print, free_of)
 }
 
 pub(super) fn remove_double(on: On<'_>, entry: usize, of: EntityId) -> Did {
@@ -31,16 +32,17 @@ pub(super) fn remove_double(on: On<'_>, entry: usize, of: EntityId) -> Did {
     if on.base.get(of).and_then(|held| held.print) != Some(looks.print) || path == stays {
         return Err(Later::Changed.into());
     }
-    remove_as(on, &path, &found.print)
+    remove_as(on, &path, &found.print, Whom::Writers)
 }
 
 /// Removes what looks like this. It gets a name of ours first, and is looked at again then: an edit in between survives.
-fn remove_as(on: On<'_>, path: &[&str], print: &Fingerprint) -> Did {
+fn remove_as(on: On<'_>, path: &[&str], print: &Fingerprint, free_of: Whom) -> Did {
     let (folder, name) = on.folder.around(path)?;
     let looks = looks::entry(&folder, name)?.ok_or(Later::Gone)?;
     if looks.print != *print || looks.what == Some(What::Folder) {
         return Err(Later::Changed.into());
     }
+    let _claim = on.folder.uses().claim(print.identity, free_of).ok_or(Later::Open)?;
     let ours = fresh_name()?;
     let (there, aside) = (Entry::new(&folder, name), Entry::new(&folder, &ours));
     rename(there, aside)?;

@@ -22,6 +22,7 @@ use syncline::tree::Kind;
 use crate::folder::{Folder, check};
 use crate::rules::Rules;
 use crate::temp::Temp;
+use crate::uses::Whom;
 
 /// Bytes of a link's target: what systems hold.
 const LINK_BYTES_MAX: usize = 4_095;
@@ -65,6 +66,9 @@ pub enum Later {
     /// It is not where it was.
     #[error("it is not there any more")]
     Gone,
+    /// Somebody has it open.
+    #[error("somebody has it open")]
+    Open,
     /// Something is in the folder that is not to be lost.
     #[error("something is in the folder")]
     NotEmpty,
@@ -120,6 +124,7 @@ impl From<io::Error> for Not {
 }
 
 pub use gone::take_unfinished_away;
+pub use place::put_new;
 
 type Did = Result<Option<Fingerprint>, Not>;
 
@@ -185,7 +190,8 @@ pub fn carry_out(on: On<'_>, step: &Step, bytes: Option<Sink>) -> Outcome {
             Some(Sink::Link(target)) => place::write_link(on, (*node, *parent, at), content, *replaces, &target),
             None => Err(Later::Gone.into()),
         },
-        Step::Remove { node } | Step::Evict { node } => gone::remove(on, *node),
+        Step::Remove { node } => gone::remove(on, *node, Whom::Writers),
+        Step::Evict { node } => gone::remove(on, *node, Whom::Anybody),
         Step::RemoveFolder { node } => gone::remove_folder(on, *node),
         Step::Merge { entry, into } => merge::merge(on, *entry, *into),
         Step::RemoveDouble { entry, of } => gone::remove_double(on, *entry, *of),

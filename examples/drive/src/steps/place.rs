@@ -11,7 +11,8 @@ use super::names::{Entry, exchange, keep, rename};
 use super::{Did, Failed, Later, Not, On, is_as_it_was, unsure};
 use crate::folder::check;
 use crate::looks::{self, Looks};
-use crate::temp::{Temp, fresh_name};
+use crate::temp::{Temp, Whole, fresh_name};
+use crate::uses::Whom;
 
 pub(super) fn move_to(on: On<'_>, node: EntityId, parent: EntityId, at: &str) -> Did {
     let held = on.base.get(node).ok_or(Later::Gone)?;
@@ -51,6 +52,10 @@ pub(super) fn write_file(on: On<'_>, node: EntityId, at: &str, content: &Content
     let there = looks::entry(temp.folder(), check(at)?)?;
     let mode = is_expected(there, replaces.then_some(held))?;
     let whole = temp.finish(content, mode)?;
+    let _claim = match held.filter(|_| replaces) {
+        Some(held) => Some(on.folder.uses().claim(held.identity, Whom::Writers).ok_or(Later::Open)?),
+        None => None,
+    };
     let put = put(whole.folder(), whole.name(), at, replaces.then_some(held));
     if put.is_err() {
         // It goes away with `whole`.
@@ -62,6 +67,18 @@ pub(super) fn write_file(on: On<'_>, node: EntityId, at: &str, content: &Content
     // Somebody may have opened it already.
     let is_ours = now.print.modified_ns == modified_ns(content) && now.print.size == content.bytes;
     Ok(Some(if is_ours { now.print } else { unsure(now.print) }))
+}
+
+/// Puts a file that is whole where nothing is; says how it looks there.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`](std::io::ErrorKind::AlreadyExists) when something is there; else what the system says.
+pub fn put_new(whole: Whole, into: BorrowedFd<'_>, at: &str) -> std::io::Result<Fingerprint> {
+    rename(Entry::new(&whole.folder(), whole.name()), Entry::new(&into, check(at)?))?;
+    let looks = whole.looks()?;
+    whole.taken();
+    keep(into)?;
+    Ok(looks.print)
 }
 
 fn modified_ns(content: &Content) -> i64 {

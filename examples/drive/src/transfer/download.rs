@@ -75,8 +75,9 @@ impl Transfer {
             return Err(TransferError::OtherFile(content.blob));
         }
         let places = &places;
-        let runs = runs(manifest.pieces(), places);
-        let mut runs = stream::iter(runs).map(|run| self.run(run, places)).buffered(AT_ONCE);
+        // Made before anything waits: of a stream that maps while it is waited for, nobody can tell that it may go to another thread.
+        let runs: Vec<_> = runs(manifest.pieces(), places).into_iter().map(|run| self.run(run, places)).collect();
+        let mut runs = stream::iter(runs).buffered(AT_ONCE);
         while let Some(run) = runs.next().await {
             for bytes in run? {
                 sink.write(&bytes)?;

@@ -77,10 +77,15 @@ pub(crate) fn log() -> LogKey {
 
 impl House {
     pub(crate) fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap())
+    }
+
+    /// With its devices in this folder.
+    pub(crate) fn on(dir: tempfile::TempDir) -> Self {
         let store = Arc::new(MemoryStore::new());
         let server = Server::new(Arc::<MemoryStore>::clone(&store), Arc::new(MemoryFanout::new()), Schema::default());
         let server = server.with_blobs(Arc::new(MemoryBlobs::new()));
-        Self { dir: tempfile::tempdir().unwrap(), store, server, env: Arc::default() }
+        Self { dir, store, server, env: Arc::default() }
     }
 
     /// So much time passes.
