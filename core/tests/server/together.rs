@@ -25,7 +25,7 @@ impl Blobs {
 #[test]
 fn what_is_read_together_is_what_is_read_alone_wherever_it_lies() {
     let blobs = Blobs::new();
-    let mut contents: Vec<Bytes> = (0..40).map(|number| content(number, 1_000 * number as usize)).collect();
+    let mut contents: Vec<Bytes> = (0..40).zip(0_usize..).map(|(number, at)| content(number, 1_000 * at)).collect();
     blobs.put_all(&contents[..20]).expect("a pack");
     blobs.put_all(&contents[20..35]).expect("another");
     for bytes in &contents[35..] {
