@@ -54,7 +54,7 @@ pub enum Call {
         /// At most this many, 1 to [`limits::LIST_ITEMS_MAX`](crate::limits::LIST_ITEMS_MAX).
         limit: usize,
     },
-    /// Delete a log that still ends where the caller saw it end.
+    /// Delete a log that still ends where the caller saw it end, and take what groups were granted of it.
     DeleteLog {
         /// Which.
         log: LogId,

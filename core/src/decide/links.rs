@@ -97,16 +97,14 @@ pub fn count_download(
     })
 }
 
+/// Whether somebody may guess, or until when to wait; or why the link leads nowhere.
+pub type Guess = Result<Result<(), Timestamp>, LinkEnd>;
+
 /// Begins a guess at a link's password; says until when to wait where nobody may guess now. Needs both notes.
 ///
 /// # Errors
 /// When one does not read.
-pub fn try_guess(
-    log: LogKey,
-    link: LinkId,
-    now: Timestamp,
-    view: &View,
-) -> Result<Choice<Result<Result<(), Timestamp>, LinkEnd>>, serde_json::Error> {
+pub fn try_guess(log: LogKey, link: LinkId, now: Timestamp, view: &View) -> Result<Choice<Guess>, serde_json::Error> {
     change_use(log, link, view, |_, come| Ok(come.try_guess(now)))
 }
 
@@ -120,7 +118,7 @@ pub fn end_guess(
     guess: (Timestamp, bool),
     now: Timestamp,
     view: &View,
-) -> Result<Choice<Result<Result<(), Timestamp>, LinkEnd>>, serde_json::Error> {
+) -> Result<Choice<Guess>, serde_json::Error> {
     change_use(log, link, view, |_, come| Ok(come.guessed(guess.0, guess.1, now)))
 }
 

@@ -34,7 +34,7 @@ pub use blobs::{
 };
 pub use holders::{Acknowledge, Acknowledged, acknowledge, holders_key, holders_of};
 pub use links::{
-    count_download, end_guess, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link,
+    Guess, count_download, end_guess, link_key, link_notes, link_of, link_use_key, link_use_of, make_link, revoke_link,
     try_guess,
 };
 pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};

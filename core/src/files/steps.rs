@@ -142,7 +142,7 @@ impl Room<'_> {
 
     fn bring_new(&mut self, id: EntityId, node: &Node, parent: EntityId, wanted: &dyn Wanted, writes: &mut Vec<Step>) {
         let at = wanted.name_here(id, node);
-        if (node.is_folder() || wanted.here(id)) && self.is_too_long(id, parent, &at) {
+        if (!node.kind.has_content() || wanted.here(id)) && self.is_too_long(id, parent, &at) {
             return;
         }
         match (node.kind, node.content) {

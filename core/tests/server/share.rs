@@ -1,17 +1,24 @@
 //! Shared folders: who may share, what refuses, what becomes of files, grants and bytes, and that mounts do not nest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use syncline::access::{Access, Bearer, Caller};
 use syncline::blob::{Chunker, Manifest, Piece};
 use syncline::call::{Call, Commit, Committed, ErrorCode, Refusal, Reply, Share, Shared};
-use syncline::conformance::support::log;
-use syncline::decide::{NewTerms, TREE_ROOT};
+use syncline::conformance::support::{log, schema};
+use syncline::decide::{Decision, NewTerms, Scope, TREE_ROOT};
 use syncline::digest::Digest;
-use syncline::store::{ByteRange, NodeQuery};
-use syncline::tree::{self, Content, Kind, Label, NamePolicy, Node, Retention, TreeOp, TreeVerdict};
-use syncline::{EntityId, GroupId, LogId, OpId, ReplicaId, Seq, Timestamp, TokenId, limits};
+use syncline::oplog::{Collection, EntityKey, Snapshot};
+use syncline::server::Server;
+use syncline::store::{
+    ByteRange, HeadPage, LogPage, LogSummary, MemoryBlobs, NodePage, NodeQuery, PageLimit, Store, StoreError,
+    StoreErrorKind,
+};
+use syncline::tree::{self, Content, Kind, Label, NamePolicy, Node, Retention, Revision, TreeOp, TreeVerdict};
+use syncline::{BucketId, EntityId, GroupId, LogId, LogKey, OpId, ReplicaId, Seq, Timestamp, TokenId, limits};
 
 use super::blobs::{Blobs, name};
 use super::common::poll_to_end;
@@ -134,7 +141,7 @@ impl Drive {
     }
 
     fn read(&self, log: LogId, text: &str) -> Result<Vec<u8>, ErrorCode> {
-        let key = syncline::LogKey { bucket: LOG.bucket, log };
+        let key = LogKey { bucket: LOG.bucket, log };
         self.blobs.read(key, content(text).blob, ByteRange::default())
     }
 }
@@ -152,7 +159,7 @@ fn a_shared_folder_keeps_its_ids_and_bytes_after_the_tree_it_came_from_forgot_it
     for _ in 0..4 {
         drive.blobs.wait(2 * DAY);
         poll_to_end(drive.blobs.world.server.sweep_blobs(LOG, None, 1_000, drive.blobs.env())).expect("swept");
-        let to = syncline::LogKey { bucket: LOG.bucket, log: made(7) };
+        let to = LogKey { bucket: LOG.bucket, log: made(7) };
         poll_to_end(drive.blobs.world.server.sweep_blobs(to, None, 1_000, drive.blobs.env())).expect("swept");
     }
     assert_eq!(drive.read(LOG.log, "deep"), Err(ErrorCode::BlobNotFound), "its own log let go of it");
@@ -289,7 +296,7 @@ fn a_share_copies_files_in_pieces_too_and_goes_on_where_a_call_ended() {
     }
     assert!(calls > 1);
     assert_eq!(drive.live(made(7)).len(), 4 + many as usize);
-    let to = syncline::LogKey { bucket: LOG.bucket, log: made(7) };
+    let to = LogKey { bucket: LOG.bucket, log: made(7) };
     assert_eq!(drive.blobs.read(to, blob, ByteRange::default()), Ok(whole.to_vec()));
     assert_eq!(drive.read(made(7), "file 4999"), Ok(b"file 4999".to_vec()));
 }
@@ -405,4 +412,105 @@ fn the_new_tree_takes_what_the_old_one_took_and_says_where_it_came_from() {
     assert_eq!((usage.quota, usage.bytes), (Some(9_999), 5));
     let Reply::TreeTerms(from) = drive.blobs.ask(Call::TreeTerms(LOG.log)).expect("terms") else { panic!("no terms") };
     assert_eq!((from.nodes, from.shared), (7, None), "the root, five nodes and the mount");
+}
+
+/// A store whose transactions fail from one on: before anything is written, or after all is.
+#[derive(Debug)]
+struct Cut {
+    store: Arc<dyn Store>,
+    left: AtomicUsize,
+    writes: bool,
+}
+
+#[async_trait]
+impl Store for Cut {
+    fn name(&self) -> &'static str {
+        "cut"
+    }
+
+    async fn transact(&self, scope: Scope, decision: Decision) -> Result<bool, StoreError> {
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
+        if left != Ok(0) {
+            return self.store.transact(scope, decision).await;
+        }
+        if self.writes {
+            self.store.transact(scope, decision).await?;
+        }
+        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, "cut", "transact"))
+    }
+
+    async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {
+        self.store.ops_after(log, after, limit).await
+    }
+
+    async fn heads(
+        &self,
+        log: LogKey,
+        collection: &Collection,
+        after: Option<&EntityKey>,
+        limit: usize,
+    ) -> Result<HeadPage, StoreError> {
+        self.store.heads(log, collection, after, limit).await
+    }
+
+    async fn snapshot(&self, log: LogKey, at: Seq) -> Result<Option<Snapshot>, StoreError> {
+        self.store.snapshot(log, at).await
+    }
+
+    async fn nodes(&self, log: LogKey, asked: &NodeQuery, limit: usize) -> Result<NodePage, StoreError> {
+        self.store.nodes(log, asked, limit).await
+    }
+
+    async fn revisions(
+        &self,
+        log: LogKey,
+        node: EntityId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.store.revisions(log, node, after, limit).await
+    }
+
+    async fn logs(&self, bucket: BucketId, after: Option<LogId>, limit: usize) -> Result<Vec<LogSummary>, StoreError> {
+        self.store.logs(bucket, after, limit).await
+    }
+}
+
+#[test]
+fn fault_s01_a_share_that_is_cut_off_anywhere_has_moved_all_or_nothing_and_is_finished_by_its_repeat() {
+    for writes in [false, true] {
+        let mut cuts = 0;
+        loop {
+            let mut drive = Drive::new();
+            let members = group(&drive);
+            drive.blobs.world.call(Call::SetGrant { group: members, log: LOG.log, access: Some(Access::Read) });
+            let whole = drive.blobs.world.server.clone();
+            let store = Arc::clone(&drive.blobs.world.store);
+            let fanout = Arc::clone(whole.fanout());
+            let blobs = Arc::<MemoryBlobs>::clone(&drive.blobs.bytes);
+            let cut = Cut { store, left: cuts.into(), writes };
+            drive.blobs.world.server = Server::new(Arc::new(cut), fanout, schema()).with_blobs(blobs);
+            let first = drive.share(7, 1);
+            drive.blobs.world.server = whole;
+            let granted = |drive: &Drive| match drive.blobs.world.call(Call::Groups { after: None, limit: 9 }) {
+                Reply::Groups(groups) => groups[0].grants.contains_key(&made(7)),
+                other => panic!("{other:?}"),
+            };
+            let there = drive.blobs.ask(Call::Status(made(7))).is_ok() && !drive.nodes(made(7)).is_empty();
+            let here = drive.live(LOG.log).len() == 5;
+            assert_eq!((here, granted(&drive)), (!there, there), "{cuts} transactions: in both, or in neither");
+            let again = drive.share(7, 1).expect("the same share is finished");
+            assert_eq!((drive.live(made(7)).len(), drive.live(LOG.log).len(), granted(&drive)), (3, 2, true));
+            assert_eq!(drive.read(made(7), "deep"), Ok(b"deep".to_vec()));
+            match first {
+                Ok(shared) => {
+                    assert_eq!(shared, again);
+                    break;
+                }
+                Err(code) => assert_eq!(code, ErrorCode::OutcomeUnknown),
+            }
+            cuts += 1;
+        }
+        assert!(cuts > 3, "making the log, bringing its bytes, and the share itself");
+    }
 }

@@ -10,6 +10,7 @@ use std::io::{self, Read as _};
 use std::iter;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,8 @@ const TICK_NS: i64 = 20_000_000;
 const COARSE_TICK_NS: i64 = 2_000_000_000;
 /// Files that are read at once.
 const READ_AT_ONCE: usize = 4;
+/// Reads of a file that wait to be hashed.
+const AHEAD: usize = 2;
 /// What tells how a file is cut.
 const HEAD_BYTES: usize = 4 << 10;
 
@@ -199,24 +202,34 @@ fn whole(file: &File) -> io::Result<(Digest, u64, Vec<Piece>)> {
     }
 }
 
+/// Pieces are hashed here and the whole by another hand, for that is most of the work.
 fn cut(file: &File, chunker: Chunker) -> io::Result<(Digest, u64, Vec<Piece>)> {
-    let (mut hasher, mut read, mut pieces) = (Hasher::new(), 0, Vec::new());
-    let (mut cutter, mut ended, mut file) = (Cutter::new(chunker), false, file);
-    loop {
-        while let Some(piece) = cutter.piece() {
-            let len = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-            pieces.push(Piece { blob: Digest::of(&[piece]), len });
+    thread::scope(|scope| {
+        let (send, receive) = sync_channel::<Vec<u8>>(AHEAD);
+        let whole = scope.spawn(move || {
+            let mut hasher = Hasher::new();
+            receive.into_iter().for_each(|bytes| hasher.update(&bytes));
+            hasher.finish()
+        });
+        let (mut cutter, mut read, mut pieces) = (Cutter::new(chunker), 0, Vec::new());
+        let (mut ended, mut file) = (false, file);
+        while !ended {
+            let space = cutter.space();
+            let len = file.read(space)?;
+            let gone = send.send(space.get(..len).unwrap_or_default().to_vec());
+            gone.map_err(io::Error::other)?;
+            cutter.filled(len);
+            read += len as u64;
+            ended = len == 0;
+            while let Some(piece) = cutter.piece() {
+                let len = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+                pieces.push(Piece { blob: Digest::of(&[piece]), len });
+            }
         }
-        if ended {
-            return Ok((hasher.finish(), read, pieces));
-        }
-        let space = cutter.space();
-        let len = file.read(space)?;
-        hasher.update(space.get(..len).unwrap_or_default());
-        cutter.filled(len);
-        read += len as u64;
-        ended = len == 0;
-    }
+        drop(send);
+        let hash = whole.join().map_err(|_| io::Error::other("a file could not be hashed"))?;
+        Ok((hash, read, pieces))
+    })
 }
 
 fn content(blob: Digest, bytes: u64, manifest: Option<Digest>, looks: &Looks) -> Content {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use syncline::client::BlobTransport;
+use syncline::decide::TREE_ROOT;
 use syncline::files::{Base, Identity, Local, arrivals, carried, hold_back, misses_any, plan};
 use syncline::files::{Issues, Remote};
 use syncline::id::LogId;
@@ -141,9 +142,12 @@ impl Engine {
             let (mut journal, _) = Journal::open(&state.join("journal.db"))?;
             // Who followed that tree before knows better.
             if journal.cursor()?.is_none() {
-                let pins = &self.pins;
+                let (pins, tree) = (&self.pins, self.server.tree());
+                let mut above = std::iter::successors(Some(carried.folder), |id| tree.get(*id)?.parent);
+                let around = above.find_map(|id| pins.get(&id).copied());
                 journal.write(|batch| {
                     batch.forget_held()?;
+                    batch.pin(TREE_ROOT, around)?;
                     carried.held.iter().try_for_each(|(id, held)| batch.hold(*id, Some(held)))?;
                     carried.held.iter().try_for_each(|(id, _)| match pins.get(id) {
                         Some(pin) => batch.pin(*id, Some(*pin)),
@@ -159,7 +163,7 @@ impl Engine {
     }
 
     /// Takes everything out of the folder that the server has or had, as it was agreed on; what was changed here and not told
-    /// stays. Says whether nothing that was held is left.
+    /// stays, and so does what is left out by rules. Says whether nothing is left.
     ///
     /// # Errors
     /// Why it stopped.
@@ -175,7 +179,8 @@ impl Engine {
             let mint = &mut || EntityId::from_bytes(self.env.env().uuid7("node"));
             let plan = plan(remote, &self.base, &local, &Issues::default(), &wants, true, mint)?;
             if !self.bring(&walk, &plan.steps, &mut synced).await? {
-                return Ok(walk.scan.found.is_empty());
+                let mut left = std::fs::read_dir(self.folder.path()).map_err(self.at_folder())?;
+                return Ok(left.next().is_none());
             }
         }
     }

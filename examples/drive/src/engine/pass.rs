@@ -20,8 +20,8 @@ use crate::walk::{Walk, walk};
 
 /// More looks than this in one sync is a sync that never ends.
 const LOOKS_MAX: usize = 10_000;
-/// How many files are read before they are told.
-const READ_FILES: usize = 1_000;
+/// How many files are read before they are told: each round looks at the whole tree.
+const READ_FILES: usize = 10_000;
 /// How many bytes are.
 const READ_BYTES: u64 = 256 << 20;
 

@@ -116,7 +116,7 @@ impl Mounts {
         let mut all = Synced::default();
         for _ in 0..ROUNDS_MAX {
             // What could not be done is told as it is in the end.
-            (all.troubles, all.busy, all.unsettled) = (Vec::new(), 0, 0);
+            (all.troubles, all.busy, all.unsettled, all.put_off) = (Vec::new(), 0, 0, 0);
             let _ = self.follow();
             let others: Vec<Beside<'_>> = self.others.values().map(Other::beside).collect();
             let synced = self.own.sync_beside(confirmed, &others).await?;
@@ -245,7 +245,7 @@ impl Other {
         if !self.mount.lives {
             let why = match engine.leave().await {
                 Ok(true) => None,
-                Ok(false) => Some("it is shared no more; what was changed in it and not told is still here".to_owned()),
+                Ok(false) => Some("it is shared no more; what the server does not have of it is still here".to_owned()),
                 Err(error) => Some(error.to_string()),
             };
             moved |= why.is_none();
@@ -261,6 +261,7 @@ fn add(all: &mut Synced, one: Synced, at: &Path) {
     all.done += one.done;
     all.busy += one.busy;
     all.unsettled += one.unsettled;
+    all.put_off += one.put_off;
     all.united |= one.united;
     all.notices.extend(one.notices);
     let here = |path: String| if path.is_empty() { at.to_path_buf() } else { at.join(path) };

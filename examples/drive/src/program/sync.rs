@@ -34,10 +34,13 @@ fn told(engine: &Mounts, synced: &Synced) -> Said {
     let notices: Vec<String> = synced.notices.iter().map(|notice| format!("{notice:?}")).collect();
     let json = json!({
         "reply": "synced", "told": synced.told, "done": synced.done, "busy": synced.busy, "united": synced.united,
-        "held": engine.own().base().len(), "troubles": troubles, "notices": notices,
+        "held": engine.own().base().len(), "put_off": synced.put_off, "troubles": troubles, "notices": notices,
     });
     let mut lines = vec![format!("{} changes told, {} done here.", synced.told, synced.done)];
     lines.extend(synced.troubles.iter().map(|(path, why)| format!("! {path}: {why}")));
+    lines.extend(
+        (synced.put_off > 0).then(|| format!("{} files did not come; they are asked for again.", synced.put_off)),
+    );
     lines.extend((synced.busy > 0).then(|| format!("{} files are being written; they come later.", synced.busy)));
     lines.extend(
         synced.united.then(|| "The server's history is another one; folder and server were united.".to_owned()),

@@ -1,11 +1,15 @@
-//! Devices that were away for long, and devices whose clock is wrong.
+//! Devices that were away for long, that died before an answer came, and devices whose clock is wrong.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use syncline::client::News;
+use syncline::client::{BlobTransport, CallError, News};
+use syncline_drive::engine::EngineError;
 
 use crate::house::{DAY_MS, Drive, House};
+use crate::way::Meddler;
 
 /// Two devices with the same files, of which one goes away; then the other deletes some, and 120 days later nobody knows it.
 async fn parted(house: &House) -> (Drive, Drive) {
@@ -134,5 +138,38 @@ async fn e48_a_clock_that_is_two_days_off_changes_nothing() {
     assert_eq!(stamped.len(), 2, "the server's time stamps conflicts: {right:?}");
     for days in [-2, 2] {
         assert_eq!(races(days * DAY_MS).await, right, "{days} days off");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e01_a_commit_whose_answer_was_lost_is_sent_again_after_a_restart_and_is_in_the_log_once() {
+    let house = House::new();
+    let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
+    a.write("doc", "first");
+    a.sync().await;
+    b.sync().await;
+    let way = Meddler::on(house.way());
+    let through: Arc<dyn BlobTransport> = Arc::<Meddler>::clone(&way);
+    house.start_over(&mut a, through).unwrap();
+    way.deafens.store(true, Ordering::Relaxed);
+    a.write("doc", "second");
+    a.write("new", "new");
+    let before = house.commits().await;
+    let cut = a.engine().sync(false).await;
+    assert!(matches!(cut, Err(EngineError::Call(CallError::Interrupted(_)))), "{cut:?}");
+    assert_eq!(house.commits().await, before + 1, "the server did it");
+    // Others go on from it before the device is back.
+    b.sync().await;
+    b.write("doc", "third");
+    b.sync().await;
+    house.start(&mut a).unwrap();
+    a.sync().await;
+    b.sync().await;
+    assert_eq!(house.commits().await, before + 2, "it is in the log once");
+    for device in [&a, &b] {
+        assert_eq!(
+            device.show(),
+            BTreeMap::from([("doc", "third"), ("new", "new")].map(|(at, text)| (at.into(), text.into())))
+        );
     }
 }

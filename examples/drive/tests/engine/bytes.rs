@@ -60,7 +60,8 @@ async fn e06_an_upload_that_goes_on_at_a_wrong_place_changes_nothing_and_goes_on
     let through: Arc<dyn BlobTransport> = Arc::<Meddler>::clone(&way);
     let transfer = Transfer::new(through, log().log, folder, house.env(), Limits::default());
     way.forgets.store(true, Ordering::Relaxed);
-    (way.elsewhere.store(0, Ordering::Relaxed), way.appended.store(0, Ordering::Relaxed));
+    way.elsewhere.store(0, Ordering::Relaxed);
+    way.appended.store(0, Ordering::Relaxed);
     let sent = transfer.upload(std::slice::from_ref(&large), &Progress::none()).await.unwrap();
     assert!(matches!(sent.as_slice(), [Sent::Done]), "{sent:?}");
     assert_eq!(way.elsewhere.load(Ordering::Relaxed), 1, "it was told where to go on");

@@ -20,6 +20,8 @@ pub(crate) struct Meddler {
     pub(crate) flips: AtomicBool,
     /// The next upload is said to begin at its beginning.
     pub(crate) forgets: AtomicBool,
+    /// Commits are done, and their answers do not arrive.
+    pub(crate) deafens: AtomicBool,
     /// The server gives no file's bytes.
     pub(crate) refuses: AtomicBool,
     /// How often a file was asked for alone.
@@ -32,9 +34,9 @@ pub(crate) struct Meddler {
 
 impl Meddler {
     pub(crate) fn on(way: Arc<dyn BlobTransport>) -> Arc<Self> {
-        let [silent, flips, forgets, refuses] = [(); 4].map(|()| AtomicBool::new(false));
+        let [silent, flips, forgets, refuses, deafens] = [(); 5].map(|()| AtomicBool::new(false));
         let [asked, elsewhere, appended] = [(); 3].map(|()| AtomicU64::new(0));
-        Arc::new(Self { way, silent, flips, forgets, refuses, asked, elsewhere, appended })
+        Arc::new(Self { way, silent, flips, forgets, deafens, refuses, asked, elsewhere, appended })
     }
 
     fn through(&self, bytes: Bytes) -> Bytes {
@@ -50,7 +52,9 @@ impl Meddler {
 #[async_trait]
 impl Transport for Meddler {
     async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        self.way.call(call).await
+        let is_lost = matches!(call, Call::Commit(_)) && self.deafens.load(Ordering::Relaxed);
+        let reply = self.way.call(call).await?;
+        if is_lost { Err(CallError::Interrupted("the line was cut".into())) } else { Ok(reply) }
     }
 
     async fn wakes(&self, log: LogKey) -> Result<Option<Box<dyn SignalSource>>, CallError> {

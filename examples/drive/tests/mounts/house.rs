@@ -171,13 +171,17 @@ impl House {
         Arc::new(Way { inside, left: left.into(), brought: 0.into() })
     }
 
+    pub(crate) fn state(&self, drive: &Drive) -> PathBuf {
+        self.dir.path().join(format!("{}-state", drive.name))
+    }
+
     /// Starts a device, anew if it runs, with a way that so many calls go over.
     pub(crate) fn start(&self, drive: &mut Drive, calls: usize) -> Result<(), EngineError> {
         drive.mounts = None;
         drive.way = self.way(&drive.caller, calls);
         let device = Device {
             folder: drive.root.clone(),
-            state: self.dir.path().join(format!("{}-state", drive.name)),
+            state: self.state(drive),
             log: LogKey { bucket: BucketId::DEFAULT, log: drive.log },
             replica: ReplicaId::from_bytes([drive.number; 16]),
             label: Label::new(drive.name).unwrap(),

@@ -77,6 +77,15 @@ async fn a_device_that_is_killed_while_it_takes_a_share_over_goes_on() {
     let (a, mut b) = two(&house).await;
     b.write("d/x", "edited");
     house.share(a.node("d")).await;
+    // Between what it wrote down of the one tree and of the other.
+    b.mounts = None;
+    let journal = house.state(&b).join("journal.db");
+    let before = fs::read(&journal).unwrap();
+    house.start(&mut b, 2).unwrap();
+    let _ = b.mounts().sync(false).await;
+    assert_eq!(b.mounts().own().mounts().len(), 1, "it was taken over");
+    b.mounts = None;
+    fs::write(&journal, before).unwrap();
     for calls in 1..40 {
         house.start(&mut b, calls).unwrap();
         let _ = b.mounts().sync(false).await;
@@ -150,6 +159,7 @@ async fn what_was_not_told_of_a_folder_that_is_mounted_no_more_stays_and_is_told
     assert_eq!(g.show(), shown(&["d/", "z=z"]));
     // B has something to say that nobody hears any more.
     b.write("d/x", "not told");
+    b.write("d/left~", "out by a rule");
     let mount = a.node("d");
     commit(&house, own(), TreeOp::Delete { node: mount, seen: syncline::Seq::new(3).unwrap() }).await;
     let end = match house.ask(Call::Status(to)).await {
@@ -162,10 +172,13 @@ async fn what_was_not_told_of_a_folder_that_is_mounted_no_more_stays_and_is_told
     for _ in 0..2 {
         let synced = b.mounts().sync(false).await.unwrap();
         assert_eq!(synced.troubles.len(), 1, "{synced:?}");
-        assert_eq!(b.show(), shown(&["d/", "d/x=not told", "z=z"]));
+        assert_eq!(b.show(), shown(&["d/", "d/x=not told", "d/left~=out by a rule", "z=z"]));
     }
     assert_eq!(house.names(own()).await.into_iter().collect::<Vec<_>>(), ["z"], "nor does it become somebody else's");
     fs::remove_file(b.at("d/x")).unwrap();
+    let synced = b.mounts().sync(false).await.unwrap();
+    assert_eq!((synced.troubles.len(), b.show().len()), (1, 3), "{synced:?}");
+    fs::remove_file(b.at("d/left~")).unwrap();
     alike(&mut [&mut b], &["z=z"]).await;
 }
 
