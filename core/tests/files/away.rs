@@ -4,7 +4,7 @@ use syncline::files::{Body, Step};
 
 use crate::device::{Device, Fuse};
 use crate::races::NEVER;
-use crate::server::Server;
+use crate::server::{Server, blob};
 
 fn sync(device: &mut Device, server: &mut Server) {
     assert!(device.sync(server, &mut Fuse(NEVER)));
@@ -37,7 +37,7 @@ fn e30_newer_bytes_are_not_brought_for_nobody_and_the_older_ones_go() {
     assert_eq!(b.show().into_iter().collect::<Vec<_>>(), ["b=1"]);
     let id = b.base.at(b.base.root(), "a").unwrap();
     let held = b.base.get(id).unwrap();
-    assert_eq!((held.body, held.content.unwrap().bytes), (Body::Elsewhere, 2));
+    assert_eq!((held.body, held.content.unwrap().blob), (Body::Elsewhere, blob(2)));
     sync(&mut a, &mut server);
     assert_eq!(a.show().len(), 2, "what is elsewhere was not deleted");
 }
@@ -84,6 +84,6 @@ fn placeholders_that_change_places_find_theirs() {
     assert!(a.disk.rename("a", "c") && a.disk.rename("b", "a") && a.disk.rename("c", "b"));
     sync(&mut a, &mut server);
     sync(&mut b, &mut server);
-    let held = |name: &str| b.base.get(b.base.at(b.base.root(), name).unwrap()).unwrap().content.unwrap().bytes;
-    assert_eq!((held("a"), held("b"), b.base.len()), (2, 1, 2));
+    let held = |name: &str| b.base.get(b.base.at(b.base.root(), name).unwrap()).unwrap().content.unwrap().blob;
+    assert_eq!((held("a"), held("b"), b.base.len()), (blob(2), blob(1), 2));
 }

@@ -45,7 +45,7 @@ pub(crate) fn number_of(content: &Content) -> u64 {
     content.modified_at.ms()
 }
 
-fn blob(value: u64) -> Digest {
+pub(crate) fn blob(value: u64) -> Digest {
     Digest::of(&[&value.to_be_bytes()])
 }
 

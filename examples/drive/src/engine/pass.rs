@@ -47,6 +47,7 @@ impl Engine {
             self.forget_issues(&walk, &local)?;
             let mut plan = self.plan(&walk, &local, confirmed)?;
             synced.put_off = self.leave_out_put_off(&mut plan);
+            self.keep_what_is_ahead(&mut plan);
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
             if !plan.hold.is_empty() {
                 let held: Vec<EntityId> = plan.hold.iter().map(|(id, _)| *id).collect();

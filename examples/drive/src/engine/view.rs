@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use syncline::files::{Body, Held, Step};
+use syncline::files::{Body, Plan, Step};
 
 use super::{Done, Engine};
 use crate::view::{self, Mounted, Shown, ViewError, Window};
@@ -75,12 +75,19 @@ impl Engine {
         for (id, held) in window.take() {
             // Who was deleted or came meanwhile is known better here.
             if self.base.get(id).is_some_and(|held| held.body == Body::Elsewhere) {
-                self.base.hold(id, Held { body: Body::Here, ..held });
+                self.base.hold(id, held);
                 changed.push(id);
             }
         }
         changed.extend(self.base.drop_displaced());
         self.note(&changed)
+    }
+
+    /// Leaves placeholders where they are that the view had moved by a commit that was not read yet.
+    pub(super) fn keep_what_is_ahead(&self, plan: &mut Plan) {
+        let last = self.server.cursor().seq;
+        let is_ahead = |id| self.base.get(id).is_some_and(|held| held.parent_seq.max(held.name_seq) > last);
+        plan.hold.retain(|(id, _)| !is_ahead(*id));
     }
 
     /// Somebody may have said by now that files are wanted otherwise.

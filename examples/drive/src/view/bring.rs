@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Writes down how a node is held from now on, and tells the engine.
-    fn hold(&self, both: &mut Both, id: EntityId, held: Held) -> Done<()> {
+    pub(super) fn hold(&self, both: &mut Both, id: EntityId, held: Held) -> Done<()> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let written = journal.write(|batch| batch.hold(id, Some(&held)));
         drop(journal);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use syncline::EntityId;
-use syncline::files::{Act, Around, Happening, Held, Hydration};
+use syncline::files::{Act, Around, Body, Happening, Held, Hydration};
 use tokio::sync::{Notify, oneshot};
 
 use super::window::Both;
@@ -83,7 +83,7 @@ impl Both {
         let held = self.placeholder(id);
         let state = self.flights.state(id).or(held.as_ref().map(|_| Hydration::Placeholder)).unwrap_or(Hydration::Gone);
         let (next, act) = state.on(what, Around::default());
-        if next == Hydration::Gone && self.fact(id).is_some() {
+        if next == Hydration::Gone && self.fact(id).is_some_and(|held| held.body == Body::Here) {
             return Asked::Serve;
         }
         let (tell, told) = oneshot::channel();

@@ -48,7 +48,8 @@ impl Core {
                 let shown = name_of(&name).unwrap_or_else(|| held.name.clone());
                 if let Some(seq) = seq {
                     let held = Held { parent: to, at: name, name: shown, parent_seq: seq, name_seq: seq, ..held };
-                    self.window().both().moved(id, held, seq);
+                    // The engine knows it before anything else comes to where it was.
+                    self.hold(&mut self.window().both(), id, held)?;
                 }
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! What the engine and the view tell each other.
 //!
 //! The engine says what it knows ([`Shown`]); the view says what it did in the folder where a placeholder stood: brought its
-//! bytes, put others in their place, deleted it. Such a *fact* is how the node is held from then on; it is in the journal before
+//! bytes, put others in their place, deleted it, had it moved. Such a *fact* is how the node is held from then on; it is in the journal before
 //! anybody is told that it is so, and the engine takes it over before and after each walk through the folder.
 //!
 //! What must hold: who puts something where a placeholder stood says so under the same lock, so that whatever a walk found
@@ -10,8 +10,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use syncline::EntityId;
 use syncline::files::{Body, Held};
-use syncline::{EntityId, Seq};
 use tokio::sync::Notify;
 
 use super::flights::Flights;
@@ -33,8 +33,6 @@ pub(super) struct Both {
     facts: HashMap<EntityId, Fact>,
     /// Files that the engine is about to take away: placeholders as soon as they are gone.
     leaving: HashMap<EntityId, Held>,
-    /// Where placeholders are by now that the engine still shows elsewhere, and from which commit on.
-    moved: HashMap<EntityId, (Held, Seq)>,
     pub(super) flights: Flights,
 }
 
@@ -93,7 +91,6 @@ impl Window {
         let mut both = self.both();
         both.facts.retain(|_, fact| !fact.taken);
         both.leaving.clear();
-        both.moved.retain(|_, (_, seq)| *seq > shown.seq());
         both.shown = Arc::new(shown);
         both.news_for_flights();
     }
@@ -103,7 +100,6 @@ impl Both {
     /// A fact: how a node is held from now on.
     pub(super) fn did(&mut self, id: EntityId, held: Held) {
         self.leaving.remove(&id);
-        self.moved.remove(&id);
         self.facts.insert(id, Fact { held, taken: false });
     }
 
@@ -117,37 +113,34 @@ impl Both {
         self.facts.values().map(|fact| &fact.held)
     }
 
-    /// Notes that a placeholder has another place since a commit.
-    pub(super) fn moved(&mut self, id: EntityId, held: Held, since: Seq) {
-        if since > self.shown.seq() {
-            self.moved.insert(id, (held, since));
+    /// A placeholder, as it would be held.
+    pub(super) fn placeholder(&self, id: EntityId) -> Option<Held> {
+        match self.fact(id) {
+            Some(fact) => (fact.body == Body::Elsewhere).then(|| fact.clone()),
+            None => self.shown.placeholder(id).or_else(|| self.leaving.get(&id)).cloned(),
         }
     }
 
-    /// A placeholder, as it would be held.
-    pub(super) fn placeholder(&self, id: EntityId) -> Option<Held> {
-        if self.fact(id).is_some() {
-            return None;
-        }
-        let moved = self.moved.get(&id).map(|(held, _)| held);
-        moved.or_else(|| self.shown.placeholder(id)).or_else(|| self.leaving.get(&id)).cloned()
+    /// Placeholders that the view gave another place.
+    fn moved(&self) -> impl Iterator<Item = (EntityId, &Held)> {
+        let facts = self.facts.iter().map(|(id, fact)| (*id, &fact.held));
+        facts.filter(|(_, held)| held.body == Body::Elsewhere)
     }
 
     /// The placeholder of this name in a folder.
     pub(super) fn at(&self, folder: EntityId, name: &str) -> Option<(EntityId, Held)> {
-        let left = || self.leaving.iter().find(|(_, held)| held.parent == folder && held.at == name).map(|(id, _)| *id);
-        let came =
-            || self.moved.iter().find(|(_, (held, _))| held.parent == folder && held.at == name).map(|(id, _)| *id);
-        let id = came().or_else(|| self.shown.at(folder, name)).or_else(left)?;
-        let held = self.placeholder(id)?;
-        ((held.parent, held.at.as_str()) == (folder, name)).then_some((id, held))
+        let lies = |held: &Held| (held.parent, held.at.as_str()) == (folder, name);
+        let came = self.moved().find(|(_, held)| lies(held)).map(|(id, _)| id);
+        let left = || self.leaving.iter().find(|(_, held)| lies(held)).map(|(id, _)| *id);
+        let id = came.or_else(|| self.shown.at(folder, name)).or_else(left)?;
+        self.placeholder(id).filter(lies).map(|held| (id, held))
     }
 
     /// The placeholders in a folder.
     pub(super) fn inside(&self, folder: EntityId) -> Vec<(EntityId, Held)> {
         let shown = self.shown.inside(folder).map(|(_, id)| id);
         let more = self.leaving.iter().filter(|(_, held)| held.parent == folder).map(|(id, _)| *id);
-        let came = self.moved.iter().filter(|(_, (held, _))| held.parent == folder).map(|(id, _)| *id);
+        let came = self.moved().filter(|(_, held)| held.parent == folder).map(|(id, _)| id);
         let mut ids: Vec<EntityId> = shown.chain(more).chain(came).collect();
         ids.sort_unstable();
         ids.dedup();
