@@ -28,11 +28,13 @@ pub(crate) struct Device {
 
 /// How often each content is in a folder; large files aside.
 type Contents = BTreeMap<Digest, usize>;
+/// Where a content was seen first.
+type Seen = BTreeMap<Digest, PathBuf>;
 
 /// What users wrote, and what some user took away again.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    written: BTreeSet<Digest>,
+    written: Seen,
     given_up: BTreeSet<Digest>,
 }
 
@@ -67,7 +69,7 @@ impl Device {
 
     fn contents(&self) -> Contents {
         let mut contents = Contents::new();
-        for file in files(&self.folder) {
+        for file in users(&self.folder) {
             if fs::metadata(&file).unwrap().len() <= LARGE {
                 *contents.entry(Digest::of(&[&fs::read(file).unwrap()])).or_default() += 1;
             }
@@ -78,7 +80,7 @@ impl Device {
     /// Does things to files and folders, as people and programs do.
     pub(crate) fn edit(&self, dice: &mut Dice, acts: usize, ledger: &mut Ledger) {
         let before = self.contents();
-        let (mut files, mut folders) = (files(&self.folder), folders(&self.folder));
+        let (mut files, mut folders) = (users(&self.folder), folders(&self.folder));
         let pick = |dice: &mut Dice, of: &[PathBuf]| of[dice.below(of.len())].clone();
         let mut done = 0;
         while done < acts {
@@ -118,7 +120,15 @@ impl Device {
             done += usize::from(worked);
         }
         let after = self.contents();
-        ledger.written.extend(after.keys().filter(|content| !before.contains_key(content)));
+        for file in users(&self.folder) {
+            if !is_small(&file) {
+                continue;
+            }
+            let content = Digest::of(&[&fs::read(&file).unwrap()]);
+            if after.contains_key(&content) && !before.contains_key(&content) {
+                ledger.written.entry(content).or_insert(file);
+            }
+        }
         // Of two files with one content either may be meant: who takes one away gives the content up.
         ledger.given_up.extend(before.iter().filter(|(content, n)| after.get(content) < Some(*n)).map(|(c, _)| *c));
     }
@@ -126,8 +136,10 @@ impl Device {
     /// What is there of what was written and never given up.
     pub(crate) fn check(&self, ledger: &Ledger) {
         let contents = self.contents();
-        let lost = ledger.written.iter().filter(|c| !ledger.given_up.contains(c) && !contents.contains_key(c));
-        assert_eq!(lost.count(), 0, "contents that nobody took away are gone");
+        let is_lost =
+            |(content, _): &(&Digest, &PathBuf)| !ledger.given_up.contains(content) && !contents.contains_key(content);
+        let lost: Vec<_> = ledger.written.iter().filter(is_lost).collect();
+        assert!(lost.is_empty(), "contents that nobody took away are gone: {lost:#?}");
     }
 }
 
@@ -136,6 +148,15 @@ fn ended(what: &str, child: Child) -> serde_json::Value {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{what}: {out}{err}");
     serde_json::from_str(out.lines().last().unwrap_or("null")).unwrap_or_else(|error| panic!("{error}: {out}"))
+}
+
+/// The files of a folder but for what a device that was killed had not finished, which no user writes into.
+fn users(folder: &Path) -> Vec<PathBuf> {
+    let is_ours =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".syncline-"));
+    let mut files = files(folder);
+    files.retain(|file| !is_ours(file));
+    files
 }
 
 fn is_small(file: &Path) -> bool {
