@@ -51,11 +51,11 @@ impl Server {
             return Err(Refusal::new(ErrorCode::BatchSize, detail));
         }
         let plain = self.plain(log, &blobs).await?;
+        // What lies in packs is counted before any of it is read, and everything as often as it is given.
         let size = plain.iter().flatten().fold(0_u64, |sum, plain| sum.saturating_add(plain.size));
         check_size(size)?;
         let mut bytes = self.read_packs(log, plain.iter().flatten()).await?;
-        let mut held: usize = bytes.values().map(Bytes::len).sum();
-        let mut given = Vec::with_capacity(blobs.len());
+        let (mut given, mut sum) = (Vec::with_capacity(blobs.len()), 0_u64);
         for (blob, plain) in blobs.into_iter().zip(plain) {
             let found = match bytes.get(&blob) {
                 Some(found) => found.clone(),
@@ -63,14 +63,14 @@ impl Server {
                     let alone = match plain {
                         Some(Plain { place, size, .. }) => self.read_own(log, blob, place, size).await?,
                         // A list of pieces, a file in pieces, or nothing that may be read: as if it were asked for alone.
-                        None => self.read_alone(caller, log.log, blob, held).await?,
+                        None => self.read_alone(caller, log.log, blob, sum).await?,
                     };
-                    held += alone.len();
-                    check_size(held as u64)?;
                     bytes.insert(blob, alone.clone());
                     alone
                 }
             };
+            sum = sum.saturating_add(found.len() as u64);
+            check_size(sum)?;
             given.push((blob, found));
         }
         Ok(given)
@@ -145,9 +145,9 @@ impl Server {
         Ok(held.freeze())
     }
 
-    async fn read_alone(&self, caller: &Caller, log: LogId, blob: BlobId, held: usize) -> Result<Bytes, Refusal> {
+    async fn read_alone(&self, caller: &Caller, log: LogId, blob: BlobId, held: u64) -> Result<Bytes, Refusal> {
         let (size, mut source) = self.open_blob(caller, log, blob, ByteRange::default()).await?;
-        check_size(size.saturating_add(held as u64))?;
+        check_size(size.saturating_add(held))?;
         let mut bytes = BytesMut::new();
         while let Some(more) = source.next().await.map_err(|error| refuse_blob(&error))? {
             bytes.extend_from_slice(&more);

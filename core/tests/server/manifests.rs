@@ -28,7 +28,7 @@ fn piece(number: u64) -> Bytes {
 }
 
 /// The file of these pieces, cut into them.
-fn file(pieces: &[Bytes]) -> (Bytes, Manifest) {
+pub(super) fn file(pieces: &[Bytes]) -> (Bytes, Manifest) {
     let bytes: Bytes = pieces.concat().into();
     let list =
         pieces.iter().map(|bytes| Piece { blob: name(bytes).0, len: u32::try_from(bytes.len()).expect("short") });
@@ -44,18 +44,18 @@ fn lie(manifest: &Manifest) -> Manifest {
 }
 
 /// So many different pieces.
-fn many(count: u64) -> Vec<Bytes> {
+pub(super) fn many(count: u64) -> Vec<Bytes> {
     (0..count).map(piece).collect()
 }
 
 impl Blobs {
-    fn send(&self, pieces: &[Bytes]) {
+    pub(super) fn send(&self, pieces: &[Bytes]) {
         for batch in pieces.chunks(limits::LIST_ITEMS_MAX) {
             self.put_all(batch).expect("stored");
         }
     }
 
-    fn keep(&self, manifest: BlobId) -> Result<ManifestKept, Refusal> {
+    pub(super) fn keep(&self, manifest: BlobId) -> Result<ManifestKept, Refusal> {
         match self.ask(Call::KeepManifest { log: LOG.log, manifest })? {
             Reply::ManifestKept(kept) => Ok(kept),
             other => panic!("{other:?}"),

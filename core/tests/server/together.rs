@@ -11,6 +11,7 @@ use syncline::store::{BlobKey, BlobStore as _, ByteRange, BytesSource, StoreExt 
 
 use super::blobs::{Blobs, content, name};
 use super::common::poll_to_end;
+use super::manifests::{file, many};
 use super::{LOG, operator};
 
 impl Blobs {
@@ -98,4 +99,19 @@ fn no_more_blobs_and_bytes_are_read_together_than_may_be_sent_together() {
         let read = blobs.together(&[name(&large).0, Digest::of(&[&small])]).map(|given| given.len());
         assert_eq!(read, if good { Ok(2) } else { Err(ErrorCode::BatchSize) }, "{} bytes", max - 8 + rest);
     }
+}
+
+#[test]
+fn a_file_in_pieces_counts_as_often_as_it_is_asked_for() {
+    let blobs = Blobs::new();
+    let pieces = many(1_000);
+    let (bytes, manifest) = file(&pieces);
+    blobs.send(&pieces);
+    blobs.put(&manifest.to_bytes()).expect("sent");
+    blobs.keep(manifest.id()).expect("kept");
+    let most = limits::BLOB_BATCH_BYTES_MAX / bytes.len();
+    let name = manifest.file();
+    assert_eq!(blobs.together(&vec![name; most]), Ok(vec![bytes; most]));
+    assert_eq!(blobs.together(&vec![name; most + 1]), Err(ErrorCode::BatchSize));
+    assert_eq!(blobs.together(&[name, manifest.id()]).map(|given| given.len()), Ok(2), "and its list");
 }
