@@ -44,8 +44,8 @@ use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};
 pub use retain::{Candidate, Retain, Retained, retain};
 pub use scans::{
-    ScanPage, Unscanned, contents_of, forget_scan, keep_scan, put_off_scan, queue_scans, release_scan, scan_key,
-    scan_notes, scan_of, scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key,
+    ScanPage, Unscanned, bring_scan, contents_of, forget_scan, keep_scan, put_off_scan, queue_scans, release_scan,
+    scan_key, scan_notes, scan_of, scan_reads, scan_terms_key, scan_terms_of, set_scanning, settle_scan, unscanned_key,
     unscanned_notes,
 };
 pub use sealing::{Offered, Rotated, admit_snapshot, offer_snapshot, rotate_keys};

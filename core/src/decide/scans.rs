@@ -243,6 +243,18 @@ pub fn keep_scan(log: LogKey, said: &ScanRecord, view: &View) -> Choice<Result<b
     })
 }
 
+/// Keeps what was said of bytes in another log, unless something newer is kept, for a blob that comes here next. Needs
+/// [`scan_reads`] of it.
+#[must_use]
+pub fn bring_scan(log: LogKey, said: &ScanRecord, view: &View) -> Choice<Result<(), BlobFault>> {
+    decide(log, view, |book| {
+        if book.scan(said.blob)?.is_none_or(|kept| kept.yields_to(said)) {
+            book.set(scan_key(said.blob), said.to_bytes());
+        }
+        Ok(())
+    })
+}
+
 /// Lets a blob wait no more that is gone, or was judged by the newest engine. Needs [`scan_reads`] of it.
 #[must_use]
 pub fn settle_scan(log: LogKey, blob: BlobId, engine: &Engine, view: &View) -> Choice<Result<(), BlobFault>> {

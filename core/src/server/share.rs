@@ -11,7 +11,7 @@ use super::blobs::{refuse_blob, refuse_fault};
 use super::manifests::wrong_manifest;
 use super::{Server, permit, refuse_store};
 use crate::access::{Access, Caller};
-use crate::blob::{BlobRefused, Need, ScanPolicy};
+use crate::blob::{BlobRefused, Need};
 use crate::call::{ErrorCode, ManifestKept, Refusal, Reply, Share, Shared};
 use crate::decide::{
     self, PieceStep, Scope, ShareFault, View, group_records, scan_key, scan_of, scan_reads, share_folder, token_records,
@@ -142,10 +142,10 @@ impl Server {
             }
             let manifests = part.iter().filter_map(|content| Some((content, content.manifest?)));
             for (content, manifest) in manifests {
+                self.copy_scan(from, to, content.blob).await?;
                 if !self.copy_manifest(from, to, manifest, step, env).await? {
                     return Ok(left);
                 }
-                self.copy_scans(from, to, &[content.blob]).await?;
             }
         }
         Ok(0)
@@ -194,13 +194,14 @@ impl Server {
             let mut batch: Vec<(BlobId, bytes::Bytes)> = Vec::new();
             let mut held = 0;
             for ((blob, size), need) in part.iter().copied().zip(needs) {
+                self.copy_scan(from, to, blob).await?;
                 match need {
                     Need::Have => continue,
                     Need::Send => {}
                     Need::Later => return Err(refuse_fault(BlobRefused::Going(blob).into())),
                 }
                 if step.is_over() {
-                    self.take_batch(from, to, batch, env).await?;
+                    self.take_batch(to, batch, env).await?;
                     return Ok(false);
                 }
                 step.pay(size);
@@ -209,7 +210,6 @@ impl Server {
                 if size > limits::BLOB_PUT_BYTES_MAX {
                     let operator = Caller::operator(to.bucket);
                     self.put_blob(&operator, to.log, (blob, size), &mut *source, env).await?;
-                    self.copy_scans(from, to, &[blob]).await?;
                     continue;
                 }
                 let mut bytes = BytesMut::new();
@@ -217,44 +217,32 @@ impl Server {
                     bytes.extend_from_slice(&more);
                 }
                 if held + bytes.len() > limits::BLOB_BATCH_BYTES_MAX {
-                    self.take_batch(from, to, std::mem::take(&mut batch), env).await?;
+                    self.take_batch(to, std::mem::take(&mut batch), env).await?;
                     held = 0;
                 }
                 held += bytes.len();
                 batch.push((blob, bytes.freeze()));
             }
-            self.take_batch(from, to, batch, env).await?;
+            self.take_batch(to, batch, env).await?;
         }
         Ok(true)
     }
 
-    async fn take_batch(
-        &self,
-        from: LogKey,
-        to: LogKey,
-        batch: Vec<(BlobId, bytes::Bytes)>,
-        env: Env,
-    ) -> Result<(), Refusal> {
-        if batch.is_empty() {
-            return Ok(());
+    async fn take_batch(&self, to: LogKey, batch: Vec<(BlobId, bytes::Bytes)>, env: Env) -> Result<(), Refusal> {
+        if !batch.is_empty() {
+            self.put_blobs(&Caller::operator(to.bucket), to.log, batch, env).await?;
         }
-        let blobs: Vec<BlobId> = batch.iter().map(|(blob, _)| *blob).collect();
-        self.put_blobs(&Caller::operator(to.bucket), to.log, batch, env).await?;
-        self.copy_scans(from, to, &blobs).await
+        Ok(())
     }
 
-    /// What was found in bytes is so wherever they lie.
-    async fn copy_scans(&self, from: LogKey, to: LogKey, blobs: &[BlobId]) -> Result<(), Refusal> {
-        if self.scan_terms(from).await?.policy == ScanPolicy::Off {
-            return Ok(());
-        }
-        for blob in blobs {
-            let note = self.store.head(from, &scan_key(*blob)).await.map_err(refuse_store)?;
-            let said =
-                scan_of(note.as_ref()).map_err(|error| Refusal::new(ErrorCode::LogDamaged, error.to_string()))?;
-            let Some(said) = said.filter(|said| said.blob == *blob) else { continue };
-            let reads = scan_reads(std::iter::once(*blob));
-            self.blob_rule(to, reads, move |view| decide::keep_scan(to, &said, view)).await?;
+    /// What was found in bytes is so wherever they lie, whatever the policies are. It is there before they are: nobody reads
+    /// them where a call is cut off.
+    async fn copy_scan(&self, from: LogKey, to: LogKey, blob: BlobId) -> Result<(), Refusal> {
+        let note = self.store.head(from, &scan_key(blob)).await.map_err(refuse_store)?;
+        let said = scan_of(note.as_ref()).map_err(|error| Refusal::new(ErrorCode::LogDamaged, error.to_string()))?;
+        if let Some(said) = said.filter(|said| said.blob == blob) {
+            let reads = scan_reads(std::iter::once(blob));
+            self.blob_rule(to, reads, move |view| decide::bring_scan(to, &said, view)).await?;
         }
         Ok(())
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use syncline::access::{Access, Bearer, Caller};
-use syncline::blob::{Chunker, Manifest, Piece};
+use syncline::blob::{Chunker, Engine, Finding, Manifest, Piece, ScanRecord};
 use syncline::call::{Call, Commit, Committed, ErrorCode, Refusal, Reply, Share, Shared};
 use syncline::conformance::support::{log, schema};
-use syncline::decide::{NewTerms, TREE_ROOT};
+use syncline::decide::{self, NewTerms, Scope, TREE_ROOT, scan_reads};
 use syncline::digest::Digest;
 use syncline::server::Server;
-use syncline::store::{ByteRange, MemoryBlobs, NodeQuery};
+use syncline::store::{ByteRange, MemoryBlobs, NodeQuery, StoreExt as _};
 use syncline::tree::{self, Content, Kind, Label, NamePolicy, Node, Retention, TreeOp, TreeVerdict};
 use syncline::{EntityId, GroupId, LogId, LogKey, OpId, ReplicaId, Seq, Timestamp, TokenId, limits};
 
@@ -446,4 +446,33 @@ fn fault_s01_a_share_that_is_cut_off_anywhere_has_moved_all_or_nothing_and_is_fi
         }
         assert!(cuts > 3, "making the log, bringing its bytes, and the share itself");
     }
+}
+
+#[test]
+fn a_share_takes_no_quarantine_off_whatever_the_policy_is_and_wherever_it_is_cut_off() {
+    let mut cuts = 0;
+    loop {
+        let mut drive = Drive::new();
+        let bad = content("deep").blob;
+        let said = ScanRecord::of(bad, Engine::new("e", 1), Finding::Found("bad".into()), Timestamp::default());
+        let rule = move |view: &decide::View| decide::keep_scan(LOG, &said, view);
+        let scope = Scope::log(LOG, scan_reads(std::iter::once(bad)));
+        let kept = poll_to_end(drive.blobs.world.store.decide(scope, rule));
+        assert!(kept.expect("committed").expect("judged"));
+        let whole = drive.blobs.world.server.clone();
+        let (store, fanout) = (Arc::clone(&drive.blobs.world.store), Arc::clone(whole.fanout()));
+        let cut = Cut::new(store, cuts, true);
+        let blobs = Arc::<MemoryBlobs>::clone(&drive.blobs.bytes);
+        drive.blobs.world.server = Server::new(Arc::new(cut), fanout, schema()).with_blobs(blobs);
+        let first = drive.share(7, 1);
+        drive.blobs.world.server = whole;
+        assert!(matches!(drive.share(7, 1), Ok(Shared::Done { .. })));
+        assert_eq!(drive.read(made(7), "deep"), Err(ErrorCode::Quarantined), "cut off after {cuts} writes");
+        assert_eq!(drive.read(made(7), "x"), Ok(b"x".to_vec()));
+        if first.is_ok() {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts > 3);
 }

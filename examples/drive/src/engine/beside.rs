@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use syncline::client::BlobTransport;
 use syncline::decide::TREE_ROOT;
-use syncline::files::{Base, Identity, Local, arrivals, carried, hold_back, misses_any, plan};
+use syncline::files::{Base, Identity, Local, agree, arrivals, carried, hold_back, misses_any, plan};
 use syncline::files::{Issues, Remote};
 use syncline::id::LogId;
 use syncline::time::EnvSource;
@@ -20,6 +20,7 @@ use super::{Done, Engine, Synced, on_disk};
 use crate::folder::Folder;
 use crate::journal::Journal;
 use crate::rules::Rules;
+use crate::steps::take_unfinished_away;
 use crate::walk::walk;
 
 /// The folder of another tree on this device.
@@ -81,10 +82,10 @@ pub fn mounts(base: &Base, lives: impl Fn(EntityId) -> bool) -> Vec<Mount> {
     found
 }
 
-/// Where a device remembers what it follows in a mount.
+/// Where a device remembers what it follows in a mount: another mount of the same log is another folder.
 #[must_use]
-pub fn state_of(state: &Path, log: LogId) -> PathBuf {
-    state.join("mounts").join(log.to_string())
+pub fn state_of(state: &Path, mount: EntityId) -> PathBuf {
+    state.join("mounts").join(mount.to_string())
 }
 
 impl Engine {
@@ -111,9 +112,20 @@ impl Engine {
         mounts(&self.base, |id| self.server.tree().get(id).is_some_and(|node| node.dead.is_none()))
     }
 
-    /// The folder is looked into first, then those of the others: what has left is there by then.
-    pub(super) fn hold_back(&mut self, local: &mut Local, others: &[Beside<'_>], arrived: &mut Arrived) -> Done<()> {
+    /// The folder is looked into first, then those of the others: what has left is there by then. Nobody looks yet into a
+    /// mount that is not among the `known`: it came in this sync.
+    pub(super) fn hold_back(
+        &mut self,
+        local: &mut Local,
+        others: &[Beside<'_>],
+        known: &HashSet<EntityId>,
+        arrived: &mut Arrived,
+    ) -> Done<()> {
         self.held_back = 0;
+        if self.mounts().iter().any(|mount| !known.contains(&mount.id)) {
+            self.held_back = hold_back(local, &self.base, None);
+            return Ok(());
+        }
         if others.is_empty() || !misses_any(local, &self.base) {
             return Ok(());
         }
@@ -136,7 +148,7 @@ impl Engine {
     /// there first: who is cut off between the two does it again.
     pub(super) fn carry(&mut self) -> Done<()> {
         for carried in carried(&self.base, self.server.tree()) {
-            let state = state_of(&self.device.state, carried.log);
+            let state = state_of(&self.device.state, carried.mount.0);
             std::fs::create_dir_all(&state)
                 .map_err(|error| super::EngineError::Folder { path: state.clone(), error })?;
             let (mut journal, _) = Journal::open(&state.join("journal.db"))?;
@@ -162,17 +174,34 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether [`leave`](Self::leave) was begun, now or before a restart. Then only leaving goes on: the folder lacks what was
+    /// taken out of it, and a sync would tell that as deleted, or bring it again.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
     /// Takes everything out of the folder that the server has or had, as it was agreed on; what was changed here and not told
-    /// stays, and so does what is left out by rules. Says whether nothing is left.
+    /// stays, and so does what is left out by rules. Says whether nothing is left. It never [`sync`](Self::sync)s again.
     ///
     /// # Errors
     /// Why it stopped.
     pub async fn leave(&mut self) -> Done<bool> {
         let mut synced = Synced::default();
         let empty = syncline::client::ServerTree::new(LogKey { ..self.device.log });
+        if !self.leaving {
+            // Before anything is taken away.
+            self.journal.write(|batch| batch.leaving())?;
+            self.leaving = true;
+        }
+        let walk = self.look(true)?;
+        take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         loop {
             let walk = self.look(true)?;
             let local = self.recognize(&walk);
+            // Who was cut off here before took away what is still held.
+            let gone = agree(&mut self.base, &local, empty.tree());
+            self.note(&gone)?;
             let remote = Remote { tree: empty.tree(), last: Cursor::START.seq };
             let (waits, shows) = (HashSet::new(), self.window.is_some());
             let wants = Wants { pins: &self.pins, tree: empty.tree(), waits, abilities: self.abilities, shows };

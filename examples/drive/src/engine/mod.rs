@@ -80,6 +80,8 @@ pub struct Engine {
     acknowledged: Option<Cursor>,
     /// What was not told as deleted, for it lies in the folder of another tree and is not agreed on there yet.
     held_back: usize,
+    /// The folder is being left: what is missing in it is nobody's delete.
+    leaving: bool,
     /// Files that could not be brought.
     put_off: PutOff,
     /// Who hears what happens in the folder, if somebody does.
@@ -189,7 +191,7 @@ impl Engine {
         let transfer =
             Transfer::new(Arc::clone(&way), device.log.log, Arc::clone(&folder), Arc::clone(&env), device.limits);
         let transfer = Arc::new(transfer);
-        let Kept { base, server, issues, contents, pins } = kept;
+        let Kept { base, server, issues, contents, pins, leaving } = kept;
         let engine = Self {
             device,
             folder,
@@ -208,6 +210,7 @@ impl Engine {
             needs: 0,
             acknowledged: None,
             held_back: 0,
+            leaving,
             put_off: PutOff::default(),
             ear: None,
             window: None,
@@ -332,6 +335,7 @@ struct Kept {
     issues: Issues,
     contents: HashMap<Fingerprint, Content>,
     pins: HashMap<EntityId, Pin>,
+    leaving: bool,
 }
 
 impl Kept {
@@ -346,6 +350,7 @@ impl Kept {
             issues: journal.issues()?,
             contents: journal.contents()?.into_iter().collect(),
             pins: journal.pins()?.into_iter().collect(),
+            leaving: journal.is_leaving()?,
         })
     }
 }

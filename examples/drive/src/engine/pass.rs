@@ -28,6 +28,10 @@ const READ_BYTES: u64 = 256 << 20;
 impl Engine {
     pub(super) async fn sync_all(&mut self, confirmed: bool, others: &[Beside<'_>]) -> Done<Synced> {
         let (mut synced, mut skipped, mut arrived) = (Synced::default(), Skipped::new(), None);
+        if self.leaving {
+            return Err(EngineError::Nonsense("the folder is being left; nothing in it counts any more"));
+        }
+        let known: HashSet<EntityId> = self.mounts().iter().map(|mount| mount.id).collect();
         // There may be room by now.
         self.issues.retain(|_, _, _, issue| issue.refusal != Refusal::QuotaExceeded);
         self.send_waiting(&mut synced).await?;
@@ -38,7 +42,7 @@ impl Engine {
         for _ in 0..LOOKS_MAX {
             self.carry()?;
             let mut local = self.recognize(&walk);
-            self.hold_back(&mut local, others, &mut arrived)?;
+            self.hold_back(&mut local, others, &known, &mut arrived)?;
             let agreed = agree(&mut self.base, &local, self.server.tree());
             self.note(&agreed)?;
             local.still =

@@ -98,6 +98,14 @@ impl<'a> Batch<'a> {
         self.note(Key::Status, &status.to_bytes())
     }
 
+    /// Notes that leaving the folder has begun.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn leaving(&self) -> Done {
+        self.note(Key::Leaving, &[])
+    }
+
     fn note(&self, key: Key, value: &[u8]) -> Done {
         self.run("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key.name(), value])
     }

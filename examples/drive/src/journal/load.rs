@@ -19,6 +19,7 @@ pub(super) enum Key {
     Cursor,
     Volume,
     Status,
+    Leaving,
 }
 
 impl Key {
@@ -27,6 +28,7 @@ impl Key {
             Self::Cursor => "cursor",
             Self::Volume => "volume",
             Self::Status => "status",
+            Self::Leaving => "leaving",
         }
     }
 }
@@ -184,6 +186,14 @@ impl Journal {
     pub fn volume(&self) -> Loaded<Option<u64>> {
         let wrong = |_| JournalError::Unreadable("a volume has 8 bytes".into());
         self.noted(Key::Volume)?.map(|bytes| bytes.try_into().map(u64::from_be_bytes).map_err(wrong)).transpose()
+    }
+
+    /// Whether leaving the folder has begun.
+    ///
+    /// # Errors
+    /// As [`base`](Self::base).
+    pub fn is_leaving(&self) -> Loaded<bool> {
+        Ok(self.noted(Key::Leaving)?.is_some())
     }
 
     /// How syncing goes.

@@ -15,14 +15,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use syncline::LogKey;
-use syncline::client::BlobTransport;
+use syncline::client::{BlobTransport, CallError, TreeFault};
 use syncline::id::LogId;
 use syncline::store::SignalSource;
 use syncline::time::EnvSource;
+use syncline::{EntityId, LogKey};
 
 use crate::ear::Ear;
 use crate::engine::{Beside, Device, Engine, EngineError, Mount, Synced, state_of};
+use crate::transfer::TransferError;
 use crate::watch::Watch;
 
 /// How often everything is gone over in one sync: what crosses a border takes two.
@@ -32,7 +33,7 @@ const ROUNDS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Mounts {
     own: Engine,
-    others: BTreeMap<LogId, Other>,
+    others: BTreeMap<EntityId, Other>,
     way: Arc<dyn BlobTransport>,
     env: Arc<dyn EnvSource>,
     /// Mounts came or went since somebody asked for wakes.
@@ -118,18 +119,20 @@ impl Mounts {
             // What could not be done is told as it is in the end.
             (all.troubles, all.busy, all.unsettled, all.put_off) = (Vec::new(), 0, 0, 0);
             let _ = self.follow();
+            let known: Vec<EntityId> = self.others.keys().copied().collect();
             let others: Vec<Beside<'_>> = self.others.values().map(Other::beside).collect();
             let synced = self.own.sync_beside(confirmed, &others).await?;
             let mut moves = synced.told + synced.done > 0;
             add(&mut all, synced, Path::new(""));
             all.troubles.extend(self.follow());
+            moves |= !self.others.keys().eq(&known);
             let mut held_back = self.own.held_back();
-            for log in self.others.keys().copied().collect::<Vec<_>>() {
-                let Some(mut other) = self.others.remove(&log) else { continue };
+            for id in self.others.keys().copied().collect::<Vec<_>>() {
+                let Some(mut other) = self.others.remove(&id) else { continue };
                 let beside: Vec<Beside<'_>> =
                     [self.own.beside()].into_iter().chain(self.others.values().map(Other::beside)).collect();
                 let (moved, held) = other.sync(confirmed, &beside, &mut all).await;
-                self.others.insert(log, other);
+                self.others.insert(id, other);
                 moves |= moved;
                 held_back += held;
             }
@@ -144,17 +147,26 @@ impl Mounts {
 
     /// Has an engine for each mount that is held, where it lies now, and none for others; says what is in the way.
     fn follow(&mut self) -> Vec<(String, String)> {
-        let (mut troubles, mut seen) = (Vec::new(), BTreeSet::new());
-        for mount in self.own.mounts() {
+        let (mut troubles, mut seen, mut shown) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let mut mounts = self.own.mounts();
+        // Of two that show the same the one that was followed before.
+        mounts.sort_by_key(|mount| !state_of(&self.own.device().state, mount.id).exists());
+        for mount in mounts {
             let path = mount.path.display().to_string();
-            if !seen.insert(mount.log) {
+            // One that is being left shows nothing.
+            if mount.lives && !shown.insert(mount.log) {
                 troubles.push((path, "another folder here shows the same files; delete one of them".to_owned()));
                 continue;
             }
-            let before = self.others.remove(&mount.log);
+            seen.insert(mount.id);
+            let before = self.others.remove(&mount.id);
             self.changed |= before.is_none();
             let engine = match before {
-                Some(Other { mount: before, engine: Some(engine), .. }) if before.path == mount.path => Ok(engine),
+                Some(Other { mount: before, engine: Some(engine), .. })
+                    if before.path == mount.path && !(mount.lives && engine.is_leaving()) =>
+                {
+                    Ok(engine)
+                }
                 // Two engines in one folder would be one too many.
                 other => {
                     drop(other);
@@ -164,10 +176,10 @@ impl Mounts {
             if let Err(error) = &engine {
                 troubles.push((path, error.to_string()));
             }
-            self.others.insert(mount.log, Other { mount, engine: engine.ok(), unsettled: false });
+            self.others.insert(mount.id, Other { mount, engine: engine.ok(), unsettled: false });
         }
         let before = self.others.len();
-        self.others.retain(|log, _| seen.contains(log));
+        self.others.retain(|id, _| seen.contains(id));
         self.changed |= self.others.len() != before;
         self.forget(&seen);
         troubles
@@ -175,16 +187,26 @@ impl Mounts {
 
     fn engine_of(&self, mount: &Mount) -> Result<Engine, EngineError> {
         let own = self.own.device();
-        let device = Device {
-            folder: own.folder.join(&mount.path),
-            state: state_of(&own.state, mount.log),
-            log: LogKey { log: mount.log, ..own.log },
-            replica: own.replica,
-            label: own.label.clone(),
-            limits: own.limits,
+        let state = state_of(&own.state, mount.id);
+        let open = || {
+            let device = Device {
+                folder: own.folder.join(&mount.path),
+                state: state.clone(),
+                log: LogKey { log: mount.log, ..own.log },
+                replica: own.replica,
+                label: own.label.clone(),
+                limits: own.limits,
+            };
+            Engine::open(device, Arc::clone(&self.way), Arc::clone(&self.env))
         };
-        let folder = device.folder.clone();
-        let mut engine = Engine::open(device, Arc::clone(&self.way), Arc::clone(&self.env))?;
+        let mut engine = open()?;
+        if mount.lives && engine.is_leaving() {
+            // It came back: what was taken out of it comes again, and what stayed is told.
+            drop(engine);
+            fs::remove_dir_all(&state).map_err(|error| EngineError::Folder { path: state.clone(), error })?;
+            engine = open()?;
+        }
+        let folder = engine.device().folder.clone();
         if self.listens {
             // When to look the ear of the whole folder says; this one knows what is not over.
             engine.listen(Ear::new(Watch::begin(&folder).ok()));
@@ -193,11 +215,11 @@ impl Mounts {
     }
 
     /// What was remembered of a mount that is gone would take an empty folder for a deletion, should it come back.
-    fn forget(&self, seen: &BTreeSet<LogId>) {
+    fn forget(&self, seen: &BTreeSet<EntityId>) {
         let Ok(entries) = fs::read_dir(self.own.device().state.join("mounts")) else { return };
         for entry in entries.flatten() {
-            let log = entry.file_name().to_str().and_then(|name| name.parse::<LogId>().ok());
-            if log.is_some_and(|log| !seen.contains(&log)) {
+            let id = entry.file_name().to_str().and_then(|name| name.parse::<EntityId>().ok());
+            if id.is_some_and(|id| !seen.contains(&id)) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -213,7 +235,8 @@ impl Mounts {
     pub async fn wakes(&mut self) -> Option<Box<dyn SignalSource>> {
         self.changed = false;
         let own = self.own.device().log;
-        let logs = [own].into_iter().chain(self.others.keys().map(|log| LogKey { log: *log, ..own }));
+        let mounted: BTreeSet<LogId> = self.others.values().map(|other| other.mount.log).collect();
+        let logs = [own].into_iter().chain(mounted.into_iter().map(|log| LogKey { log, ..own }));
         let mut sources = Vec::new();
         for log in logs {
             sources.extend(self.own.way().wakes(log).await.ok().flatten());
@@ -232,15 +255,21 @@ impl Other {
         let Some(engine) = &mut self.engine else { return (false, 0) };
         let path: &PathBuf = &self.mount.path;
         let mut moved = false;
-        match engine.sync_beside(confirmed, beside).await {
-            Ok(synced) => {
-                moved = synced.told + synced.done > 0;
-                self.unsettled = synced.unsettled > 0;
-                add(all, synced, path);
+        // Once things are taken out of the folder, what is missing there is no delete, and nothing is brought.
+        if !engine.is_leaving() {
+            match engine.sync_beside(confirmed, beside).await {
+                Ok(synced) => {
+                    moved = synced.told + synced.done > 0;
+                    self.unsettled = synced.unsettled > 0;
+                    add(all, synced, path);
+                }
+                // Who is not let in any more leaves all the same; who is not answered tells first what is new here.
+                Err(error) if self.mount.lives || is_unanswered(&error) => {
+                    all.troubles.push((path.display().to_string(), error.to_string()));
+                    return (false, engine.held_back());
+                }
+                Err(_) => {}
             }
-            // Who is not let in any more leaves all the same.
-            Err(_) if !self.mount.lives => {}
-            Err(error) => all.troubles.push((path.display().to_string(), error.to_string())),
         }
         if !self.mount.lives {
             let why = match engine.leave().await {
@@ -253,6 +282,17 @@ impl Other {
         }
         (moved, engine.held_back())
     }
+}
+
+/// Whether the server may answer the next time.
+const fn is_unanswered(error: &EngineError) -> bool {
+    let (EngineError::Call(error)
+    | EngineError::Tree(TreeFault::Call(error))
+    | EngineError::Transfer(TransferError::Call(error))) = error
+    else {
+        return false;
+    };
+    matches!(error, CallError::Unreachable(_) | CallError::Interrupted(_))
 }
 
 /// Puts what one engine did to what all did.

@@ -56,7 +56,7 @@ pub(super) fn status(device: &Device) -> Result<Said, Fault> {
 fn mounted(device: &Device, base: &Base) -> (Vec<serde_json::Value>, Vec<String>) {
     let (mut listed, mut lines) = (Vec::new(), Vec::new());
     for mount in mounts(base, |_| true) {
-        let journal = Journal::beside(&state_of(device.state(), mount.log).join("journal.db"));
+        let journal = Journal::beside(&state_of(device.state(), mount.id).join("journal.db"));
         let status = journal.and_then(|journal| journal.status()).unwrap_or_default();
         let (path, alike_at) = (mount.path.display().to_string(), status.alike_at.map(Timestamp::ms));
         let wrong = status.fault.or(status.halt);

@@ -93,3 +93,27 @@ async fn e50_what_is_moved_over_a_border_is_never_in_neither_tree_and_is_deleted
         }
     }
 }
+
+/// E50: where it was moved to is shared before the device tells that.
+#[tokio::test(flavor = "multi_thread")]
+async fn e50_what_is_moved_into_a_folder_that_is_shared_meanwhile_is_never_in_neither_tree() {
+    let (mut calls, mut finished) = (1, false);
+    while !finished {
+        assert!(calls < 200, "it never ends");
+        let house = House::new();
+        let (mut a, mut b) = (house.drive("A", 1).await, house.drive("B", 2).await);
+        a.write("docs/in", "in");
+        a.write("x", "x");
+        alike(&mut [&mut a, &mut b], &["docs/", "docs/in=in", "x=x"]).await;
+        b.rename("x", "docs/x");
+        let to = house.share(a.node("docs")).await;
+        house.start(&mut b, calls).unwrap();
+        finished = b.mounts().sync(false).await.is_ok_and(|synced| synced.troubles.is_empty());
+        let (live, _) = count(&house, to, "x").await;
+        assert!(live >= 1, "{calls} calls: it is in neither tree");
+        house.start(&mut b, usize::MAX).unwrap();
+        alike(&mut [&mut b, &mut a], &["docs/", "docs/in=in", "docs/x=x"]).await;
+        assert_eq!(count(&house, to, "x").await, (1, 1), "{calls} calls");
+        calls += 1;
+    }
+}

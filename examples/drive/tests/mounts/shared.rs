@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use syncline::call::{Call, Commit, Committed, Reply};
+use syncline::decide::TREE_ROOT;
 use syncline::tree::{self, Kind, Label, TreeOp};
 use syncline::{EntityId, LogId, OpId, ReplicaId};
+use syncline_drive::engine::state_of;
 use syncline_drive::follow::Follow;
+use syncline_drive::journal::Journal;
 use syncline_drive::watch::Watch;
 
 use crate::house::{Drive, House, alike, guest, own, shown};
@@ -141,7 +144,7 @@ async fn who_deletes_a_mount_leaves_the_shared_folder_and_deletes_nothing_in_it(
     assert_eq!(house.names(to).await.into_iter().collect::<Vec<_>>(), ["sub", "x", "y"], "never in the shared folder");
     alike(&mut [&mut g], &["x=x", "sub/", "sub/y=y"]).await;
     // It can be accepted again, elsewhere.
-    let (node, parent) = (EntityId::from_bytes([77; 16]), syncline::decide::TREE_ROOT);
+    let (node, parent) = (EntityId::from_bytes([77; 16]), TREE_ROOT);
     commit(&house, own(), TreeOp::Create { node, parent, name: "again".into(), kind: Kind::Mount(to), content: None })
         .await;
     alike(&mut [&mut a, &mut b], &["again/", "again/x=x", "again/sub/", "again/sub/y=y", "z=z"]).await;
@@ -180,6 +183,85 @@ async fn what_was_not_told_of_a_folder_that_is_mounted_no_more_stays_and_is_told
     assert_eq!((synced.troubles.len(), b.show().len()), (1, 3), "{synced:?}");
     fs::remove_file(b.at("d/left~")).unwrap();
     alike(&mut [&mut b], &["z=z"]).await;
+}
+
+/// What somebody else does to the mount that A has at `d`.
+async fn delete_mount(house: &House, mount: EntityId) {
+    commit(house, own(), TreeOp::Delete { node: mount, seen: syncline::Seq::new(3).unwrap() }).await;
+}
+
+async fn mount_again(house: &House, node: EntityId, to: LogId) {
+    let (parent, kind) = (TREE_ROOT, Kind::Mount(to));
+    commit(house, own(), TreeOp::Create { node, parent, name: "again".into(), kind, content: None }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_killed_while_leaving_a_mount_deletes_nothing_in_it_and_brings_nothing_again() {
+    let house = House::new();
+    let (mut a, mut b) = two(&house).await;
+    let to = house.share(a.node("d")).await;
+    alike(&mut [&mut a, &mut b], &["d/", "d/x=x", "d/sub/", "d/sub/y=y", "z=z"]).await;
+    let mount = a.node("d");
+    b.write("d/left~", "out by a rule");
+    b.mounts = None;
+    let journal = state_of(&house.state(&b), mount).join("journal.db");
+    let held = Journal::open(&journal).unwrap().0.base(TREE_ROOT).unwrap();
+    assert_eq!(held.iter().count(), 3);
+    delete_mount(&house, mount).await;
+    let left = shown(&["d/", "d/left~=out by a rule", "z=z"]);
+    for is_killed in [true, false] {
+        house.start(&mut b, usize::MAX).unwrap();
+        for _ in 0..2 {
+            let synced = b.mounts().sync(false).await.unwrap();
+            assert_eq!((b.show(), synced.troubles.len()), (left.clone(), 1), "{synced:?}");
+            assert_eq!(house.names(to).await.into_iter().collect::<Vec<_>>(), ["sub", "x", "y"]);
+            assert_eq!(b.way.brought.load(Ordering::Relaxed), 0, "what was left is not brought again");
+        }
+        b.mounts = None;
+        if is_killed {
+            // After it took everything away, and before it wrote that down.
+            let (mut journal, _) = Journal::open(&journal).unwrap();
+            journal.write(|batch| held.iter().try_for_each(|(id, held)| batch.hold(id, Some(held)))).unwrap();
+        }
+    }
+    house.start(&mut b, usize::MAX).unwrap();
+    fs::remove_file(b.at("d/left~")).unwrap();
+    alike(&mut [&mut b], &["z=z"]).await;
+    assert_eq!(house.names(to).await.into_iter().collect::<Vec<_>>(), ["sub", "x", "y"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_that_is_made_elsewhere_takes_nothing_over_from_another_one_of_its_log() {
+    for (node, meanwhile) in [(77, false), (1, false), (77, true), (1, true)] {
+        let house = House::new();
+        let (mut a, mut b) = two(&house).await;
+        let to = house.share(a.node("d")).await;
+        alike(&mut [&mut a, &mut b], &["d/", "d/x=x", "d/sub/", "d/sub/y=y", "z=z"]).await;
+        let (mount, again) = (a.node("d"), EntityId::from_bytes([node; 16]));
+        let names = async || house.names(to).await.into_iter().collect::<Vec<_>>();
+        if meanwhile {
+            mount_again(&house, again, to).await;
+            for start in [false, true] {
+                if start {
+                    house.start(&mut b, usize::MAX).unwrap();
+                }
+                let synced = b.mounts().sync(true).await.unwrap();
+                assert_eq!(synced.troubles.len(), 1, "{synced:?}");
+                assert_eq!(b.show(), shown(&["again/", "d/", "d/x=x", "d/sub/", "d/sub/y=y", "z=z"]));
+            }
+            delete_mount(&house, mount).await;
+        } else {
+            delete_mount(&house, mount).await;
+            mount_again(&house, again, to).await;
+        }
+        house.start(&mut b, usize::MAX).unwrap();
+        for _ in 0..3 {
+            b.mounts().sync(true).await.unwrap();
+            assert_eq!(names().await, ["sub", "x", "y"], "nothing is deleted in the shared folder");
+        }
+        alike(&mut [&mut a, &mut b], &["again/", "again/x=x", "again/sub/", "again/sub/y=y", "z=z"]).await;
+        assert_eq!(names().await, ["sub", "x", "y"]);
+    }
 }
 
 /// Syncs when one is due, until `is_so`; fails when that takes too long.
