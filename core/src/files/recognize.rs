@@ -282,8 +282,15 @@ impl Search<'_> {
             _ if is_found => Shown::Nothing,
             None if is_same => Shown::Node(id),
             None => Shown::Nothing,
-            // Its own place is empty, so this is it, written in another case or composition.
-            Some(held) if held.parent == parent && !self.before.at_place.contains_key(&id) => Shown::Node(id),
+            // Its own place is empty, so this is it, written in another case or composition. The place of one whose bytes are
+            // elsewhere is always empty: that says nothing.
+            Some(held)
+                if held.parent == parent
+                    && !self.before.at_place.contains_key(&id)
+                    && (is_same || held.body == Body::Here) =>
+            {
+                Shown::Node(id)
+            }
             Some(_) if is_same && self.before.at_place.get(&id) != Some(&number) => Shown::Double(id),
             Some(_) => Shown::Nothing,
         }

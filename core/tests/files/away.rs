@@ -87,3 +87,23 @@ fn placeholders_that_change_places_find_theirs() {
     let held = |name: &str| b.base.get(b.base.at(b.base.root(), name).unwrap()).unwrap().content.unwrap().blob;
     assert_eq!((held("a"), held("b"), b.base.len()), (blob(2), blob(1), 2));
 }
+
+#[test]
+fn a_new_file_whose_name_is_a_placeholders_in_another_case_or_composition_does_not_take_its_place() {
+    for (theirs, ours) in [("Readme", "README"), ("caf\u{e9}", "cafe\u{301}")] {
+        let mut server = Server::new();
+        let [mut a, mut b] = [(1, "A"), (2, "B")].map(|(number, label)| Device::new(number, label, &server));
+        b.everything = false;
+        assert!(a.disk.write(theirs, 1));
+        sync(&mut a, &mut server);
+        sync(&mut b, &mut server);
+        assert!(b.base.at(b.base.root(), theirs).is_some() && b.disk.write(ours, 2));
+        for _ in 0..2 {
+            sync(&mut b, &mut server);
+            sync(&mut a, &mut server);
+        }
+        let shown: Vec<String> = server.show().into_iter().collect();
+        assert!(shown.len() == 2 && shown.contains(&format!("{theirs}=1")), "{shown:?}");
+        assert!(shown.iter().any(|file| file.ends_with("=2")), "{shown:?}");
+    }
+}

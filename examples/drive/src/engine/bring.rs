@@ -44,7 +44,12 @@ impl Engine {
         for step in steps {
             self.will_leave(step);
             let on = On { folder: &self.folder, base: &self.base, scan, rules: &self.rules };
-            let outcome = on_disk(|| carry_out(on, step, None));
+            let outcome = match (&self.window, step) {
+                (Some(window), Step::MakeFolder { node, .. }) => {
+                    on_disk(|| window.makes_folder(*node, || carry_out(on, step, None)))
+                }
+                _ => on_disk(|| carry_out(on, step, None)),
+            };
             changed.extend(self.done(step, outcome, synced));
         }
         self.note(&changed)

@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline::call::Call;
 use syncline::client::{CallError, News};
-use syncline::files::{About, Base, Local, Place, Plan, Remote, RootState, Step, agree, check_root, plan, recognize};
+use syncline::files::{
+    About, Base, Held, Local, Place, Plan, Remote, RootState, Step, agree, check_root, plan, recognize,
+};
 use syncline::tree::Refusal;
 use syncline::{Cursor, EntityId};
 
@@ -37,7 +39,7 @@ impl Engine {
         self.send_waiting(&mut synced).await?;
         self.read_on(&mut synced).await?;
         self.want_anew()?;
-        let mut walk = self.look(confirmed)?;
+        let (mut walk, mut occupied) = (self.look(confirmed)?, HashSet::new());
         take_unfinished_away(&self.folder, &walk).map_err(self.at_folder())?;
         for _ in 0..LOOKS_MAX {
             self.carry()?;
@@ -53,12 +55,17 @@ impl Engine {
             synced.put_off = self.leave_out_put_off(&mut plan);
             self.keep_what_is_ahead(&mut plan);
             let unread: Vec<usize> = plan.unread.iter().copied().filter(|at| is_new(&walk, *at, &skipped)).collect();
-            if !plan.hold.is_empty() {
-                let held: Vec<EntityId> = plan.hold.iter().map(|(id, _)| *id).collect();
-                for (id, held) in plan.hold {
-                    self.base.hold(id, held);
-                }
-                self.note(&held)?;
+            let (free, taken): (Vec<_>, Vec<_>) =
+                on_disk(|| plan.hold.into_iter().partition(|(_, held)| self.is_free(held)));
+            let held: Vec<EntityId> = free.iter().map(|(id, _)| *id).collect();
+            free.into_iter().for_each(|(id, held)| self.base.hold(id, held));
+            self.note(&held)?;
+            // What no walk finds may lie there for good: one more walk for each is enough.
+            if taken.iter().filter(|(id, _)| occupied.insert(*id)).count() > 0 {
+                (walk, arrived) = (self.look(confirmed)?, None);
+                continue;
+            }
+            if !held.is_empty() {
                 continue;
             }
             let read = self.read_some(&walk, &unread, &mut skipped)?;
@@ -84,6 +91,17 @@ impl Engine {
             (walk, arrived) = (self.look(confirmed)?, None);
         }
         Err(EngineError::Nonsense("folder and server never come to be alike"))
+    }
+
+    /// Whether nothing lies where a file is to be held without being there: something may have come since the walk.
+    fn is_free(&self, held: &Held) -> bool {
+        // Where its folder is not yet, nothing is.
+        let Some(mut path) = self.base.path(held.parent) else { return true };
+        path.push(&held.at);
+        match self.folder.looks(&path) {
+            Ok(looks) => looks.is_none(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
     }
 
     /// Leaves out files that could not be brought and wait; says how many.

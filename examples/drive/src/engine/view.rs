@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use syncline::files::{Body, Plan, Step};
+use syncline::EntityId;
+use syncline::files::{Body, Held, Plan, Step};
 
 use super::{Done, Engine};
 use crate::view::{self, Mounted, Shown, ViewError, Window};
@@ -70,17 +71,25 @@ impl Engine {
 
     /// Takes over what the view did where placeholders stood.
     pub(super) fn take_over_from_view(&mut self) -> Done<()> {
-        let Some(window) = &self.window else { return Ok(()) };
+        let Some(window) = self.window.clone() else { return Ok(()) };
         let mut changed = Vec::new();
         for (id, held) in window.take() {
-            // Who was deleted or came meanwhile is known better here.
-            if self.base.get(id).is_some_and(|held| held.body == Body::Elsewhere) {
+            // Who came meanwhile is known better here.
+            let is_away = self.base.get(id).is_some_and(|held| held.body == Body::Elsewhere);
+            if is_away || self.came_too_late(id, &held) {
                 self.base.hold(id, held);
                 changed.push(id);
             }
         }
         changed.extend(self.base.drop_displaced());
         self.note(&changed)
+    }
+
+    /// Whether a file was brought that the server had deleted: it is held, so that it is not taken for a new one.
+    fn came_too_late(&self, id: EntityId, held: &Held) -> bool {
+        let is_dead = self.server.tree().get(id).is_none_or(|node| node.dead.is_some());
+        let has_place = self.base.path(held.parent).is_some() && self.base.at(held.parent, &held.at).is_none();
+        is_dead && has_place && self.base.get(id).is_none() && held.body == Body::Here && held.print.is_some()
     }
 
     /// Leaves placeholders where they are that the view had moved by a commit that was not read yet.

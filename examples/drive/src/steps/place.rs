@@ -64,21 +64,25 @@ pub(super) fn write_file(on: On<'_>, node: EntityId, at: &str, content: &Content
     let now = whole.looks()?;
     keep(whole.folder())?;
     whole.taken();
-    // Somebody may have opened it already.
-    let is_ours = now.print.modified_ns == modified_ns(content) && now.print.size == content.bytes;
-    Ok(Some(if is_ours { now.print } else { unsure(now.print) }))
+    Ok(Some(sure_if_ours(now.print, content)))
 }
 
-/// Puts a file that is whole where nothing is; says how it looks there.
+/// Puts a file with this content that is whole where nothing is; says how it looks there.
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`](std::io::ErrorKind::AlreadyExists) when something is there; else what the system says.
-pub fn put_new(whole: Whole, into: BorrowedFd<'_>, at: &str) -> std::io::Result<Fingerprint> {
+pub fn put_new(whole: Whole, content: &Content, into: BorrowedFd<'_>, at: &str) -> std::io::Result<Fingerprint> {
     rename(Entry::new(&whole.folder(), whole.name()), Entry::new(&into, check(at)?))?;
-    let looks = whole.looks()?;
+    let now = whole.looks()?;
     whole.taken();
     keep(into)?;
-    Ok(looks.print)
+    Ok(sure_if_ours(now.print, content))
+}
+
+/// How a file looks that was put in place with this content: somebody may have opened it already and written to it.
+fn sure_if_ours(now: Fingerprint, content: &Content) -> Fingerprint {
+    let is_ours = now.modified_ns == modified_ns(content) && now.size == content.bytes;
+    if is_ours { now } else { unsure(now) }
 }
 
 fn modified_ns(content: &Content) -> i64 {
@@ -173,6 +177,7 @@ mod tests {
 
     use super::super::testing::{Disk, ROOT, content, done, later};
     use super::super::{Failed, Later, Outcome};
+    use crate::temp::Temp;
 
     #[test]
     fn a_new_file_comes_whole_and_onto_nothing() {
@@ -187,6 +192,23 @@ mod tests {
             Step::Write { node: disk.id(), parent: ROOT, at: "b".into(), content: content(b"x"), replaces: false };
         assert_eq!(later(disk.carry_out(&step, b"x", Kind::File)), Later::Taken);
         assert_eq!((disk.bytes("b"), disk.names("")), (b"mine".to_vec(), vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn what_somebody_wrote_into_a_file_that_just_came_is_not_taken_for_the_servers() {
+        let disk = Disk::new();
+        for edit in [None, Some(b"HELLO".as_slice()), Some(b"hello and more")] {
+            let mut temp = Temp::begin(disk.folder.inside(&[]).unwrap()).unwrap();
+            temp.write(b"hello").unwrap();
+            let content = content(b"hello");
+            let whole = temp.finish(&content, None).unwrap();
+            if let Some(edit) = edit {
+                fs::write(disk.at(whole.name()), edit).unwrap();
+            }
+            let print = super::put_new(whole, &content, disk.folder.root(), "a").unwrap();
+            assert_eq!(disk.looks("a") == Some(print), edit.is_none(), "{edit:?}");
+            fs::remove_file(disk.at("a")).unwrap();
+        }
     }
 
     #[test]

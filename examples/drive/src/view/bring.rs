@@ -98,7 +98,8 @@ impl Core {
             return Ok(false);
         }
         let (held, folder) = (flight.held.clone(), Arc::clone(&flight.folder));
-        match put_new(whole, folder.as_fd(), &held.at) {
+        let content = held.content.ok_or(Errno::IO)?;
+        match put_new(whole, &content, folder.as_fd(), &held.at) {
             Ok(print) => {
                 self.inodes().came(id, print.identity);
                 self.hold(&mut both, id, Held { print: Some(print), body: Body::Here, ..held })?;

@@ -4,6 +4,7 @@
 //! engine, and what is done where a placeholder stands is told to it.
 
 use std::fs::File;
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
@@ -15,7 +16,7 @@ use rustix::fs::{
     AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, chownat, fchmod,
     fchown, ftruncate, futimens, mkdirat, openat, readlinkat, renameat_with, statx, symlinkat, unlinkat, utimensat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 use syncline::EntityId;
 use syncline::files::Held;
 
@@ -108,6 +109,8 @@ pub(super) struct Asks {
     pub(super) id: EntityId,
     pub(super) held: Held,
     pub(super) to: EntityId,
+    /// The folder that it goes to, open.
+    pub(super) folder: OwnedFd,
 }
 
 impl Core {
@@ -292,7 +295,7 @@ impl Core {
             (Entry::Placeholder(id, held), None) => {
                 // A folder that the server does not have yet can have nothing of it: who moves copies.
                 let to = target.node.ok_or(Errno::XDEV)?;
-                return Ok(Some(Asks { id: *id, held: (**held).clone(), to }));
+                return Ok(Some(Asks { id: *id, held: (**held).clone(), to, folder: target.folder }));
             }
             (Entry::Placeholder(..), Some(_)) => return Err(Errno::XDEV),
             (Entry::Here(_, looks), Some(Entry::Placeholder(..))) if is_folder(looks) => return Err(Errno::NOTDIR),
@@ -344,4 +347,10 @@ pub(super) fn read(file: &File, mut offset: u64, size: u32) -> Done<Vec<u8>> {
     }
     bytes.truncate(len);
     Ok(bytes)
+}
+
+/// Writes a part of a file: where it is said, or at its end, wherever that is by now.
+pub(super) fn write(file: &File, bytes: &[u8], offset: u64, appends: bool) -> Done<usize> {
+    let how = if appends { ReadWriteFlags::APPEND } else { ReadWriteFlags::empty() };
+    pwritev2(file, &[IoSlice::new(bytes)], offset, how)
 }

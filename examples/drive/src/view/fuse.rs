@@ -3,7 +3,6 @@
 //! What must hold: who waits for bytes holds up nobody else.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,6 +15,7 @@ use fuser::{
 use rustix::fs::{OFlags, fstatvfs};
 use rustix::io::Errno;
 use syncline::files::Happening;
+use syncline::tree::Content;
 
 use super::attr::{Owner, attr};
 use super::change::Changes;
@@ -67,14 +67,27 @@ impl Edge {
         }
     }
 
+    /// A file is open from now on. `None`: it is a placeholder, and who writes to it takes it for what is shown now.
+    fn add(&self, number: u64, access: OFlags, file: Option<Opened>) -> u64 {
+        let shown = if file.is_none() { self.core.content_of_placeholder(number) } else { None };
+        self.handles.add(number, access, file, shown)
+    }
+
     /// Does something with an open file once it is here: at once, or when its bytes came.
-    fn once_here(&self, handle: Arc<Handle>, what: Happening, then: impl FnOnce(Done<Arc<Opened>>) + Send + 'static) {
+    /// If it has to have some content then and has another, that is an error.
+    fn once_here(
+        &self,
+        handle: Arc<Handle>,
+        (what, shown): (Happening, Option<Content>),
+        then: impl FnOnce(Done<Arc<Opened>>) + Send + 'static,
+    ) {
         if let Some(file) = handle.file.get() {
             return then(Ok(Arc::clone(file)));
         }
         let core = Arc::clone(&self.core);
         self.core.runtime.spawn(async move {
             let opened = core.open_whole(handle.number, handle.access, what).await;
+            let opened = opened.and_then(|opened| core.is_what_was_shown(&opened, shown).map(|()| opened));
             let file = opened.map(|opened| Arc::clone(handle.file.get_or_init(|| Arc::new(opened))));
             // Whoever ends the runtime needs no answer.
             let _ = tokio::task::spawn_blocking(move || then(file)).await;
@@ -99,7 +112,7 @@ impl Edge {
     fn open_file(&self, number: u64, flags: OFlags, reply: ReplyOpen) {
         let access = flags & (OFlags::WRONLY | OFlags::RDWR);
         let writes = !access.is_empty();
-        let open = |file| FileHandle(self.handles.add(number, access, file));
+        let open = |file| FileHandle(self.add(number, access, file));
         let found = (|| {
             if flags.contains(OFlags::TRUNC) && writes {
                 return self.core.open_empty(number, access).map(Some);
@@ -115,7 +128,7 @@ impl Edge {
                 self.core.runtime.spawn(async move {
                     match this.core.open_whole(number, access, Happening::Read).await {
                         Ok(file) => {
-                            let handle = this.handles.add(number, access, Some(file));
+                            let handle = this.add(number, access, Some(file));
                             reply.opened(FileHandle(handle), FopenFlags::empty());
                         }
                         Err(error) => reply.error(said(error)),
@@ -251,7 +264,7 @@ impl Filesystem for Edge {
                 let core = Arc::clone(&self.core);
                 let (from, to) = ((parent.0, name.to_owned()), (newparent.0, new.to_owned()));
                 self.core.runtime.spawn(async move {
-                    let moved = core.move_placeholder(asks.id, asks.held, asks.to, to.1.clone()).await;
+                    let moved = core.move_placeholder(asks.id, asks.held, (asks.to, asks.folder), to.1.clone()).await;
                     if moved.is_ok() {
                         core.inodes().rename((from.0, &from.1), (to.0, &to.1));
                     }
@@ -274,7 +287,7 @@ impl Filesystem for Edge {
         });
         match created {
             Ok((attr, opened)) => {
-                let handle = FileHandle(self.handles.add(attr.ino.0, access, opened));
+                let handle = FileHandle(self.add(attr.ino.0, access, opened));
                 reply.created(&BELIEVED, &attr, Generation(0), handle, FopenFlags::empty());
             }
             Err(error) => reply.error(said(error)),
@@ -296,7 +309,7 @@ impl Filesystem for Edge {
             Ok(handle) => handle,
             Err(error) => return reply.error(said(error)),
         };
-        self.once_here(handle, Happening::Read, move |file| {
+        self.once_here(handle, (Happening::Read, None), move |file| {
             let read = file.and_then(|file| super::change::read(&file.file, offset, size));
             match read {
                 Ok(bytes) => reply.data(&bytes),
@@ -313,7 +326,7 @@ impl Filesystem for Edge {
         offset: u64,
         data: &[u8],
         _: WriteFlags,
-        _: OpenFlags,
+        raw: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -325,13 +338,15 @@ impl Filesystem for Edge {
             Ok(handle) => handle,
             Err(error) => return answer(Err(error)),
         };
+        // Where the end is the kernel does not know of a file that has changed since it looked.
+        let appends = flags(raw.0).contains(OFlags::APPEND);
         if let Some(file) = handle.file.get() {
-            let written = file.file.write_at(data, offset).map_err(|error| super::core::errno(&error));
-            return answer(written);
+            return answer(super::change::write(&file.file, data, offset, appends));
         }
         let data = data.to_vec();
-        self.once_here(handle, Happening::Wrote, move |file| {
-            answer(file.and_then(|file| file.file.write_at(&data, offset).map_err(|error| super::core::errno(&error))));
+        let shown = handle.shown.filter(|_| !appends);
+        self.once_here(handle, (Happening::Wrote, shown), move |file| {
+            answer(file.and_then(|file| super::change::write(&file.file, &data, offset, appends)));
         });
     }
 

@@ -12,6 +12,7 @@ use fuser::FileType;
 use rustix::fs::{OFlags, openat};
 use rustix::io::Errno;
 use syncline::files::{Happening, What};
+use syncline::tree::Content;
 
 use super::core::{Core, Entry, Inside, errno};
 use super::inodes::Who;
@@ -35,6 +36,8 @@ pub(super) struct Handle {
     pub(super) access: OFlags,
     /// Once it is here.
     pub(super) file: OnceLock<Arc<Opened>>,
+    /// What it contained when it was opened without being here.
+    pub(super) shown: Option<Content>,
 }
 
 /// What a folder listed when it was opened.
@@ -58,14 +61,14 @@ impl Handles {
     }
 
     /// A file is open from now on.
-    pub(super) fn add(&self, number: u64, access: OFlags, file: Option<Opened>) -> u64 {
+    pub(super) fn add(&self, number: u64, access: OFlags, file: Option<Opened>, shown: Option<Content>) -> u64 {
         let cell = OnceLock::new();
         if let Some(file) = file {
             // It is new.
             let _ = cell.set(Arc::new(file));
         }
         let handle = self.number();
-        lock(&self.files).insert(handle, Arc::new(Handle { number, access, file: cell }));
+        lock(&self.files).insert(handle, Arc::new(Handle { number, access, file: cell, shown }));
         handle
     }
 
@@ -144,6 +147,23 @@ impl Core {
             Some(Who::Here(known)) if known != looks.print.identity => Err(Errno::STALE),
             _ => Ok(Some(opened)),
         }
+    }
+
+    /// What the file with this number contains, if it is a placeholder.
+    pub(super) fn content_of_placeholder(&self, number: u64) -> Option<Content> {
+        match self.entry(number) {
+            Ok((.., Entry::Placeholder(_, held))) => held.content,
+            _ => None,
+        }
+    }
+
+    /// Whether a file that was brought for somebody who writes a part of it has the content that he opened: he knows places
+    /// in no other.
+    pub(super) fn is_what_was_shown(&self, opened: &Opened, shown: Option<Content>) -> Result<(), Errno> {
+        let Some(shown) = shown else { return Ok(()) };
+        let identity = looks::open(&opened.file).map_err(|error| errno(&error))?.print.identity;
+        let came = self.window().both().content_here(identity);
+        if came.is_some_and(|came| !came.is_same(&shown)) { Err(Errno::STALE) } else { Ok(()) }
     }
 
     /// Opens the file with this number, for somebody who reads it or will write a part of it: brings it if it is not here.

@@ -1,6 +1,7 @@
 //! Giving a placeholder another place: there is nothing in the folder to move, so the server is asked, and only what it says
 //! has happened.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -10,15 +11,16 @@ use syncline::files::{Held, name_of};
 use syncline::tree::{self, To, TreeOp, TreeVerdict};
 use syncline::{EntityId, OpId};
 
-use super::core::Core;
+use super::core::{Core, errno};
+use crate::looks;
 
 impl Core {
-    /// Moves a placeholder to where nothing is, in a folder that the server has.
+    /// Moves a placeholder to where nothing is, in a folder that the server has, which is open.
     pub(super) async fn move_placeholder(
         &self,
         id: EntityId,
         held: Held,
-        to: EntityId,
+        (to, folder): (EntityId, OwnedFd),
         name: String,
     ) -> Result<(), Errno> {
         let seen = self.window().both().shown.seq();
@@ -46,10 +48,18 @@ impl Core {
             Some(TreeVerdict::Superseded) => Err(Errno::BUSY),
             Some(_) => {
                 let shown = name_of(&name).unwrap_or_else(|| held.name.clone());
-                if let Some(seq) = seq {
-                    let held = Held { parent: to, at: name, name: shown, parent_seq: seq, name_seq: seq, ..held };
+                let Some(seq) = seq else { return Ok(()) };
+                let mut both = self.window().both();
+                // Its bytes may have come since, or something else to where it goes: then the engine sees to it.
+                let still = both.placeholder(id).filter(|now| (now.parent, &now.at) == (held.parent, &held.at));
+                let there = looks::entry(&folder, &*name).map_err(|error| errno(&error))?;
+                if let Some(now) = still
+                    && there.is_none()
+                    && both.at(to, &name).is_none()
+                {
                     // The engine knows it before anything else comes to where it was.
-                    self.hold(&mut self.window().both(), id, held)?;
+                    let held = Held { parent: to, at: name, name: shown, parent_seq: seq, name_seq: seq, ..now };
+                    self.hold(&mut both, id, held)?;
                 }
                 Ok(())
             }

@@ -1,12 +1,12 @@
 //! What the engine lets the view know: which files are at the server only, and how those that are here stand.
 //!
-//! Made anew each time the engine knows more, and never changed. Folders are known by who they are, not by their paths: so
+//! Made anew each time the engine knows more; only folders that it makes come to it before. Folders are known by who they are, not by their paths: so
 //! what is in them is found while they are moved, before the engine has heard of that.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use syncline::files::{Base, Body, Fingerprint, Held, Identity, Issues};
-use syncline::tree::{Kind, MemoryTree};
+use syncline::tree::{Content, Kind, MemoryTree};
 use syncline::{EntityId, Seq};
 
 /// What the view knows of a tree.
@@ -34,6 +34,8 @@ pub struct Here {
     pub node: EntityId,
     /// How it looked when it was what the server has.
     pub print: Fingerprint,
+    /// What it contained then.
+    pub content: Option<Content>,
     /// The server has this content still.
     pub is_current: bool,
 }
@@ -54,7 +56,7 @@ impl Shown {
                 }
                 (Kind::File, Body::Here, Some(print)) => {
                     let is_current = node.content.zip(held.content).is_some_and(|(a, b)| a.is_same(&b));
-                    shown.files.insert(print.identity, Here { node: id, print, is_current });
+                    shown.files.insert(print.identity, Here { node: id, print, content: held.content, is_current });
                 }
                 _ => {}
             }
@@ -65,6 +67,11 @@ impl Shown {
     fn add(&mut self, id: EntityId, held: Held) {
         self.inside.entry(held.parent).or_default().insert(held.at.clone(), id);
         self.placeholders.insert(id, held);
+    }
+
+    /// A folder is here from now on.
+    pub(super) fn made_folder(&mut self, folder: Identity, id: EntityId) {
+        self.folders.insert(folder, id);
     }
 
     /// Up to where the server's log was read.

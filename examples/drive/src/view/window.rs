@@ -11,11 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline::EntityId;
-use syncline::files::{Body, Held};
+use syncline::files::{Body, Held, Identity};
+use syncline::tree::Content;
 use tokio::sync::Notify;
 
 use super::flights::Flights;
 use super::shown::Shown;
+use crate::steps::Outcome;
 
 /// What the engine and the view tell each other.
 #[derive(Debug, Default)]
@@ -77,6 +79,16 @@ impl Window {
         work(&|id| both.facts.get(&id).is_some_and(|fact| !fact.taken))
     }
 
+    /// Makes a folder: nobody sees it without the placeholders that are to stand in it.
+    pub(crate) fn makes_folder(&self, id: EntityId, make: impl FnOnce() -> Outcome) -> Outcome {
+        let mut both = self.both();
+        let made = make();
+        if let Outcome::Done(Some(print)) = &made {
+            Arc::make_mut(&mut both.shown).made_folder(print.identity, id);
+        }
+        made
+    }
+
     /// A file will be taken away, and is a placeholder as soon as it is gone.
     pub fn leaving(&self, id: EntityId, held: &Held) {
         let held = Held { body: Body::Elsewhere, print: None, ..held.clone() };
@@ -111,6 +123,12 @@ impl Both {
     /// What the view did that the engine does not show yet.
     pub(super) fn facts(&self) -> impl Iterator<Item = &Held> {
         self.facts.values().map(|fact| &fact.held)
+    }
+
+    /// What a file that is here contained when it was last what the server has or had.
+    pub(super) fn content_here(&self, file: Identity) -> Option<Content> {
+        let brought = self.facts().find(|held| held.print.is_some_and(|print| print.identity == file));
+        brought.map(|held| held.content).or_else(|| Some(self.shown.file(file)?.content))?
     }
 
     /// A placeholder, as it would be held.

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
@@ -339,4 +340,52 @@ async fn e33_a_disk_that_is_full_while_a_file_comes_is_said_and_the_placeholder_
         let synced = world.seen.sync().await;
         assert_eq!((synced.told, synced.troubles.len()), (0, 0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_writes_to_a_placeholder_that_others_changed_since_he_opened_it_appends_or_gets_an_error() {
+    let Some(mut world) = World::with(&[("log", b"one"), ("part", b"one")]).await else { return };
+    let mut log = OpenOptions::new().append(true).open(world.at("log")).unwrap();
+    let part = OpenOptions::new().write(true).open(world.at("part")).unwrap();
+    for name in ["log", "part"] {
+        world.full.write(name, "longer than one");
+    }
+    world.settle().await;
+    log.write_all(b" and more").unwrap();
+    let error = part.write_all_at(b"1", 0).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::STALE.raw_os_error()));
+    drop((log, part));
+    world.settle().await;
+    assert_eq!(world.full.read("log"), "longer than one and more");
+    assert_eq!(world.full.read("part"), "longer than one");
+    OpenOptions::new().write(true).open(world.at("part")).unwrap().write_all_at(b"L", 0).unwrap();
+    world.settle().await;
+    assert_eq!(world.full.read("part"), "Longer than one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_folder_that_comes_is_never_seen_without_its_placeholders() {
+    let Some(mut world) = World::with(&[("pinned", b"one")]).await else { return };
+    world.want("pinned", Some(Pin::Pinned));
+    world.full.write("new/a", "theirs");
+    world.full.sync().await;
+    world.way.close();
+    let (folder, way) = (world.at("new"), Arc::clone(&world.way));
+    let look = tokio::task::spawn_blocking(move || {
+        let since = std::time::Instant::now();
+        while way.brought() == 0 && since.elapsed() < std::time::Duration::from_secs(60) {
+            std::thread::yield_now();
+        }
+        // While a file is still being brought.
+        let seen = fs::read_dir(&folder).map(|all| all.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>());
+        let removed = fs::remove_dir(&folder).map_err(|error| error.kind());
+        way.open();
+        (seen, removed)
+    });
+    world.seen.sync().await;
+    let (seen, removed) = look.await.unwrap();
+    assert_eq!(seen.unwrap(), ["a"]);
+    assert_eq!(removed, Err(std::io::ErrorKind::DirectoryNotEmpty));
+    world.settle().await;
+    assert_eq!(world.full.read("new/a"), "theirs");
 }
