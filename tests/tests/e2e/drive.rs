@@ -111,7 +111,7 @@ fn devices_and_servers_that_are_killed_at_any_time_lose_nothing() {
     let mut cut = 0;
     for round in 0..16 {
         for device in [&a, &b] {
-            if !files(&device.folder).is_empty() {
+            if device.has_files() {
                 device.edit(&mut dice, 6, &mut ledger);
             }
             let mut sync = device.begin();

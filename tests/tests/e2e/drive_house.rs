@@ -67,6 +67,10 @@ impl Device {
         (said["told"].as_u64().unwrap(), said["done"].as_u64().unwrap())
     }
 
+    pub(crate) fn has_files(&self) -> bool {
+        !users(&self.folder).is_empty()
+    }
+
     fn contents(&self) -> Contents {
         let mut contents = Contents::new();
         for file in users(&self.folder) {
