@@ -13,4 +13,7 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] = &[Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 30 }];
+pub(crate) const PARTS: &[Part] = &[
+    Part { name: "bank", package: "syncline-bank", program: "bank", share: 15 },
+    Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 30 },
+];
