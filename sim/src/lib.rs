@@ -42,6 +42,7 @@ pub mod mixed;
 mod outcome;
 mod plan;
 mod process;
+mod reference;
 mod rest;
 mod run;
 mod schedule;

@@ -105,16 +105,18 @@ fn workspace() -> anyhow::Result<String> {
     Ok(toml::to_string(&manifest)?)
 }
 
-/// Puts every bug in its places.
+/// Puts every bug in its places: the longest texts first, because a shorter one may be within a longer one.
 fn plant(bugs: &[Bug], files: &mut BTreeMap<PathBuf, String>) -> anyhow::Result<()> {
-    for (index, bug) in bugs.iter().enumerate() {
-        for edit in &bug.edit {
-            let text = files.get_mut(Path::new(&edit.file));
-            let text = text.with_context(|| format!("{}: no file {}", bug.name, edit.file))?;
-            // Where another bug was planted in the same place before, its texts come first and the original last.
-            let at = text.rfind(&edit.find).with_context(|| format!("{}: not in {}", bug.name, edit.file))?;
-            text.replace_range(at..at + edit.find.len(), &edit.switched(index + 1));
-        }
+    let numbered = bugs.iter().enumerate();
+    let mut edits: Vec<_> =
+        numbered.flat_map(|(index, bug)| bug.edit.iter().map(move |edit| (index + 1, bug, edit))).collect();
+    edits.sort_by_key(|(_, _, edit)| std::cmp::Reverse(edit.find.len()));
+    for (number, bug, edit) in edits {
+        let text = files.get_mut(Path::new(&edit.file));
+        let text = text.with_context(|| format!("{}: no file {}", bug.name, edit.file))?;
+        // Where another bug was planted in the same place before, its text comes first and the original last.
+        let at = text.rfind(&edit.find).with_context(|| format!("{}: not in {}", bug.name, edit.file))?;
+        text.replace_range(at..at + edit.find.len(), &edit.switched(number));
     }
     Ok(())
 }
