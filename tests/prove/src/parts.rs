@@ -13,4 +13,5 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] = &[];
+pub(crate) const PARTS: &[Part] =
+    &[Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 1 }];
