@@ -17,5 +17,6 @@
 mod common;
 mod document;
 pub mod matrix;
+pub mod schema;
 
 pub use document::{Operation, operations};

@@ -13,5 +13,7 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] =
-    &[Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 1 }];
+pub(crate) const PARTS: &[Part] = &[
+    Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 1 },
+    Part { name: "requests by the document", package: "syncline-hostile", program: "schema_cases", share: 4 },
+];
