@@ -5,13 +5,13 @@
 //! that whatever fits the schemas is taken, for 1.0 is an integer to JSON Schema and none to us, and a blob's bytes have to be
 //! the ones named.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use syncline_prove::Tally;
+use syncline_tests::rig::installed;
 use syncline_tests::rig::server::{Process, TOKEN};
 
 /// What is looked for in each answer.
@@ -23,15 +23,6 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 const SETTINGS: &str =
     "hooks = \"hooks.py\"\n\n[checks.negative_data_rejection]\nexpected-statuses = [\"4xx\", \"503\"]\n";
 const HOOKS: &str = include_str!("hooks.py");
-
-/// The program: below the folder that this one was built in, where `tests/install` puts it, or on the `PATH`.
-fn program() -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let kept = own.ancestors().map(|folder| folder.join("test-servers/schemathesis/bin/schemathesis"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("schemathesis"));
-    kept.chain(on_path).find(|program| program.is_file()).context("schemathesis is missing: tests/install gets it")
-}
 
 /// How hard it is tried.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +39,12 @@ pub enum Effort {
 /// # Errors
 /// When schemathesis is missing, or says nothing.
 pub fn run(tally: &mut Tally, effort: Effort, seed: u64) -> anyhow::Result<()> {
+    let program =
+        installed("schemathesis", "schemathesis").context("schemathesis is missing: tests/install gets it")?;
     let folder = tempfile::tempdir()?;
     let server = Process::start(&folder.path().join("data"), None);
     for (says, share) in [(Some(TOKEN), 0.85), (None, 0.15)] {
-        let mut command = Command::new(program()?);
+        let mut command = Command::new(&program);
         let settings = folder.path().join("settings.toml");
         std::fs::write(&settings, SETTINGS)?;
         std::fs::write(folder.path().join("hooks.py"), HOOKS)?;
