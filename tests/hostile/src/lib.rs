@@ -4,7 +4,8 @@
 //! What must hold: nobody does or learns what is not theirs, whatever the route; no request is answered with a failure of the
 //! server, or with what the document does not say; one bad peer costs the server little and the others nothing.
 //!
-//! Next: `matrix` is every operation times every class of callers; `src/bin` are the parts of the proof.
+//! Next: `matrix` is every operation times every class of callers, `schema` the requests of a machine, `peers` those who are slow,
+//! flood or send bombs; `src/bin` are the parts of the proof.
 
 #![allow(
     clippy::expect_used,
@@ -17,6 +18,8 @@
 mod common;
 mod document;
 pub mod matrix;
+pub mod peers;
+mod random;
 pub mod schema;
 
 pub use document::{Operation, operations};

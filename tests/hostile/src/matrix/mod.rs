@@ -13,6 +13,7 @@ mod world;
 
 use crate::common::{Answer, LOG};
 use crate::document::{Operation, operations};
+use crate::random::Random;
 use judge::{Expected, expected, said};
 use table::{Body, Needs, Row, row_of};
 use world::{About, JSON, MARK, Person, World};
@@ -81,11 +82,9 @@ pub async fn run(seed: u64) -> Outcome {
 }
 
 fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
+    let mut random = Random::new(seed);
     for at in (1..items.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let other = usize::try_from((state >> 33) % (at as u64 + 1)).unwrap_or(0);
-        items.swap(at, other);
+        items.swap(at, random.below(at + 1));
     }
 }
 
