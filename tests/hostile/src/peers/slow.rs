@@ -25,11 +25,13 @@ pub(super) enum Way {
     HeaderByHeader,
     Body,
     ChunkedBody,
+    ChunkSize,
     Form,
     Nothing,
 }
 
-pub(super) const ALL: &[Way] = &[Way::Head, Way::HeaderByHeader, Way::Body, Way::ChunkedBody, Way::Form, Way::Nothing];
+pub(super) const ALL: &[Way] =
+    &[Way::Head, Way::HeaderByHeader, Way::Body, Way::ChunkedBody, Way::ChunkSize, Way::Form, Way::Nothing];
 
 pub(super) async fn dawdle(way: Way, addr: SocketAddr) -> Result<(), String> {
     let stream = TcpStream::connect(addr).await.map_err(|error| format!("no connection: {error}"))?;
@@ -42,6 +44,8 @@ pub(super) async fn dawdle(way: Way, addr: SocketAddr) -> Result<(), String> {
         Way::HeaderByHeader => ("GET /health/live HTTP/1.1\r\n".to_owned(), Some("x: y\r\n")),
         Way::Body => (post + "content-length: 100000\r\n\r\n", Some(" ")),
         Way::ChunkedBody => (post + "transfer-encoding: chunked\r\n\r\n", Some("1\r\n \r\n")),
+        // A size of zeros without an end.
+        Way::ChunkSize => (post + "transfer-encoding: chunked\r\n\r\n", Some("0000")),
         Way::Form => (form + "content-length: 1000\r\n\r\n", Some("p")),
     };
     let begun = Instant::now();
