@@ -237,8 +237,7 @@ fn no_file_is_too_long_to_read() {
 /// names, and everything comes from the one registry.
 #[test]
 fn dependencies_are_licensed_not_banned_and_from_where_we_know() {
-    let deny =
-        syncline_tests::rig::installed("deny", "cargo-deny").expect("cargo-deny is missing: tests/install gets it");
+    let deny = syncline_prove::installed("deny", "cargo-deny").expect("cargo-deny is missing: tests/install gets it");
     let mut command = Command::new(deny);
     command.args([
         "--locked",

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use syncline_prove::Tally;
-use syncline_tests::rig::installed;
+use syncline_prove::{Tally, installed};
 use syncline_tests::rig::server::{Process, TOKEN};
 
 /// What is looked for in each answer.

@@ -42,7 +42,7 @@ impl Seaweed {
     #[must_use]
     pub fn program() -> Option<PathBuf> {
         let named = std::env::var_os("WEED_BIN").map(PathBuf::from);
-        named.filter(|program| program.is_file()).or_else(|| super::installed("seaweedfs", "weed"))
+        named.filter(|program| program.is_file()).or_else(|| syncline_prove::installed("seaweedfs", "weed"))
     }
 
     /// Starts one. It is not up yet: see [`Seaweed::ready`].
