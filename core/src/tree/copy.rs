@@ -128,7 +128,7 @@ fn original(stem: &str) -> &str {
     let mut parts = inside.rsplitn(3, ' ');
     let (time, day, label) = (parts.next(), parts.next(), parts.next());
     let good = time.is_some_and(|time| fits(time, "000000"))
-        && day.is_some_and(|day| fits(day, "0000-00-00") || fits(day, "00000-00-00"))
+        && day.is_some_and(|day| fits(day, "0000-00-00"))
         && label.is_some_and(|label| Label::new(label).is_ok())
         && !before.is_empty();
     if good { before } else { stem }

@@ -2,7 +2,7 @@
 
 use syncline::Timestamp;
 use syncline::limits::NAME_BYTES_MAX;
-use syncline::tree::{ConflictName, Label, LabelError, Name, NamePolicy, is_conflict_name, kept_name};
+use syncline::tree::{ConflictName, Label, LabelError, Name, NamePolicy};
 
 use crate::fuzz::Dice;
 
@@ -114,18 +114,5 @@ fn a_label_is_what_a_copys_name_can_hold() {
     ];
     for (bad, error) in rows {
         assert_eq!(Label::new(bad), Err(error));
-    }
-}
-
-#[test]
-fn a_copy_of_a_copy_is_named_once_at_every_time_there_can_be() {
-    let label = Label::new("PC").unwrap();
-    let name = Name::new("a.txt", NamePolicy::Strict).unwrap();
-    // The year has four digits, and at last five.
-    for ms in [0, 253_402_300_799_999, 253_402_300_800_000, Timestamp::MAX.ms()] {
-        let at = Timestamp::from_ms(ms).unwrap();
-        let copy = ConflictName::of(&name, &label, at).nth(1);
-        assert!(is_conflict_name(&copy), "{copy:?}");
-        assert_eq!((kept_name(&copy, 1), ConflictName::of(&copy, &label, at).nth(1)), (name.clone(), copy));
     }
 }
