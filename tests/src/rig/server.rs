@@ -29,16 +29,18 @@ pub struct Process {
     child: Mutex<Option<Child>>,
 }
 
-/// A program of this workspace, built beside the test.
+/// A program of this workspace, built beside the test or the program that asks.
 ///
 /// # Panics
 /// When it is not built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test program");
-    let path = test.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
-    assert!(path.exists(), "{} is not built: run ./test, or cargo build -p {name}", path.display());
-    path
+    let own = std::env::current_exe().expect("a program");
+    // target/<profile>, and for a test the folder below.
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    found
+        .unwrap_or_else(|| panic!("{name} is not built beside {}: run ./test, or cargo build -p {name}", own.display()))
 }
 
 fn free_port() -> u16 {
