@@ -192,7 +192,7 @@ impl World {
         };
         let birth = self.birth(index, device, &opened_on);
         let store = Arc::new(opened_on.store.fork());
-        let stands = process(&store, birth, &told, cut_after);
+        let (stands, conversation) = process(&store, birth, &told, cut_after);
         if cut_after.is_some() && !matches!(stands, Stands::Cut | Stands::Broken(_)) {
             return None;
         }
@@ -215,7 +215,8 @@ impl World {
             _ => Image::of(store),
         };
         device.talk = asks.map(|asks| {
-            let number = number((opened_on.number, told.iter().map(told_number).collect::<Vec<_>>()));
+            // What it was told is of no interest beside what it made of it.
+            let number = number((device.now.number, conversation, asks.is_some()));
             Arc::new(Talk { opened_on, told, asks, number })
         });
         Some(())
@@ -271,16 +272,6 @@ pub(crate) enum Step {
 
 fn asked(state: &State, index: u8) -> Option<Call> {
     state.devices.get(usize::from(index))?.talk.as_ref()?.asks.clone()
-}
-
-fn told_number(told: &Told) -> u64 {
-    match told {
-        Told::Answer(answered) => answered.number,
-        Told::Lost => 1,
-        Told::Unreachable => 2,
-        Told::Write(what, number) => self::number((what, number)),
-        Told::Again => 3,
-    }
 }
 
 /// A store of its own, for a device that was never here.

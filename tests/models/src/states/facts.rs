@@ -86,15 +86,18 @@ pub(crate) fn log_facts(store: &MemoryStore) -> Result<LogFacts, String> {
 
 /// The writes that an amount is made of.
 fn counted(amount: i64) -> Result<Writes, String> {
-    let mut writes = 0;
-    for number in 0..16 {
-        match (amount >> (2 * number)) & 3 {
-            0 => {}
-            1 => writes |= 1 << number,
-            times => return Err(format!("write {number} counts {times} times")),
-        }
+    match (0..16).map(|number| (number, times(amount, number))).find(|(_, times)| *times > 1) {
+        Some((number, times)) => Err(format!("write {number} counts {times} times")),
+        None => Ok(counted_or_more(amount)),
     }
-    Ok(writes)
+}
+
+fn counted_or_more(amount: i64) -> Writes {
+    (0..16).filter(|number| times(amount, *number) > 0).fold(0, |writes, number| writes | 1 << number)
+}
+
+const fn times(amount: i64, number: u32) -> i64 {
+    (amount >> (2 * number)) & 3
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,7 +152,9 @@ pub(crate) fn device_facts(store: &MemoryStore) -> Result<DeviceFacts, String> {
     };
     let (shown, amount, aside, status) = run(looking).map_err(|error| format!("it cannot be looked at: {error}"))?;
     let causal = serde_json::from_str(&shown[2]).ok().map(|said: Causal| said.hot);
-    let mut held = log.held | counted(amount)? | named(&shown[1]) | causal.map_or(0, |number| 1 << number);
+    // What came by way of another device while it still waits to be offered here shows twice until it was.
+    let counts = if status.unsynced > 0 { counted_or_more(amount) } else { counted(amount)? };
+    let mut held = log.held | counts | named(&shown[1]) | causal.map_or(0, |number| 1 << number);
     for op in &aside {
         let (writes, amount) = writes_of(op);
         held |= writes | counted(amount)?;

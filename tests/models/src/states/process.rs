@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use syncline::call::{Call, Reply};
-use syncline::client::{CallError, Input as SessionInput, Phase, Replica, ReplicaError, ReplicaOptions, Transport};
+use syncline::client::{CallError, Input as SessionInput, Phase, Replica, ReplicaError, ReplicaOptions, Session, Transport};
 use syncline::store::{MemoryStore, Store};
 use syncline::time::EnvSource;
 
@@ -16,13 +16,13 @@ use super::disk::Disk;
 use super::fixed::{Draws, LOG, once, run, schema};
 use super::plant::Plant;
 use super::scope::Wrote;
-use super::server::Answered;
+use super::server::{Answer, debug_number};
 
 /// What a process was told.
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
     /// The answer to its call.
-    Answer(Answered),
+    Answer(Answer),
     /// There will be none.
     Lost,
     /// The call did not arrive.
@@ -94,11 +94,9 @@ struct Process {
 type Talk<'p> = Pin<Box<dyn Future<Output = Result<Phase, ReplicaError>> + 'p>>;
 
 impl Process {
-    fn converse(&self) -> Talk<'_> {
+    fn converse<'p>(&'p self, session: &'p mut Session) -> Talk<'p> {
         Box::pin(async {
-            let mut session = self.replica.session().await?;
-            session.handle(SessionInput::Online, self.draws.env());
-            self.replica.advance(&mut session, &self.wire).await?;
+            self.replica.advance(session, &self.wire).await?;
             Ok(session.phase())
         })
     }
@@ -114,6 +112,41 @@ impl Process {
                 None => Stands::Broken("a conversation waits for nothing that will come".into()),
             },
         }
+    }
+
+    /// One conversation, told what comes until it is told to begin another. Gives what is left to tell, and a number for
+    /// how the conversation stands.
+    fn conversation<'t>(&self, mut told: &'t [Told], cut: Cut) -> (Stands, u64, &'t [Told]) {
+        let mut session = match once(Box::pin(self.replica.session()).as_mut()) {
+            Poll::Ready(Ok(session)) => session,
+            Poll::Ready(Err(error)) => return (Stands::Broken(error.to_string()), 0, &[]),
+            Poll::Pending => return (Stands::Cut, 0, &[]),
+        };
+        session.handle(SessionInput::Online, self.draws.env());
+        let mut talk = self.converse(&mut session);
+        let mut stands = self.stands(&mut talk);
+        while let [what, rest @ ..] = told {
+            if matches!(what, Told::Again) {
+                break;
+            }
+            told = rest;
+            cut.prepare(&self.disk, told);
+            let answer = match what {
+                Told::Answer(answered) => answered.clone().map_err(CallError::Refused),
+                Told::Unreachable => Err(CallError::Unreachable("no network".into())),
+                Told::Write(what, number) => {
+                    if let Err(why) = self.write(*what, *number) {
+                        return (Stands::Broken(why), 0, &[]);
+                    }
+                    continue;
+                }
+                Told::Lost | Told::Again => Err(CallError::Interrupted("cut".into())),
+            };
+            self.wire.answers.lock().unwrap().push_back(answer);
+            stands = self.stands(&mut talk);
+        }
+        drop(talk);
+        (stands, debug_number(&session), told)
     }
 
     fn write(&self, what: Wrote, number: u8) -> Result<(), String> {
@@ -155,48 +188,44 @@ pub(crate) fn options() -> ReplicaOptions {
     options
 }
 
-/// Runs a process. With `cut_after`, the power goes after so many commits that the last thing it was told led to, or, where
-/// it was told nothing, those of its beginning. What is stored is then in `store`.
-pub(crate) fn process(store: &Arc<MemoryStore>, birth: Birth, told: &[Told], cut_after: Option<u32>) -> Stands {
-    let disk = Arc::new(Disk::new(Arc::clone(store), birth.plant));
-    if let Some(commits) = cut_after.filter(|_| told.is_empty()) {
-        disk.works_for(commits);
+/// When the power goes.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    after: Option<u32>,
+}
+
+impl Cut {
+    /// Before the last thing that is told, or before the beginning where nothing is.
+    fn prepare(self, disk: &Disk, left: &[Told]) {
+        if let Some(commits) = self.after.filter(|_| left.is_empty()) {
+            disk.works_for(commits);
+        }
     }
+}
+
+/// Runs a process. With `cut_after`, the power goes after so many commits that the last thing it was told led to, or, where
+/// it was told nothing, those of its beginning. What is stored is then in `store`. Gives where it stands, and a number for
+/// how its conversation does.
+pub(crate) fn process(store: &Arc<MemoryStore>, birth: Birth, told: &[Told], cut_after: Option<u32>) -> (Stands, u64) {
+    let disk = Arc::new(Disk::new(Arc::clone(store), birth.plant));
+    let cut = Cut { after: cut_after };
+    cut.prepare(&disk, told);
     let draws = Arc::new(Draws::new(birth.actor, birth.stored, birth.ahead_ms));
     let (on, env) = (Arc::clone(&disk) as Arc<dyn Store>, Arc::clone(&draws) as Arc<dyn EnvSource>);
     let mut opening = Box::pin(Replica::open(on, LOG, env, options()));
     let replica = match once(opening.as_mut()) {
         Poll::Ready(Ok(replica)) => replica,
-        Poll::Ready(Err(error)) => return Stands::Broken(format!("a replica does not open: {error}")),
-        Poll::Pending => return Stands::Cut,
+        Poll::Ready(Err(error)) => return (Stands::Broken(format!("a replica does not open: {error}")), 0),
+        Poll::Pending => return (Stands::Cut, 0),
     };
     let process = Process { replica, disk, draws, wire: Wire::default() };
-    let mut talk = process.converse();
-    let mut stands = process.stands(&mut talk);
-    for (index, what) in told.iter().enumerate() {
-        if let Some(commits) = cut_after.filter(|_| index + 1 == told.len()) {
-            process.disk.works_for(commits);
-        }
-        let answer = match what {
-            Told::Answer(answered) => answered.reply.clone().map_err(CallError::Refused),
-            Told::Lost => Err(CallError::Interrupted("cut".into())),
-            Told::Unreachable => Err(CallError::Unreachable("no network".into())),
-            Told::Write(what, number) => {
-                if let Err(why) = process.write(*what, *number) {
-                    return Stands::Broken(why);
-                }
-                continue;
-            }
-            Told::Again => {
-                talk = process.converse();
-                stands = process.stands(&mut talk);
-                continue;
-            }
-        };
-        process.wire.answers.lock().unwrap().push_back(answer);
-        stands = process.stands(&mut talk);
+    let mut told = told;
+    loop {
+        let (stands, number, left) = process.conversation(told, cut);
+        let [Told::Again, rest @ ..] = left else { return (stands, number) };
+        told = rest;
+        cut.prepare(&process.disk, told);
     }
-    stands
 }
 
 /// Opens a replica, lets its user write, and ends it.

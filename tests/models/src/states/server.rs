@@ -34,12 +34,8 @@ pub(crate) struct Kept {
     life: u64,
 }
 
-/// An answer, and a number for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Answered {
-    pub(crate) reply: Result<Reply, Refusal>,
-    pub(crate) number: u64,
-}
+/// What a call is answered.
+pub(crate) type Answer = Result<Reply, Refusal>;
 
 impl Kept {
     pub(crate) fn empty(life: u64) -> Arc<Self> {
@@ -57,12 +53,8 @@ impl Kept {
     }
 
     /// Answers a call.
-    pub(crate) fn handle(self: &Arc<Self>, call: Call, plant: Plant) -> (Arc<Self>, Answered) {
-        let (after, reply) = self.ask(plant, |server, draws| {
-            run(server.handle(&Caller::operator(LOG.bucket), call, draws.env()))
-        });
-        let number = debug_number(&reply);
-        (after, Answered { reply, number })
+    pub(crate) fn handle(self: &Arc<Self>, call: Call, plant: Plant) -> (Arc<Self>, Answer) {
+        self.ask(plant, |server, draws| run(server.handle(&Caller::operator(LOG.bucket), call, draws.env())))
     }
 
     /// Restores the log to its first op, or says `None` where that cannot be done.
@@ -71,7 +63,7 @@ impl Kept {
         let request = RequestId::from_bytes(u128::from(number(("restore", self.number))).to_be_bytes());
         let call = Call::Restore { log: LOG.log, to: bounds.first, seen: bounds.end(), request };
         let (after, answer) = self.handle(call, Plant::Nothing);
-        answer.reply.is_ok().then_some(after)
+        answer.is_ok().then_some(after)
     }
 
     /// Drops what came before the newest full state.
