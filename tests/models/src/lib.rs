@@ -7,6 +7,11 @@
 //! What must hold: nothing here knows how the product works inside. It drives what an application drives, puts wrappers
 //! around stores and around the way between them, and looks at what is stored.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a world that cannot be set up is a bug here")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a world that cannot be set up is a bug here"
+)]
 
 pub mod states;

@@ -13,4 +13,5 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] = &[];
+pub(crate) const PARTS: &[Part] =
+    &[Part { name: "states", package: "syncline-models", program: "states", share: 3 }];

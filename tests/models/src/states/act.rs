@@ -11,6 +11,7 @@ use super::fixed::number;
 use super::plant::Plant;
 use super::process::{Birth, Stands, Told, process, write_alone};
 use super::scope::{Start, Wrote};
+use super::server::debug_number;
 use super::settle::sync_all;
 use super::world::{Device, Image, Late, State, Talk, World};
 
@@ -111,7 +112,7 @@ impl World {
             Action::Delay(index) => {
                 next.left.late -= 1;
                 let call = asked(&next, index)?;
-                let number = super::server::debug_number(&call);
+                let number = debug_number(&call);
                 next.late = Some(Arc::new(Late { call, number }));
                 self.step(&mut next, index.into(), Step::Told(Told::Lost), None)?;
             }
@@ -215,8 +216,9 @@ impl World {
             _ => Image::of(store),
         };
         device.talk = asks.map(|asks| {
-            // What it was told is of no interest beside what it made of it.
-            let number = number((device.now.number, conversation, asks.is_some()));
+            // What it was told is of no interest beside what it made of it; apart from whether it ever heard of the log.
+            let heard = told.iter().any(|told| matches!(told, Told::Answer(_)));
+            let number = number((device.now.number, conversation, asks.as_ref().map(debug_number), heard));
             Arc::new(Talk { opened_on, told, asks, number })
         });
         Some(())

@@ -1,11 +1,24 @@
 //! Visiting the states.
 
-use std::time::Duration;
+use std::num::NonZero;
+use std::time::{Duration, Instant};
 
-use stateright::{Checker as _, HasDiscoveries, Model as _};
+use stateright::{Checker, HasDiscoveries, Model as _};
 
-use super::scope::Scope;
 use super::world::World;
+
+/// How far to go.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::exhaustive_structs, reason = "callers write it out")]
+pub struct Extent {
+    /// Steps to take at most, roughly.
+    pub steps: usize,
+    /// For how long at most.
+    pub time: Duration,
+    /// Breadth first: the way to what is wrong is a shortest one, and all states that are still to be gone on from are in
+    /// memory at once. Otherwise depth first.
+    pub shortest: bool,
+}
 
 /// What came of it.
 #[derive(Debug, Clone)]
@@ -15,33 +28,38 @@ pub struct Explored {
     pub states: u64,
     /// Steps between states that were taken.
     pub steps: u64,
-    /// All states of the scope were visited.
+    /// All states of the world were visited.
     pub whole: bool,
     /// A way to a state that breaks a promise: which one, the steps, and in which way.
     pub found: Option<String>,
 }
 
-/// Visits the states of a scope, depth first, for a time at most. With `shortest` it goes breadth first, which takes more
-/// memory and finds the shortest way to what is wrong.
+/// Visits the states of a world, until all are visited, something is found, or the extent is reached.
 #[must_use]
-pub fn explore(scope: Scope, seed: u64, settle_every: u64, time: Duration, shortest: bool) -> Explored {
-    let world = World { scope, seed, settle_every };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let builder = world.clone().checker().threads(threads).timeout(time).finish_when(HasDiscoveries::AnyFailures);
-    let begun = std::time::Instant::now();
-    let (states, steps, discoveries) = if shortest {
-        let checker = builder.spawn_bfs().join();
-        (checker.unique_state_count(), checker.state_count(), checker.discoveries())
+pub fn explore(world: &World, extent: Extent) -> Explored {
+    let builder = world.clone().checker().finish_when(HasDiscoveries::AnyFailures);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let builder = builder.threads(threads).target_state_count(extent.steps).timeout(extent.time);
+    let begun = Instant::now();
+    if extent.shortest {
+        told(world, extent, begun, &builder.spawn_bfs().join())
     } else {
-        let checker = builder.spawn_dfs().join();
-        (checker.unique_state_count(), checker.state_count(), checker.discoveries())
-    };
-    let whole = begun.elapsed() < time;
-    let found = discoveries.into_iter().next().map(|(property, path)| {
+        told(world, extent, begun, &builder.spawn_dfs().join())
+    }
+}
+
+fn told(world: &World, extent: Extent, begun: Instant, checker: &impl Checker<World>) -> Explored {
+    let found = checker.discoveries().into_iter().next().map(|(property, path)| {
         let why = world.verdict(path.last_state()).unwrap_or_else(|| "it cannot be seen again".to_owned());
         let steps: Vec<String> = path.into_actions().iter().map(|action| format!("{action:?}")).collect();
-        format!("{}: not true that {property}: {why}, after {}", scope.name, steps.join(", "))
+        format!("{}: not true that {property}: {why}, after {}", world.scope.name, steps.join(", "))
     });
+    let all = checker.state_count() < extent.steps && begun.elapsed() < extent.time;
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    Explored { states: count(states), steps: count(steps), whole: whole && found.is_none(), found }
+    Explored {
+        states: count(checker.unique_state_count()),
+        steps: count(checker.state_count()),
+        whole: all && found.is_none(),
+        found,
+    }
 }

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use syncline::EntityId;
 use syncline::client::Replica;
 use syncline::crdt::{Content as _, Counter, CounterEdit};
 use syncline::oplog::{EntityKey, Head, LogState, LoggedOp, Op, Subject};
 use syncline::store::{MemoryStore, PageLimit, Store, StoreExt as _};
-use syncline::EntityId;
 
 use super::fixed::{Draws, LOG, run, schema};
 use super::process::options;

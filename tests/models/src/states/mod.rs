@@ -26,7 +26,7 @@ mod settle;
 mod world;
 
 pub use action::Action;
-pub use explore::{Explored, explore};
+pub use explore::{Explored, Extent, explore};
 pub use plant::Plant;
 pub use scope::{Left, Scope, Start, Wrote};
 pub use world::{State, World};

@@ -8,7 +8,9 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use syncline::call::{Call, Reply};
-use syncline::client::{CallError, Input as SessionInput, Phase, Replica, ReplicaError, ReplicaOptions, Session, Transport};
+use syncline::client::{
+    CallError, Input as SessionInput, Phase, Replica, ReplicaError, ReplicaOptions, Session, Transport,
+};
 use syncline::store::{MemoryStore, Store};
 use syncline::time::EnvSource;
 
@@ -75,9 +77,11 @@ impl Transport for Wire {
             }
             // Whoever drives this polls when there is something new.
             let mut waited = false;
-            std::future::poll_fn(|_| {
-                if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
-            })
+            std::future::poll_fn(
+                |_| {
+                    if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+                },
+            )
             .await;
         }
     }

@@ -158,6 +158,9 @@ impl Scope {
 
     /// All of them.
     pub const ALL: &[Self] = &[
+        Self::SMALL,
+        Self::SMALL_CRASH,
+        Self::SMALL_ROLLBACK,
         Self::ARBITRATION,
         Self::THREE,
         Self::CRASHES,
@@ -168,6 +171,21 @@ impl Scope {
         Self::BOTH,
         Self::FLOOR,
     ];
+
+    /// Two devices, one write each way, one call or answer lost: small enough for every run of the tests.
+    pub const SMALL: Self = Self { name: "small", writes: &[Wrote::Causal], left: Left { losses: 1, ..NONE }, ..PLAIN };
+    /// The same with a power cut.
+    pub const SMALL_CRASH: Self =
+        Self { name: "small, with a crash", writes: &[Wrote::Counter], left: Left { crashes: 1, ..NONE }, ..PLAIN };
+    /// Two devices in step, and a server that is put back once.
+    pub const SMALL_ROLLBACK: Self = Self {
+        name: "small, with a rollback",
+        start: Start::InStep,
+        writes: &[Wrote::Counter],
+        writes_inside: false,
+        left: Left { rollbacks: 1, ..NONE },
+        ..PLAIN
+    };
 
     /// The same world with a mistake in it.
     #[must_use]

@@ -68,11 +68,5 @@ pub(crate) fn settle(world: &World, state: &State) -> Result<(), String> {
         }
     }
     let lost = expected & !state.held();
-    if lost == 0 {
-        return Ok(());
-    }
-    let log = state.server.facts.as_ref().map_or(&[][..], |facts| &facts.ops);
-    let ops = log.iter().filter_map(|logged| logged.op.read().ok());
-    let told: Vec<String> = ops.map(|op| format!("{} by {} {}: {:?}", op.id(), op.replica(), op.counter(), op.payload())).collect();
-    Err(format!("writes are nowhere in the end: {lost:#b}; all show {:?}, the log is {told:#?}", first.shown))
+    if lost == 0 { Ok(()) } else { Err(format!("writes are nowhere in the end: {lost:#b}")) }
 }
