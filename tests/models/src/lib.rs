@@ -2,6 +2,7 @@
 //! held against a short specification.
 //!
 //! - [`states`]: the real server and real replicas in worlds small enough to visit every state of them.
+//! - [`schedules`]: what the product does with threads, under many schedules.
 //! - `src/bin`: the parts of the proof that do so for as long as they are told.
 //!
 //! What must hold: nothing here knows how the product works inside. It drives what an application drives, puts wrappers
@@ -14,4 +15,5 @@
     reason = "a world that cannot be set up is a bug here"
 )]
 
+pub mod schedules;
 pub mod states;

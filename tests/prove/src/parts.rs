@@ -13,5 +13,7 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] =
-    &[Part { name: "states", package: "syncline-models", program: "states", share: 3 }];
+pub(crate) const PARTS: &[Part] = &[
+    Part { name: "states", package: "syncline-models", program: "states", share: 4 },
+    Part { name: "schedules", package: "syncline-models", program: "schedules", share: 1 },
+];
