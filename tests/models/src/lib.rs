@@ -3,6 +3,7 @@
 //!
 //! - [`states`]: the real server and real replicas in worlds small enough to visit every state of them.
 //! - [`schedules`]: what the product does with threads, under many schedules.
+//! - [`spec`]: the specification in `spec/Sync.tla`, checked by TLC, and walks of the real code held against it.
 //! - `src/bin`: the parts of the proof that do so for as long as they are told.
 //!
 //! What must hold: nothing here knows how the product works inside. It drives what an application drives, puts wrappers
@@ -16,4 +17,5 @@
 )]
 
 pub mod schedules;
+pub mod spec;
 pub mod states;

@@ -16,4 +16,5 @@ pub(crate) struct Part {
 pub(crate) const PARTS: &[Part] = &[
     Part { name: "states", package: "syncline-models", program: "states", share: 4 },
     Part { name: "schedules", package: "syncline-models", program: "schedules", share: 1 },
+    Part { name: "spec", package: "syncline-models", program: "spec", share: 1 },
 ];

@@ -27,6 +27,8 @@ pub(crate) struct LogFacts {
     pub(crate) held: Writes,
     /// Its ops, from its horizon on.
     pub(crate) ops: Vec<LoggedOp>,
+    /// The same, as numbers of the writes that they say, where each says one.
+    pub(crate) numbers: Vec<u8>,
     /// Its history begins here.
     pub(crate) first: u64,
 }
@@ -40,6 +42,10 @@ pub(crate) struct DeviceFacts {
     pub(crate) shown: [String; 3],
     /// The causal write that its user sees.
     pub(crate) causal: Option<u8>,
+    /// Its copy of the log, as numbers of writes.
+    pub(crate) copy: Vec<u8>,
+    /// Writes that its user sees and that are not in the copy.
+    pub(crate) waiting: Vec<u8>,
     pub(crate) unsynced: u64,
     pub(crate) parked: u64,
 }
@@ -73,15 +79,20 @@ pub(crate) fn log_facts(store: &MemoryStore) -> Result<LogFacts, String> {
     if at != bounds.last || anchor != bounds.tip || bytes != bounds.bytes {
         return Err(format!("the log should end at {} and ends at {at}, or its hash or size do not fit", bounds.last));
     }
-    let (mut held, mut digits) = (0, 0);
+    let (mut held, mut digits, mut numbers) = (0, 0, Vec::new());
     for logged in &ops {
         let op = logged.op.read().map_err(|error| format!("op {}: {error}", logged.seq))?;
         let (writes, amount) = writes_of(&op);
         held |= writes;
         digits += amount;
+        numbers.extend(one_by_one(writes | counted_or_more(amount)));
     }
     let counted = counted(digits)?;
-    Ok(LogFacts { held: held | counted, ops, first: bounds.first.get() })
+    Ok(LogFacts { held: held | counted, ops, numbers, first: bounds.first.get() })
+}
+
+fn one_by_one(writes: Writes) -> impl Iterator<Item = u8> {
+    (0..16).filter(move |number| writes & (1 << number) != 0)
 }
 
 /// The writes that an amount is made of.
@@ -159,7 +170,8 @@ pub(crate) fn device_facts(store: &MemoryStore) -> Result<DeviceFacts, String> {
         let (writes, amount) = writes_of(op);
         held |= writes | counted(amount)?;
     }
-    Ok(DeviceFacts { held, shown, causal, unsynced: status.unsynced, parked: status.parked })
+    let (copy, waiting) = (log.numbers, one_by_one(counts & !log.held).collect());
+    Ok(DeviceFacts { held, shown, causal, copy, waiting, unsynced: status.unsynced, parked: status.parked })
 }
 
 /// Where the whole history is kept, the state beside it is what it gives.

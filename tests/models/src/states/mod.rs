@@ -23,10 +23,12 @@ mod process;
 mod scope;
 mod server;
 mod settle;
+mod walk;
 mod world;
 
 pub use action::Action;
 pub use explore::{Explored, Extent, explore};
 pub use plant::Plant;
 pub use scope::{Left, Scope, Start, Wrote};
+pub use walk::{Seen, Who, walk};
 pub use world::{State, World};

@@ -156,7 +156,15 @@ impl Scope {
         ..PLAIN
     };
 
-    /// All of them.
+    /// What walks are held against the specification of: counters, losses, crashes, rollbacks.
+    pub const WALKS: Self = Self {
+        name: "walks",
+        writes: &[Wrote::Counter; 4],
+        left: Left { losses: 2, crashes: 2, rollbacks: 2, ..NONE },
+        ..PLAIN
+    };
+
+    /// All of them, but for walks.
     pub const ALL: &[Self] = &[
         Self::SMALL,
         Self::SMALL_CRASH,
