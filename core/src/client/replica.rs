@@ -284,8 +284,11 @@ impl Inner {
     fn show(&self, key: &EntityKey, mut state: Option<Vec<u8>>, entries: &[Entry]) -> Option<Vec<u8>> {
         let reducer = &self.schema.rules(&key.collection).reducer;
         for entry in entries {
-            // An op offered again may be sealed; without its key it shows when it is back in the log.
-            let Ok(payload) = self.means().open(&entry.op) else { continue };
+            // An op offered again may be sealed; without its key it shows when it is back in the log. One from a newer build
+            // had no effect here before, and has none now.
+            let Some(payload) = self.means().open(&entry.op).ok().filter(|_| self.means().understands(&entry.op)) else {
+                continue;
+            };
             // What does not apply here is refused by the reducer before anything changes.
             let _ = reducer.reduce(&mut state, &Change::opened(&entry.op, Timestamp::MAX, &payload));
         }
