@@ -19,4 +19,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "requests by the document", package: "syncline-hostile", program: "schema_cases", share: 4 },
     Part { name: "bad peers", package: "syncline-hostile", program: "hostile_peers", share: 2 },
     Part { name: "fuzzing", package: "syncline-fuzzing", program: "fuzz", share: 6 },
+    Part { name: "states", package: "syncline-models", program: "states", share: 4 },
+    Part { name: "schedules", package: "syncline-models", program: "schedules", share: 1 },
+    Part { name: "spec", package: "syncline-models", program: "spec", share: 1 },
 ];
