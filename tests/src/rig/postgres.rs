@@ -41,6 +41,69 @@ impl Cluster {
     /// # Errors
     /// When Postgres is not installed or does not start; the message holds its log.
     pub fn start(durability: Durability) -> anyhow::Result<Self> {
+        let cluster = Self::prepare(durability)?;
+        cluster.init(&[])?;
+        cluster.run()?;
+        Ok(cluster)
+    }
+
+    /// Makes and starts a cluster whose data lies on a disk of its own of so many mebibytes, which may be filled.
+    ///
+    /// # Errors
+    /// When we may not mount one; as [`Cluster::start`].
+    pub fn start_on_a_disk_of(mebibytes: u32) -> anyhow::Result<Self> {
+        let cluster = Self::prepare(Durability::Full)?;
+        let disk = cluster.folder.join("data");
+        fs::create_dir(&disk)?;
+        let size = format!("size={mebibytes}m,mode=0700");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&disk).output()?;
+        ensure!(mounted.status.success(), "no disk to fill: {}", String::from_utf8_lossy(&mounted.stderr));
+        if let Some(owner) = &cluster.tools.owner {
+            chown(&disk, Some(owner.uid), Some(owner.gid))?;
+        }
+        // Small segments of its log: the disk is full where the next one does not fit.
+        cluster.init(&["--wal-segsize=1"])?;
+        cluster.run()?;
+        Ok(cluster)
+    }
+
+    /// Makes and starts a standby of this one, which follows it.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn standby(&self) -> anyhow::Result<Self> {
+        let standby = Self::prepare(self.durability)?;
+        standby.own_folder()?;
+        let from = self.folder.to_string_lossy();
+        let args = ["-h", &from, "-U", "test", "-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync"];
+        self.tools.run(&standby.folder, "pg_basebackup", &args)?;
+        standby.run()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a primary, on a timeline of its own.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        self.tools.run(&self.folder, "pg_ctl", &["-s", "-w", "-D", "data", "promote"])
+    }
+
+    /// Whoever connects to the socket of this cluster, which must be stopped, meets another one from now on.
+    ///
+    /// # Errors
+    /// When the socket cannot be exchanged.
+    pub fn lead_to(&self, other: &Self) -> anyhow::Result<()> {
+        const SOCKET: &str = ".s.PGSQL.5432";
+        let own = self.folder.join(SOCKET);
+        if fs::symlink_metadata(&own).is_ok() {
+            fs::remove_file(&own)?;
+        }
+        Ok(std::os::unix::fs::symlink(other.folder.join(SOCKET), own)?)
+    }
+
+    /// A folder of its own, and a guard that ends whatever runs in it.
+    fn prepare(durability: Durability) -> anyhow::Result<Self> {
         let tools = Tools::find()?;
         let folder = tempfile::Builder::new().prefix("syncline-pg-").tempdir()?.keep();
         // Another user may have to enter; what it finds there is its own.
@@ -50,13 +113,11 @@ impl Cluster {
             pid="$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)"
             [ -n "$pid" ] && kill -QUIT "$pid"
             for _ in $(seq 250); do kill -0 "$pid" || break; sleep 0.02; done
+            umount "$1/data"
             rm -rf "$1""#,
             &[&folder.to_string_lossy()],
         )?;
-        let cluster = Self { tools, folder, durability, _guard: guard };
-        cluster.init()?;
-        cluster.run()?;
-        Ok(cluster)
+        Ok(Self { tools, folder, durability, _guard: guard })
     }
 
     /// Where it listens.
@@ -94,6 +155,12 @@ impl Cluster {
             .with_context(|| fs::read_to_string(self.folder.join("log")).unwrap_or_default())
     }
 
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.tools.run(&self.folder, "pg_ctl", &["-s", "-D", "data", "status"]).is_ok()
+    }
+
     /// Restarts it as a replica of nobody: it answers reads and takes no writes.
     ///
     /// # Errors
@@ -104,12 +171,15 @@ impl Cluster {
         self.run()
     }
 
-    fn init(&self) -> anyhow::Result<()> {
-        if let Some(owner) = &self.tools.owner {
-            chown(&self.folder, Some(owner.uid), Some(owner.gid))?;
-        }
+    fn own_folder(&self) -> anyhow::Result<()> {
+        let Some(owner) = &self.tools.owner else { return Ok(()) };
+        Ok(chown(&self.folder, Some(owner.uid), Some(owner.gid))?)
+    }
+
+    fn init(&self, more: &[&str]) -> anyhow::Result<()> {
+        self.own_folder()?;
         let options = ["-D", "data", "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
-        self.tools.run(&self.folder, "initdb", &[&options[..], &["--no-instructions"]].concat())
+        self.tools.run(&self.folder, "initdb", &[&options[..], &["--no-instructions"], more].concat())
     }
 }
 

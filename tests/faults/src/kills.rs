@@ -1,0 +1,98 @@
+//! The server program, ended in every way while devices write to it over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline::client::Transport;
+use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
+use syncline_tests::rig::folder::Folder;
+use syncline_tests::rig::server::Process;
+
+use crate::chance::Chance;
+use crate::fleet::{Fleet, Reader, client, log};
+use crate::part::{Counts, count};
+
+/// A server that is asked to stop has so long, whatever its clients do.
+const STOPS_WITHIN: Duration = Duration::from_secs(60);
+const DEVICES: u8 = 5;
+
+/// Ends a server so many times.
+///
+/// # Panics
+/// When something acknowledged is lost, or the server does not stop or start.
+pub fn life(seed: u64, ends: u64) -> Counts {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    runtime.block_on(live(seed, ends))
+}
+
+async fn live(seed: u64, ends: u64) -> Counts {
+    let mut chance = Chance::new(seed);
+    let mut counts = Counts::new();
+    let folder = Folder::new("kills").expect("a folder");
+    let server = Process::within(&folder, None, &[]);
+    server.run();
+    let way = client(&server.url);
+    let fleet = Fleet::start(vec![Arc::clone(&way)], DEVICES, seed).await;
+    let mut readers = [1, 2].map(|number| Reader::new(log(number), Arc::clone(&way) as Arc<dyn Transport>));
+    for _ in 0..ends {
+        fleet.gets_on(1 + chance.below(60)).await;
+        tokio::time::sleep(Duration::from_micros(chance.below(5_000))).await;
+        tokio::task::block_in_place(|| end(&server, &mut chance, &mut counts));
+        for reader in &mut readers {
+            fleet.acknowledged.check_ops(reader).await;
+        }
+    }
+    let acknowledged = fleet.stop().await;
+    server.kill();
+    server.run();
+    for number in [1, 2] {
+        let mut reader = Reader::new(log(number), client(&server.url) as Arc<dyn Transport>);
+        acknowledged.check_ops(&mut reader).await;
+    }
+    acknowledged.check_blobs(&client(&server.url)).await;
+    server.kill();
+    let store = SqliteStore::open(SqliteOptions::new(folder.path().join("data/syncline.db"))).expect("a sound file");
+    assert_eq!(store.contradictions(), []);
+    let (ops, blobs) = acknowledged.kept();
+    count(&mut counts, "ops acknowledged", ops);
+    count(&mut counts, "blobs acknowledged", blobs);
+    counts
+}
+
+/// Ends the server in one of the ways there are, and starts it again.
+fn end(server: &Process, chance: &mut Chance, counts: &mut Counts) {
+    match chance.below(10) {
+        0 => {
+            server.signal("STOP");
+            std::thread::sleep(Duration::from_millis(chance.below(300)));
+            server.signal("CONT");
+            count(counts, "SIGSTOP and SIGCONT", 1);
+            return;
+        }
+        1 => {
+            // It drains, and ends by itself.
+            server.signal("TERM");
+            let ended = server.ended_within(STOPS_WITHIN).expect("a server that is asked to stop stops");
+            assert!(ended.success(), "a server that is asked to stop ends well: {ended}");
+            count(counts, "SIGTERM", 1);
+        }
+        2 => {
+            server.signal("TERM");
+            std::thread::sleep(Duration::from_micros(chance.below(20_000)));
+            server.kill();
+            count(counts, "SIGTERM, then SIGKILL", 1);
+        }
+        3 => {
+            // Twice: the second falls into its recovery.
+            server.kill();
+            server.run();
+            server.kill();
+            count(counts, "SIGKILL", 2);
+        }
+        _ => {
+            server.kill();
+            count(counts, "SIGKILL", 1);
+        }
+    }
+    server.run();
+}
