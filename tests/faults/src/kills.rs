@@ -16,16 +16,44 @@ use crate::part::{Counts, count};
 const STOPS_WITHIN: Duration = Duration::from_secs(60);
 const DEVICES: u8 = 5;
 
-/// Ends a server so many times.
+/// How a server ends, or seems to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "the ways there are")]
+pub enum End {
+    /// It stands still for a while and goes on: SIGSTOP, SIGCONT.
+    Pause,
+    /// It is asked to stop, drains and ends: SIGTERM.
+    Stop,
+    /// It is asked to stop and killed while it drains.
+    StopThenKill,
+    /// It is killed.
+    Kill,
+    /// It is killed, and again as soon as it is back.
+    KillTwice,
+}
+
+/// Ends a server so many times, mostly by SIGKILL.
 ///
 /// # Panics
 /// When something acknowledged is lost, or the server does not stop or start.
-pub fn life(seed: u64, ends: u64) -> Counts {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
-    runtime.block_on(live(seed, ends))
+pub fn life(seed: u64, times: usize) -> Counts {
+    let mut chance = Chance::new(!seed);
+    let rarely = [End::Pause, End::Stop, End::StopThenKill, End::KillTwice];
+    let one = |_| if chance.once_in(3) { chance.of(&rarely) } else { End::Kill };
+    let all: Vec<End> = (0..times).map(one).collect();
+    ends(seed, &all)
 }
 
-async fn live(seed: u64, ends: u64) -> Counts {
+/// Ends a server in these ways, one after the other.
+///
+/// # Panics
+/// As [`life`].
+pub fn ends(seed: u64, all: &[End]) -> Counts {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    runtime.block_on(live(seed, all))
+}
+
+async fn live(seed: u64, ends: &[End]) -> Counts {
     let mut chance = Chance::new(seed);
     let mut counts = Counts::new();
     let folder = Folder::new("kills").expect("a folder");
@@ -34,10 +62,10 @@ async fn live(seed: u64, ends: u64) -> Counts {
     let way = client(&server.url);
     let fleet = Fleet::start(vec![Arc::clone(&way)], DEVICES, seed).await;
     let mut readers = [1, 2].map(|number| Reader::new(log(number), Arc::clone(&way) as Arc<dyn Transport>));
-    for _ in 0..ends {
+    for how in ends {
         fleet.gets_on(1 + chance.below(60)).await;
         tokio::time::sleep(Duration::from_micros(chance.below(5_000))).await;
-        tokio::task::block_in_place(|| end(&server, &mut chance, &mut counts));
+        tokio::task::block_in_place(|| end(&server, *how, &mut chance, &mut counts));
         for reader in &mut readers {
             fleet.acknowledged.check_ops(reader).await;
         }
@@ -59,37 +87,34 @@ async fn live(seed: u64, ends: u64) -> Counts {
     counts
 }
 
-/// Ends the server in one of the ways there are, and starts it again.
-fn end(server: &Process, chance: &mut Chance, counts: &mut Counts) {
-    match chance.below(10) {
-        0 => {
+/// Ends the server, and starts it again.
+fn end(server: &Process, how: End, chance: &mut Chance, counts: &mut Counts) {
+    match how {
+        End::Pause => {
             server.signal("STOP");
             std::thread::sleep(Duration::from_millis(chance.below(300)));
             server.signal("CONT");
-            count(counts, "SIGSTOP and SIGCONT", 1);
-            return;
+            return count(counts, "SIGSTOP and SIGCONT", 1);
         }
-        1 => {
-            // It drains, and ends by itself.
+        End::Stop => {
             server.signal("TERM");
             let ended = server.ended_within(STOPS_WITHIN).expect("a server that is asked to stop stops");
             assert!(ended.success(), "a server that is asked to stop ends well: {ended}");
             count(counts, "SIGTERM", 1);
         }
-        2 => {
+        End::StopThenKill => {
             server.signal("TERM");
             std::thread::sleep(Duration::from_micros(chance.below(20_000)));
             server.kill();
             count(counts, "SIGTERM, then SIGKILL", 1);
         }
-        3 => {
-            // Twice: the second falls into its recovery.
+        End::KillTwice => {
             server.kill();
             server.run();
             server.kill();
             count(counts, "SIGKILL", 2);
         }
-        _ => {
+        End::Kill => {
             server.kill();
             count(counts, "SIGKILL", 1);
         }

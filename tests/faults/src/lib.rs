@@ -5,7 +5,8 @@
 //! for a few seconds in the ordinary tests. Nothing of a part stays behind, however it ends ([`syncline_tests::rig::guard`]).
 //!
 //! Next: [`power`] cuts the power under SQLite; [`kills`] ends the server program in every way, with a [`fleet`] at work;
-//! [`syscalls`] makes single system calls of it fail.
+//! [`syscalls`] makes single system calls of it fail; [`databases`] does all that to Postgres, and
+//! [`blobs`] to what blobs lie in.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +15,9 @@
     reason = "scenarios of tests, which fail by panicking; parts catch it"
 )]
 
+pub mod blobs;
 pub mod chance;
+pub mod databases;
 pub mod fleet;
 pub mod kills;
 pub mod part;

@@ -11,6 +11,8 @@ use std::task::Poll;
 
 use syncline_prove::{Given, Tally};
 
+use crate::syscalls::{Met, Point, Sweep};
+
 /// What a scenario counted, by name.
 pub type Counts = BTreeMap<&'static str, u64>;
 
@@ -87,6 +89,35 @@ pub fn seeds<S>(
         }
     });
     tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Meets the points of a sweep, on all cores, while there is time and nothing much was found.
+pub fn sweep(
+    tally: &mut Tally,
+    goes_on: impl Fn() -> bool + Sync,
+    sweep: Sweep,
+    meet: impl Fn(Point) -> (Met, Counts) + Sync,
+) {
+    let shared = Mutex::new((sweep, tally));
+    let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        for _ in 0..cores() {
+            scope.spawn(|| {
+                while goes_on() && lock().1.findings().len() < FINDINGS_MAX {
+                    let Some(point) = lock().0.take() else { break };
+                    let outcome = attempt(|| meet(point));
+                    let (sweep, tally) = &mut *lock();
+                    match outcome {
+                        Ok((met, counts)) => {
+                            sweep.met(point, met);
+                            counts.into_iter().for_each(|(what, more)| tally.add(what, more));
+                        }
+                        Err(finding) => tally.found(finding),
+                    }
+                }
+            });
+        }
+    });
 }
 
 /// How many scenarios may run at once where they only compute.

@@ -61,7 +61,7 @@ impl Fault {
 }
 
 /// The calls that touch files, and how they may fail. `write` is limited to files, for it also wakes threads.
-const CALLS: &[(&str, &[Fault])] = &[
+pub const CALLS: &[(&str, &[Fault])] = &[
     ("pwrite64", &[Fault::Full, Fault::Io, Fault::StaysFull, Fault::Kill]),
     ("fdatasync", &[Fault::Io, Fault::Kill]),
     ("fsync", &[Fault::Io, Fault::Full, Fault::Kill]),
@@ -106,13 +106,13 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// From a number on, in steps.
+    /// Of these calls, from a number on, in steps.
     #[must_use]
-    pub fn new(first: u64, step: u64) -> Self {
+    pub fn of(calls: &'static [(&'static str, &'static [Fault])], first: u64, step: u64) -> Self {
         let of_call = |&(call, faults): &(&'static str, &'static [Fault])| {
             faults.iter().map(move |&fault| Point { call, number: first.max(1), fault })
         };
-        let mut waiting: Vec<Point> = CALLS.iter().flat_map(of_call).collect();
+        let mut waiting: Vec<Point> = calls.iter().flat_map(of_call).collect();
         waiting.reverse();
         Self { waiting, next: Vec::new(), step: step.max(1) }
     }
@@ -148,7 +148,7 @@ async fn meet_it(point: Point) -> (Met, Counts) {
     let folder = Folder::new("syscalls").expect("a folder");
     let server = Process::within(&folder, None, &[]);
     let trace = folder.path().join("trace");
-    server.start_through(&through(point, &trace, &folder.path().join("data")));
+    server.start_through(&words(point, &trace, &folder.path().join("data/blobs/.temp/$$-0")));
     let mut work = Work::new();
     match server.try_run() {
         Ok(()) => {
@@ -174,7 +174,10 @@ async fn meet_it(point: Point) -> (Met, Counts) {
     (met, counts)
 }
 
-fn through(point: Point, trace: &Path, data: &Path) -> Vec<String> {
+/// What a program is started through, for a shell that expands `$$` to its number. Of `write` only those to files in
+/// `unfinished` fail, which are called by their numbers.
+#[must_use]
+pub fn words(point: Point, trace: &Path, unfinished: &Path) -> Vec<String> {
     let Point { call, number, fault } = point;
     let lasting = if fault == Fault::StaysFull { "+" } else { "" };
     let mut words: Vec<String> = ["strace", "-D", "-f", "-q", "--seccomp-bpf", "-o"].map(str::to_owned).into();
@@ -182,15 +185,16 @@ fn through(point: Point, trace: &Path, data: &Path) -> Vec<String> {
     words.extend(["-e".to_owned(), format!("trace={call}")]);
     words.extend(["-e".to_owned(), format!("inject={call}:{}:when={number}{lasting}", fault.words())]);
     if call == "write" {
-        // Unfinished blobs, whose folder is called after the process.
         for file in 0..40 {
-            words.extend(["-P".to_owned(), format!("{}/blobs/.temp/$$-0/{file}", data.display())]);
+            words.extend(["-P".to_owned(), format!("{}/{file}", unfinished.display())]);
         }
     }
     words
 }
 
-fn injected(trace: &Path) -> bool {
+/// Whether a trace shows that the fault came.
+#[must_use]
+pub fn injected(trace: &Path) -> bool {
     let trace = fs::read_to_string(trace).unwrap_or_default();
     trace.contains("(INJECTED)") || trace.contains("killed by SIGKILL")
 }
@@ -198,7 +202,9 @@ fn injected(trace: &Path) -> bool {
 /// What one client does: makes logs, pushes, stores blobs in all three ways; everything once.
 struct Work {
     device: Device,
-    pushes: Vec<(Vec<Op>, bool)>,
+    /// Every batch, and how many of them were acknowledged: they are, one after the other.
+    batches: Vec<Vec<Op>>,
+    acknowledged: usize,
     told: Acknowledged,
     refused: u64,
 }
@@ -209,20 +215,21 @@ const BLOBS: u64 = 6;
 impl Work {
     fn new() -> Self {
         let device = Device::new(1, log(1), Vec::new());
-        Self { device, pushes: Vec::new(), told: Acknowledged::default(), refused: 0 }
+        Self { device, batches: Vec::new(), acknowledged: 0, told: Acknowledged::default(), refused: 0 }
     }
 
     async fn go(&mut self, way: &Arc<HttpClient>) {
         for turn in 0..PUSHES {
             let mut one = || self.device.write("tasks", [1; 16], format!(r#"{{"n":"{}"}}"#, "x".repeat(700)).into());
             let ops: Vec<Op> = (0..1 + turn % 3).map(|_| one()).collect();
+            self.batches.push(ops);
+            // What got no answer is sent again before anything newer.
+            let ops = self.batches[self.acknowledged].clone();
             let told = way.call(push(&ops)).await;
-            let landed = self.saw(told);
-            let answered = landed.is_some();
-            if let Some(Reply::Pushed(pushed)) = landed {
+            if let Some(Reply::Pushed(pushed)) = self.saw(told) {
                 self.told.push(log(1), &ops, &pushed.verdicts);
+                self.acknowledged += 1;
             }
-            self.pushes.push((ops, answered));
             if turn == 1 {
                 let made = way.call(Call::CreateLog { log: log(3), sealing: Sealing::default() }).await;
                 self.saw(made);
@@ -266,14 +273,14 @@ impl Work {
         self.told.check_blobs(way).await;
         // What got no answer is repeated with the same ids, after which everything is there once.
         let repeated = Acknowledged::default();
-        for (ops, _) in &self.pushes {
+        for ops in &self.batches {
             match insist(|| way.call(push(ops))).await {
                 Reply::Pushed(pushed) => repeated.push(log(1), ops, &pushed.verdicts),
                 other => panic!("not an answer to a push: {other:?}"),
             }
         }
         repeated.check_ops(&mut reader).await;
-        let all: usize = self.pushes.iter().map(|(ops, _)| ops.len()).sum();
+        let all: usize = self.batches.iter().map(Vec::len).sum();
         assert_eq!(reader.len(), all, "each op once");
         insist(|| way.call(Call::CreateLog { log: log(3), sealing: Sealing::default() })).await;
         for turn in 2..2 + BLOBS {

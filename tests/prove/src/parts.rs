@@ -13,4 +13,10 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] = &[];
+pub(crate) const PARTS: &[Part] = &[
+    Part { name: "power_cuts", package: "syncline-faults", program: "power_cuts", share: 3 },
+    Part { name: "kills", package: "syncline-faults", program: "kills", share: 2 },
+    Part { name: "syscalls", package: "syncline-faults", program: "syscalls", share: 2 },
+    Part { name: "databases", package: "syncline-faults", program: "databases", share: 2 },
+    Part { name: "blob_faults", package: "syncline-faults", program: "blob_faults", share: 1 },
+];

@@ -32,6 +32,7 @@ pub struct Cluster {
     tools: Tools,
     folder: PathBuf,
     durability: Durability,
+    settings: &'static str,
     _guard: Guard,
 }
 
@@ -52,7 +53,9 @@ impl Cluster {
     /// # Errors
     /// When we may not mount one; as [`Cluster::start`].
     pub fn start_on_a_disk_of(mebibytes: u32) -> anyhow::Result<Self> {
-        let cluster = Self::prepare(Durability::Full)?;
+        let mut cluster = Self::prepare(Durability::Full)?;
+        // Little of its log is kept for later, where there would be room.
+        cluster.settings = "-c min_wal_size=2MB -c max_wal_size=8MB";
         let disk = cluster.folder.join("data");
         fs::create_dir(&disk)?;
         let size = format!("size={mebibytes}m,mode=0700");
@@ -117,7 +120,7 @@ impl Cluster {
             rm -rf "$1""#,
             &[&folder.to_string_lossy()],
         )?;
-        Ok(Self { tools, folder, durability, _guard: guard })
+        Ok(Self { tools, folder, durability, settings: "", _guard: guard })
     }
 
     /// Where it listens.
@@ -149,7 +152,8 @@ impl Cluster {
             Durability::None => "-F -c full_page_writes=off -c synchronous_commit=off",
             Durability::Full => "-c fsync=on -c synchronous_commit=on",
         };
-        let options = format!("-c listen_addresses= -k {} {safety} -c max_connections=200", self.folder.display());
+        let (folder, settings) = (self.folder.display(), self.settings);
+        let options = format!("-c listen_addresses= -k {folder} {safety} -c max_connections=200 {settings}");
         self.tools
             .run(&self.folder, "pg_ctl", &["-s", "-w", "-D", "data", "-l", "log", "-o", &options, "start"])
             .with_context(|| fs::read_to_string(self.folder.join("log")).unwrap_or_default())
@@ -220,13 +224,45 @@ pub async fn fresh_schema_url() -> String {
 /// # Errors
 /// When the server does not make it.
 pub async fn fresh_schema(url: &str) -> anyhow::Result<String> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let name = format!("t_{:016x}", u64::from_be_bytes(random));
+    let name = unique()?;
     let mut connection = PgConnection::connect(url).await.context("connecting")?;
     sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&mut connection).await?;
     connection.close().await?;
     Ok(format!("{url}&options=-csearch_path%3D{name}"))
+}
+
+/// Where tests find the pooler before the shared cluster.
+pub const POOL_URL_VARIABLE: &str = "SYNCLINE_TEST_POOL_URL";
+
+/// A new database of the shared cluster, through its pooler.
+///
+/// # Panics
+/// As [`shared_url`], or when the cluster does not make it.
+#[allow(clippy::panic, reason = "called by tests only, to fail them")]
+pub async fn fresh_pooled_url() -> String {
+    let url = shared_url();
+    let Ok(pool) = std::env::var(POOL_URL_VARIABLE) else {
+        panic!("this test needs a pooler: run `./test`, which installs PgBouncer ({POOL_URL_VARIABLE} is not set)");
+    };
+    match fresh_database(&url).await {
+        Ok(name) => pool.replacen("/postgres?", &format!("/{name}?"), 1),
+        Err(error) => panic!("the Postgres at {URL_VARIABLE} does not make a database: {error:#}"),
+    }
+}
+
+async fn fresh_database(url: &str) -> anyhow::Result<String> {
+    let name = unique()?;
+    let mut connection = PgConnection::connect(url).await.context("connecting")?;
+    sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(name)
+}
+
+/// A name that nobody else has.
+fn unique() -> anyhow::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(format!("t_{:016x}", u64::from_be_bytes(random)))
 }
 
 /// Postgres' programs, and as whom to run them.

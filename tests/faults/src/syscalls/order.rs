@@ -12,6 +12,8 @@ use syncline::client::{BlobTransport as _, Transport as _};
 use syncline::conformance::bodies::content;
 use syncline::digest::{BlobId, Digest};
 use syncline::oplog::Sealing;
+use syncline::LogKey;
+use syncline::server::blob_space;
 use syncline_tests::rig::device::BUCKET;
 use syncline_tests::rig::folder::Folder;
 use syncline_tests::rig::server::Process;
@@ -47,7 +49,8 @@ async fn store_and_look() -> u64 {
     }
     let some: Vec<_> = (10..15).map(|seed| Bytes::from(content(seed, 500))).collect();
     let batch: Vec<_> = some.iter().map(|bytes| (Digest::of(&[bytes]), bytes.clone())).collect();
-    blobs.extend(batch.iter().map(|(blob, _)| *blob));
+    // They lie together in one.
+    blobs.push(Digest::of(&some.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>()));
     way.put_blobs(log(3), batch).await.expect("stored");
     server.signal("TERM");
     server.ended_within(std::time::Duration::from_secs(60)).expect("it stops");
@@ -79,7 +82,15 @@ fn whole_lines(trace: &str) -> Vec<String> {
 
 fn place(root: &Path, blob: BlobId) -> PathBuf {
     let name = blob.to_string();
-    root.join("blobs").join(BUCKET.to_string()).join(&name[..2]).join(&name[2..4]).join(&name)
+    let space = blob_space(LogKey { bucket: BUCKET, log: log(3) });
+    root.join("blobs").join(space.to_string()).join(&name[..2]).join(&name[2..4]).join(&name)
+}
+
+/// What was done to files of blobs.
+fn brief(lines: &[String]) -> String {
+    let of_blobs = lines.iter().enumerate().filter(|(_, line)| line.contains("/blobs/"));
+    let short = of_blobs.map(|(at, line)| format!("{at} {}", line.chars().take(300).collect::<String>()));
+    short.collect::<Vec<_>>().join("\n")
 }
 
 fn look(lines: &[String], root: &Path, blob: BlobId) {
@@ -87,7 +98,7 @@ fn look(lines: &[String], root: &Path, blob: BlobId) {
     let named = format!("\"{}\"", path.display());
     let at = |from: usize, what: &str, is: &dyn Fn(&str) -> bool| {
         let found = lines.iter().skip(from).position(|line| is(line)).map(|more| from + more);
-        found.unwrap_or_else(|| panic!("no {what} of {named} after line {from} of\n{}", lines.join("\n")))
+        found.unwrap_or_else(|| panic!("no {what} of {named} after line {from} of\n{}", brief(lines)))
     };
     let renamed = at(0, "rename", &|line| line.starts_with("rename(") && line.contains(&named) && line.ends_with("= 0"));
     let temp = lines[renamed].split('"').nth(1).expect("two names").to_owned();
