@@ -120,8 +120,11 @@ impl Acknowledged {
     /// When it is not.
     pub async fn check_ops(&self, reader: &mut Reader) {
         let log = reader.device.log;
-        let expected: Vec<(u64, OpId)> =
-            locked(&self.ops).iter().filter(|((in_log, _), _)| *in_log == log).map(|((_, seq), id)| (*seq, *id)).collect();
+        let expected: Vec<(u64, OpId)> = locked(&self.ops)
+            .iter()
+            .filter(|((in_log, _), _)| *in_log == log)
+            .map(|((_, seq), id)| (*seq, *id))
+            .collect();
         reader.read_on().await;
         for (seq, id) in expected {
             let found = reader.found.get(usize::try_from(seq - 1).unwrap_or(usize::MAX));

@@ -251,9 +251,7 @@ fn fault_q05_a_process_that_follows_on_a_failed_sync_trusts_nothing_it_finds() {
             drop(store);
             machine.start_process();
             let store = open(&options, &name);
-            writer
-                .push_until(&store, PUSHES)
-                .unwrap_or_else(|error| panic!("{name}, after {failed:?}: {error}"));
+            writer.push_until(&store, PUSHES).unwrap_or_else(|error| panic!("{name}, after {failed:?}: {error}"));
             machine.cut_power();
             drop(store);
             machine.restart();

@@ -8,13 +8,17 @@ use syncline_faults::syscalls::{CALLS, Fault, Met, Point, Sweep, meet, order};
 #[test]
 fn fault_s02_a_server_killed_again_and_again_under_load_loses_nothing_acknowledged() {
     let counts = kills::life(1, 12);
-    assert!(counts["SIGKILL"] > 0 && counts["ops acknowledged"] > 100 && counts["blobs acknowledged"] > 0, "{counts:?}");
+    assert!(
+        counts["SIGKILL"] > 0 && counts["ops acknowledged"] > 100 && counts["blobs acknowledged"] > 0,
+        "{counts:?}"
+    );
 }
 
 /// M14: it drains and ends by itself; one that is killed while it drains has acknowledged nothing that is lost.
 #[test]
 fn fault_m14_a_server_that_is_asked_to_stop_under_load_drains_and_may_be_killed_meanwhile() {
-    let counts = kills::ends(2, &[kills::End::Stop, kills::End::StopThenKill, kills::End::Stop, kills::End::StopThenKill]);
+    let counts =
+        kills::ends(2, &[kills::End::Stop, kills::End::StopThenKill, kills::End::Stop, kills::End::StopThenKill]);
     assert_eq!((counts["SIGTERM"], counts["SIGTERM, then SIGKILL"]), (2, 2));
 }
 

@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match &pooler {
         Ok(pooler) => {
             command.env(POOL_URL_VARIABLE, pooler.url());
-        },
+        }
         Err(error) => eprintln!("rig: no pooler, so tests that need one will fail: {error:#}"),
     }
     let child = command.spawn().with_context(|| format!("starting {program}"))?;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::guard::Guard;
 
-/// The folder, and the processes that work in it: whose numbers are the names of files in its folder `pids` are killed
-/// before it is removed.
+/// The folder, and the processes that work in it: those whose numbers are the names of files in its folder `pids`, and whose
+/// arguments name the folder, are killed before it is removed.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -21,7 +21,10 @@ impl Folder {
         let path = tempfile::Builder::new().prefix(&format!("syncline-{what}-")).tempdir()?.keep();
         let guard = Guard::arm(
             r#"
-            for file in "$1"/pids/*; do [ -e "$file" ] && kill -KILL "${file##*/}"; done
+            for file in "$1"/pids/*; do
+                pid="${file##*/}"
+                grep -qF "$1" "/proc/$pid/cmdline" && kill -KILL "$pid"
+            done
             for _ in $(seq 250); do rm -rf "$1" && break; sleep 0.02; done"#,
             &[&path.to_string_lossy()],
         )?;

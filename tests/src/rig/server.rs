@@ -46,7 +46,8 @@ pub fn program(name: &str) -> PathBuf {
     // target/<profile>, and for a test the folder below.
     let folders = own.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not built beside {}: run ./test, or cargo build -p {name}", own.display()))
+    found
+        .unwrap_or_else(|| panic!("{name} is not built beside {}: run ./test, or cargo build -p {name}", own.display()))
 }
 
 fn free_port() -> u16 {

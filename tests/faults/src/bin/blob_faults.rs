@@ -31,7 +31,8 @@ fn main() -> ExitCode {
         }
         Err(error) => tally.found(format!("{error:#}")),
     }
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let of_s3 = seeds("blob_faults", given, 1, runtime, |runtime, seed| {
         let mut counts = runtime.block_on(s3::life(seed, 15));
         count(&mut counts, "S3 lives", 1);

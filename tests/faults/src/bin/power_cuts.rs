@@ -18,11 +18,12 @@ fn main() -> ExitCode {
     seeds("power_cuts", given, cores(), machine, |(machine, place), seed| {
         let mode: Mode = MODES[usize::try_from(seed % MODES.len() as u64).unwrap_or(0)];
         let folder = place.join(seed.to_string());
-        std::fs::create_dir(&folder).and_then(|()| {
-            let counts = life(mode, seed, machine, &folder);
-            std::fs::remove_dir_all(&folder).map(|()| counts)
-        })
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        std::fs::create_dir(&folder)
+            .and_then(|()| {
+                let counts = life(mode, seed, machine, &folder);
+                std::fs::remove_dir_all(&folder).map(|()| counts)
+            })
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
     })
     .end()
 }

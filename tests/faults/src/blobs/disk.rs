@@ -105,6 +105,9 @@ pub fn meet(point: Point) -> (Met, Counts) {
         .stdin(Stdio::null())
         .output()
         .expect("a process");
+    for ended in fs::read_dir(folder.path().join("pids")).expect("a folder").flatten() {
+        let _ = fs::remove_file(ended.path());
+    }
     let (said, cried) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!cried.contains("panicked"), "{point:?}: it panics: {cried}");
     assert!(!said.contains("wrong"), "{point:?}: other bytes were read: {said}");
@@ -138,7 +141,8 @@ fn look(root: &Path, said: &str, point: Point) {
     assert_eq!(left, 0, "{point:?}: unfinished files stay");
     // Without faults everything goes.
     for made in PUTS {
-        wait(put(&store, made.key(), made.len as u64, &made.bytes())).unwrap_or_else(|error| panic!("{point:?}: {error}"));
+        wait(put(&store, made.key(), made.len as u64, &made.bytes()))
+            .unwrap_or_else(|error| panic!("{point:?}: {error}"));
     }
     for made in UPLOADS {
         if wait(store.stat(made.key())).expect("asked").is_none() {

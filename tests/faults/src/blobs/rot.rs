@@ -64,7 +64,8 @@ pub fn life(seed: u64, root: &Path) -> Counts {
     assert_eq!(found, damaged, "the scrub finds what is damaged");
     for made in &blobs {
         wait(put(&store, made.key(), made.len as u64, &made.bytes())).expect("stored again");
-        let bytes = wait(read(&store, made.key(), ByteRange::default())).unwrap_or_else(|error| panic!("{made:?}: {error}"));
+        let bytes =
+            wait(read(&store, made.key(), ByteRange::default())).unwrap_or_else(|error| panic!("{made:?}: {error}"));
         assert!(bytes == made.bytes(), "{made:?} is healed");
     }
     counts

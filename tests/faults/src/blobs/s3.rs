@@ -14,19 +14,8 @@ use super::Made;
 use crate::chance::Chance;
 use crate::part::{Counts, count};
 
-const FAULTS: &[Fault] = &[
-    Fault::SlowDown,
-    Fault::Reset,
-    Fault::LoseAnswer,
-    Fault::CutAnswer,
-    Fault::ShortAnswer,
-    Fault::FlipAnswer,
-    Fault::ErrorIn200,
-    Fault::CutRequest,
-    Fault::Stale,
-];
-/// Those that no reader of a list or a mark could know from the truth: only bytes under a hash are held against it.
-const WITHOUT_LIES: &[Fault] = &[
+/// What happens to whoever writes.
+const WRITING: &[Fault] = &[
     Fault::SlowDown,
     Fault::Reset,
     Fault::LoseAnswer,
@@ -35,6 +24,9 @@ const WITHOUT_LIES: &[Fault] = &[
     Fault::CutRequest,
     Fault::Stale,
 ];
+/// And to whoever reads: bytes are held against their name.
+const READING: &[Fault] =
+    &[Fault::SlowDown, Fault::Reset, Fault::LoseAnswer, Fault::CutAnswer, Fault::ShortAnswer, Fault::FlipAnswer];
 const WRITERS: u8 = 4;
 /// More than two parts.
 const LARGE: usize = (11 << 20) + 5;
@@ -52,13 +44,13 @@ pub async fn life(seed: u64, rounds: u64) -> Counts {
     };
     let direct = S3Blobs::connect(&options(&shared_url())).await.expect("connected");
     let store = Arc::new(S3Blobs::connect(&options(&way.url)).await.expect("connected"));
-    way.fail_by_chance(seed, 25, WITHOUT_LIES);
+    way.fail_by_chance(seed, 25, WRITING);
     let writers = (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&store), writer, seed, rounds)));
     let mut told = BTreeMap::new();
     for writer in writers.collect::<Vec<_>>() {
         told.extend(writer.await.expect("a writer ends well"));
     }
-    way.fail_by_chance(seed, 40, FAULTS);
+    way.fail_by_chance(seed, 40, READING);
     for made in told.values() {
         match read_whole(&*store, made.key()).await {
             Ok(bytes) => assert!(bytes == made.bytes(), "{made:?}: other bytes"),
@@ -66,7 +58,7 @@ pub async fn life(seed: u64, rounds: u64) -> Counts {
             Err(error) => panic!("{made:?}: {error}"),
         }
     }
-    way.fail_by_chance(seed, 25, WITHOUT_LIES);
+    way.fail_by_chance(seed, 25, WRITING);
     // Every third is taken away, as a sweep does; who is told so does not find it.
     let gone: Vec<BlobKey> = told.keys().copied().step_by(3).collect();
     let mut surely_gone = Vec::new();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
 use syncline::call::{Advice, Call};
-use syncline::client::{CallError, Replica, ReplicaOptions, Transport as _};
+use syncline::client::{CallError, Replica, ReplicaOptions, Transport};
 use syncline::store::MemoryStore;
 use syncline::{Cursor, LogKey};
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
@@ -100,8 +100,8 @@ pub async fn promotion() -> u64 {
     }
     sync(&phone, &way).await;
     sync(&laptop, &way).await;
-    let mut reader = Device::new(1, log(1), vec![Arc::clone(&way) as Arc<dyn syncline::client::Transport>]);
-    let mut author = Device::new(2, log(2), vec![Arc::clone(&way) as Arc<dyn syncline::client::Transport>]);
+    let mut reader = Device::new(1, log(1), vec![Arc::clone(&way) as Arc<dyn Transport>]);
+    let mut author = Device::new(2, log(2), vec![Arc::clone(&way) as Arc<dyn Transport>]);
     push_alone(&mut author, 10).await;
     caught_up(&primary, &standby).await;
     tell(&standby.url(), "ALTER SYSTEM SET primary_conninfo = ''").await;
@@ -116,7 +116,7 @@ pub async fn promotion() -> u64 {
     sync(&laptop, &way).await;
     push_alone(&mut author, 5).await;
     while reader.pull(PATIENCE).await.more {}
-    let mut alone = Device::new(3, log(2), vec![Arc::clone(&way) as Arc<dyn syncline::client::Transport>]);
+    let mut alone = Device::new(3, log(2), vec![Arc::clone(&way) as Arc<dyn Transport>]);
     while alone.pull(PATIENCE).await.more {}
     let before = reader.cursor.seq.get();
 
@@ -126,8 +126,13 @@ pub async fn promotion() -> u64 {
     let end = end_of(&way, 2).await;
     assert_eq!(end.seq.get(), 10, "the standby was behind");
     told_that_the_log_went_back(&way, 2, alone.cursor).await;
+    // The author goes on where it was, and the server misses what it was given before.
+    let ahead = author.write(COLLECTION, [1; 16], b"{}".to_vec());
+    let verdicts = author.push(vec![ahead], PATIENCE).await.verdicts;
+    assert!(verdicts.iter().all(|verdict| verdict.seq().is_none()), "taken as if nothing were missing: {verdicts:?}");
     // The log grows past where the reader was: now only its anchor tells.
-    push_alone(&mut author, 8).await;
+    let mut stranger = Device::new(4, log(2), vec![Arc::clone(&way) as Arc<dyn Transport>]);
+    push_alone(&mut stranger, 8).await;
     assert!(end_of(&way, 2).await.seq > alone.cursor.seq);
     told_that_the_log_went_back(&way, 2, alone.cursor).await;
     let lost = before - end_of(&way, 1).await.seq.get();
@@ -161,7 +166,7 @@ async fn push_alone(author: &mut Device, count: u8) {
 }
 
 async fn end_of(way: &Arc<HttpClient>, number: u8) -> Cursor {
-    let mut device = Device::new(9, log(number), vec![Arc::clone(way) as Arc<dyn syncline::client::Transport>]);
+    let mut device = Device::new(9, log(number), vec![Arc::clone(way) as Arc<dyn Transport>]);
     while device.pull(PATIENCE).await.more {}
     device.cursor
 }

@@ -137,9 +137,8 @@ impl Writer {
 
     /// How many pushes are there, each whole and none but these.
     fn found(&self, store: &SqliteStore, run: &str) -> usize {
-        let mut there: [Vec<OpBytes>; LOGS] = std::array::from_fn(|which| {
-            pull_all(store, log(which), run).into_iter().map(|logged| logged.op).collect()
-        });
+        let mut there: [Vec<OpBytes>; LOGS] =
+            std::array::from_fn(|which| pull_all(store, log(which), run).into_iter().map(|logged| logged.op).collect());
         let most = self.made.len().min(self.pushed + 1);
         for pushes in (0..=most).rev() {
             let expected: [Vec<OpBytes>; LOGS] = std::array::from_fn(|which| self.ops(which, pushes));

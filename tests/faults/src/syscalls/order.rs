@@ -7,12 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use syncline::LogKey;
 use syncline::call::Call;
 use syncline::client::{BlobTransport as _, Transport as _};
 use syncline::conformance::bodies::content;
 use syncline::digest::{BlobId, Digest};
 use syncline::oplog::Sealing;
-use syncline::LogKey;
 use syncline::server::blob_space;
 use syncline_tests::rig::device::BUCKET;
 use syncline_tests::rig::folder::Folder;
@@ -100,7 +100,8 @@ fn look(lines: &[String], root: &Path, blob: BlobId) {
         let found = lines.iter().skip(from).position(|line| is(line)).map(|more| from + more);
         found.unwrap_or_else(|| panic!("no {what} of {named} after line {from} of\n{}", brief(lines)))
     };
-    let renamed = at(0, "rename", &|line| line.starts_with("rename(") && line.contains(&named) && line.ends_with("= 0"));
+    let renamed =
+        at(0, "rename", &|line| line.starts_with("rename(") && line.contains(&named) && line.ends_with("= 0"));
     let temp = lines[renamed].split('"').nth(1).expect("two names").to_owned();
     let of_temp = |line: &str, calls: &[&str]| {
         calls.iter().any(|call| line.starts_with(call)) && line.contains(&format!("<{temp}>"))
@@ -109,10 +110,12 @@ fn look(lines: &[String], root: &Path, blob: BlobId) {
     let last = lines.iter().rposition(|line| of_temp(line, &["write(", "pwrite64(", "writev("]));
     let last = last.unwrap_or_else(|| panic!("nothing was written to {temp}"));
     let parent = format!("<{}>", path.parent().expect("a folder").display());
-    let settled =
-        at(renamed, "sync of the folder", &|line| line.starts_with("fsync(") && line.contains(&parent) && line.ends_with("= 0"));
+    let settled = at(renamed, "sync of the folder", &|line| {
+        line.starts_with("fsync(") && line.contains(&parent) && line.ends_with("= 0")
+    });
     let recorded = at(settled, "record", &|line| line.starts_with("pwrite64(") && line.contains("syncline.db-wal>"));
-    let durable = at(recorded, "sync of the record", &|line| line.contains("sync(") && line.contains("syncline.db-wal>"));
+    let durable =
+        at(recorded, "sync of the record", &|line| line.contains("sync(") && line.contains("syncline.db-wal>"));
     at(durable, "answer", &|line| line.contains("<socket:") || line.contains("<TCP:"));
     assert!(last < synced && synced < renamed, "{named}: write {last}, sync {synced}, rename {renamed}");
 }
