@@ -181,7 +181,10 @@ fn nothing_is_pruned_that_no_full_state_stands_in_for() {
         push(&*store, log(1), &[import]).await;
         push(&*store, log(1), &[author.op(OpKind::Create, "causal", 9, "b")]).await;
         let before = store.bounds(log(1)).await.unwrap().unwrap();
-        assert_eq!(server.prune(log(1), seq(6)).await.unwrap_err().code, ErrorCode::LogMoved);
+        // Not the full state itself either: that lost the whole content for newcomers. Found by the simulator.
+        for before in [5, 6, 7] {
+            assert_eq!(server.prune(log(1), seq(before)).await.unwrap_err().code, ErrorCode::LogMoved);
+        }
         let pruned = server.prune(log(1), seq(4)).await.unwrap();
         let after = store.bounds(log(1)).await.unwrap().unwrap();
         assert_eq!((pruned.ops, before.bytes - after.bytes), (3, pruned.bytes));

@@ -35,6 +35,7 @@ mod past;
 mod prepare;
 mod receipt;
 mod replica;
+mod reread;
 mod resolve;
 mod restore;
 mod retain;

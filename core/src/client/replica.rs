@@ -144,6 +144,7 @@ impl Replica {
             sealing: Mutex::default(),
             said: Mutex::default(),
         };
+        inner.read_again().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -83,36 +83,50 @@ impl Inner {
 
     /// The copy as it was at a place; `None` when it does not reach back that far.
     pub(super) async fn earlier(&self, to: Seq, held: &After) -> Result<Option<Earlier>, ReplicaError> {
+        let Some(before) = self.store.bounds(self.places.mirror).await? else { return Ok(None) };
+        let nothing = LogView::default();
+        let write = self.replayed(&before, to, held.touched.as_ref(), &nothing).await?;
+        Ok(write.map(|write| earlier(before, write, held)))
+    }
+
+    /// What the kept history makes of these entities up to a place, `None` for all, as this build reads it; `None` when it
+    /// does not reach back that far.
+    pub(super) async fn replayed<'w>(
+        &'w self,
+        before: &LogBounds,
+        to: Seq,
+        only: Option<&BTreeSet<EntityKey>>,
+        nothing: &'w LogView,
+    ) -> Result<Option<MirrorWrite<'w>>, ReplicaError> {
         let log = self.places.mirror;
-        let Some(before) = self.store.bounds(log).await? else { return Ok(None) };
         let start = self.store.snapshot(log, to).await?;
         if before.first.before() > to || (start.is_none() && before.first > Seq::FIRST) {
             return Ok(None);
         }
-        let (nothing, now) = (LogView::default(), self.env.env().now);
+        let now = self.env.env().now;
         let mut at = start.as_ref().map_or(Seq::ZERO, |snapshot| snapshot.seq);
         let mut write = match start {
-            None => MirrorWrite::from_start(self.means(), &nothing, before.base.origin, now),
+            None => MirrorWrite::from_start(self.means(), nothing, before.base.origin, now),
             Some(snapshot) => {
                 let state = self.opened(&snapshot)?.bytes().clone();
                 StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
-                let Some(write) = MirrorWrite::from_snapshot(self.means(), &nothing, snapshot, state, now) else {
+                let Some(write) = MirrorWrite::from_snapshot(self.means(), nothing, snapshot, state, now) else {
                     return Ok(None);
                 };
                 write
             }
         };
-        write.keep_only(held.touched.as_ref());
+        write.keep_only(only);
         while at < to {
             let page = self.store.ops_after(log, at, PageLimit::default()).await?;
             let Some(last) = page.ops.last() else { break };
             at = last.seq;
             for logged in page.ops.iter().filter(|logged| logged.seq <= to) {
-                write.replay(&page_op(logged), held.touched.as_ref())?;
+                write.replay(&page_op(logged), only)?;
             }
-            write.keep_only(held.touched.as_ref());
+            write.keep_only(only);
         }
-        Ok(Some(earlier(before, write, held)))
+        Ok(Some(write))
     }
 
     /// Ops that had no effect here, at places after this one: what is known of them is of a history that goes.

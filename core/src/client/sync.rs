@@ -14,12 +14,8 @@ use super::transport::{CallError, Transport};
 use crate::call::{Call, ErrorCode, Refusal, Reply};
 use crate::id::ReplicaId;
 use crate::limits;
-use crate::seq::Cursor;
-use crate::store::{PageLimit, StoreExt as _};
+use crate::store::StoreExt as _;
 use crate::time::Timestamp;
-
-/// Ops at the start of an unknown log that are looked at for a known author.
-const KIN_OPS_LOOKED_AT: usize = 100;
 
 impl Replica {
     /// A conversation that goes on where this replica stands.
@@ -180,14 +176,15 @@ impl Replica {
         if refusal.code != ErrorCode::GapForeignLog {
             return Ok(error);
         }
-        let limit = PageLimit::ops(KIN_OPS_LOOKED_AT).unwrap_or_default();
-        let first = Call::Pull { log: self.log().log, cursor: Cursor::START, limit };
-        let Ok(Reply::Pulled(page)) = transport.call(first).await else { return Ok(error) };
+        // Not its first ops: those may have been pruned.
+        let Ok(Reply::Log { bounds: theirs, .. }) = transport.call(Call::Status(self.log().log)).await else {
+            return Ok(error);
+        };
         let bounds = self.inner.store.bounds(self.inner.places.mirror).await?;
         let known = bounds.map(|bounds| bounds.clock).unwrap_or_default();
         let ours = |replica| replica != ReplicaId::SERVER && known.get(replica) > 0;
-        let ops = page.ops.iter().filter_map(|op| op.op.read().ok());
-        let kin = ops.into_iter().any(|op| op.clock().iter().any(|(replica, _)| ours(replica)));
+        let state = theirs.full_state.iter().flat_map(|mark| mark.clock.iter().chain(mark.seen.iter()));
+        let kin = theirs.clock.iter().chain(state).any(|(replica, _)| ours(replica));
         if !kin {
             return Ok(error);
         }

@@ -39,7 +39,8 @@ pub fn prune(plan: &Prune, view: &View) -> Choice<Option<Pruned>> {
     };
     let stand_in = bounds.full_state.as_ref().map_or(Seq::ZERO, |mark| mark.seq);
     let horizon = plan.before.before();
-    if plan.before <= bounds.first || horizon > stand_in || horizon > bounds.last {
+    // The full state itself stays: it is in the log and nowhere else.
+    if plan.before <= bounds.first || plan.before > stand_in || plan.before > bounds.last {
         return Choice::Done((plan.before == bounds.first).then(Pruned::default), None);
     }
     let known = Gap::anchor_from_bounds(horizon, bounds).or_else(|| seen.anchors.get(&horizon).copied());

@@ -7,7 +7,7 @@ use syncline::client::{Halt, Phase, Retain, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, StoreExt as _};
 
-use crate::world::{Fault, LOG, World, run};
+use crate::world::{Fault, LOG, World, run, seq};
 
 /// Catalogue S12: the server is restored from an older copy while devices hold newer acknowledged ops.
 #[test]
@@ -94,6 +94,34 @@ fn an_empty_server_is_filled_by_whoever_comes_and_the_second_adds_what_is_missin
         assert_ne!(a.read(name), "-");
         assert_eq!(a.read(name), b.read(name));
     }
+}
+
+/// The server lost the log, a device filled it again, and then a backup from before comes back, whose first ops were pruned
+/// in the meantime: it is still this log. Found by the simulator.
+#[test]
+fn a_pruned_log_is_known_by_its_authors_when_it_comes_back() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let a = world.device();
+    for name in ["1", "2", "3"] {
+        a.set(name, "n", "before");
+        world.sync(&a);
+    }
+    run(a.replica.restore(seq(2))).unwrap();
+    world.sync(&a);
+    world.prune(seq(3));
+    world.replace_server(Arc::new(MemoryStore::new()));
+    world.sync(&a);
+    a.set("4", "n", "meanwhile");
+    world.sync(&a);
+    world.replace_server(server);
+    // The first time it learns that this is the log, begun anew for all it knows, and that its beginning is gone.
+    let _ = world.try_sync(&a);
+    assert!(world.sync(&a).is_safe());
+    let fresh = world.device();
+    world.sync(&fresh);
+    assert_eq!(fresh.read("4"), r#"{"n":"meanwhile"}"#);
 }
 
 #[test]

@@ -199,6 +199,12 @@ impl World {
         *self.way.server.lock().unwrap() = server(store);
     }
 
+    /// The server drops what is before.
+    pub(crate) fn prune(&self, before: Seq) {
+        let server = self.way.server.lock().unwrap().clone();
+        run(server.prune(LOG, before)).unwrap();
+    }
+
     pub(crate) fn sync(&self, device: &Device) -> Status {
         self.try_sync(device).unwrap()
     }
