@@ -10,7 +10,7 @@ use syncline_tests::rig::server::Process;
 
 use crate::chance::Chance;
 use crate::fleet::{Fleet, Reader, client, log};
-use crate::part::{Counts, count};
+use crate::part::{Counts, count, runtime};
 
 /// A server that is asked to stop has so long, whatever its clients do.
 const STOPS_WITHIN: Duration = Duration::from_secs(60);
@@ -49,8 +49,7 @@ pub fn life(seed: u64, times: usize) -> Counts {
 /// # Panics
 /// As [`life`].
 pub fn ends(seed: u64, all: &[End]) -> Counts {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
-    runtime.block_on(live(seed, all))
+    runtime().block_on(live(seed, all))
 }
 
 async fn live(seed: u64, ends: &[End]) -> Counts {

@@ -120,6 +120,15 @@ pub fn sweep(
     });
 }
 
+/// A runtime with two threads.
+///
+/// # Panics
+/// When there are no threads to be had.
+#[must_use]
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads")
+}
+
 /// How many scenarios may run at once where they only compute.
 #[must_use]
 pub fn cores() -> usize {

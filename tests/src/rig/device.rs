@@ -131,7 +131,6 @@ impl Device {
 ///
 /// # Panics
 /// When one is not.
-#[must_use]
 pub fn landed(verdicts: &[Verdict]) -> usize {
     assert!(verdicts.iter().all(|verdict| verdict.seq().is_some()), "{verdicts:?}");
     verdicts.len()

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use syncline_faults::blobs::{disk, rot, s3};
-use syncline_faults::part::{attempt, count, seeds, sweep};
+use syncline_faults::part::{attempt, count, runtime, seeds, sweep};
 use syncline_faults::syscalls::Sweep;
 use syncline_prove::{Given, Tally};
 use syncline_tests::rig::folder::Folder;
@@ -31,8 +31,6 @@ fn main() -> ExitCode {
         }
         Err(error) => tally.found(format!("{error:#}")),
     }
-    let runtime =
-        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let of_s3 = seeds("blob_faults", given, 1, runtime, |runtime, seed| {
         let mut counts = runtime.block_on(s3::life(seed, 15));
         count(&mut counts, "S3 lives", 1);

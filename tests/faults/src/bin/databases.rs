@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use syncline_faults::databases::{self, failover, space};
-use syncline_faults::part::attempt;
+use syncline_faults::part::{attempt, runtime};
 use syncline_prove::{Given, Tally};
 
 fn main() -> ExitCode {
@@ -20,8 +20,7 @@ fn main() -> ExitCode {
 }
 
 fn scenario<T>(tally: &mut Tally, run: impl Future<Output = T>, counted: impl FnOnce(&mut Tally, T)) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    match runtime.map_err(|error| error.to_string()).and_then(|runtime| attempt(|| runtime.block_on(run))) {
+    match attempt(|| runtime().block_on(run)) {
         Ok(outcome) => counted(tally, outcome),
         Err(finding) => tally.found(finding),
     }

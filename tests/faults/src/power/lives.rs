@@ -80,6 +80,19 @@ pub fn life(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> Counts {
     }
 }
 
+/// The life of this seed, in the mode whose turn it is, in a folder of its own in `place`.
+///
+/// # Panics
+/// As [`life`], or when there is no folder.
+pub fn life_of(seed: u64, machine: &Machine, place: &Path) -> Counts {
+    let mode = MODES[usize::try_from(seed % MODES.len() as u64).unwrap_or(0)];
+    let folder = place.join(seed.to_string());
+    std::fs::create_dir(&folder).expect("a folder");
+    let counts = life(mode, seed, machine, &folder);
+    std::fs::remove_dir_all(&folder).expect("removed");
+    counts
+}
+
 fn life_of_a_server(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> Counts {
     let mut chance = Chance::new(seed);
     let mut counts = Counts::new();
