@@ -1,7 +1,8 @@
 //! The server program under `strace`, which makes one of its system calls fail, or kills it there.
 //!
-//! What must hold at every point: the server answers, refuses or dies, within its time; what it acknowledged is there when
-//! it is started again without faults; what got no answer can be repeated with the same ids and is done once.
+//! What must hold at every point: the server answers, refuses or dies, within its time; one that lives on after a call that
+//! failed once takes writes again; what it acknowledged is there when it is started again without faults; what got no answer
+//! can be repeated with the same ids and is done once.
 //!
 //! Next: [`order`] reads the order of the calls from a log of them.
 
@@ -155,6 +156,12 @@ async fn meet_it(point: Point) -> (Met, Counts) {
             let way = client(&server.url);
             let patience = Duration::from_secs(60);
             tokio::time::timeout(patience, work.go(&way)).await.unwrap_or_else(|_| panic!("{point:?}: it hangs"));
+            let once = matches!(point.fault, Fault::Full | Fault::Io);
+            if once && server.ended_within(Duration::ZERO).is_none() {
+                let went_on = work.goes_on(&way).await;
+                assert!(went_on, "{point:?}: it lives and takes nothing any more");
+                count(&mut counts, "servers that went on", 1);
+            }
         }
         Err(said) => {
             count(&mut counts, "starts refused", 1);
@@ -210,6 +217,8 @@ struct Work {
 }
 
 const PUSHES: u64 = 12;
+/// How often a server that lives is asked to go on.
+const TRIES: u32 = 500;
 const BLOBS: u64 = 6;
 
 impl Work {
@@ -240,6 +249,21 @@ impl Work {
             let read = way.call(Call::Pull { log: log(1), cursor: Cursor::START, limit: Default::default() }).await;
             self.saw(read);
         }
+    }
+
+    /// Whether all that is waiting is taken, sooner or later.
+    async fn goes_on(&mut self, way: &Arc<HttpClient>) -> bool {
+        for _ in 0..TRIES {
+            let Some(ops) = self.batches.get(self.acknowledged).cloned() else { return true };
+            let told = way.call(push(&ops)).await;
+            if let Some(Reply::Pushed(pushed)) = self.saw(told) {
+                self.told.push(log(1), &ops, &pushed.verdicts);
+                self.acknowledged += 1;
+            } else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        false
     }
 
     /// What was answered, if it was. A refusal says what to do; nothing that is refused here is the client's fault.

@@ -10,13 +10,13 @@ use syncline_faults::syscalls::{Met, Sweep};
 fn fault_b01_whichever_call_of_a_store_of_files_fails_or_is_its_last_no_blob_is_lost_or_wrong() {
     let mut sweep = Sweep::of(disk::CALLS, 1, 3);
     let mut reached = 0;
-    for _ in 0..80 {
+    for _ in 0..45 {
         let Some(point) = sweep.take() else { break };
         let (met, _) = disk::meet(point);
         sweep.met(point, met);
         reached += u32::from(met == Met::Reached);
     }
-    assert!(reached > 30, "{reached} points were reached");
+    assert!(reached > 20, "{reached} points were reached");
 }
 
 /// B3, B5: flipped, cut, emptied, too long.

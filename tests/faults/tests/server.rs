@@ -33,7 +33,7 @@ fn fault_m03_a_server_that_is_stopped_and_goes_on_loses_nothing_acknowledged() {
 fn fault_q04_a_server_whose_calls_fail_loses_nothing_acknowledged() {
     let mut sweep = Sweep::of(CALLS, 3, 20);
     let (mut points, mut reached) = (0, 0);
-    while points < 45
+    while points < 24
         && let Some(point) = sweep.take()
     {
         let (met, _) = meet(point);
@@ -41,7 +41,7 @@ fn fault_q04_a_server_whose_calls_fail_loses_nothing_acknowledged() {
         points += 1;
         reached += u32::from(met == Met::Reached);
     }
-    assert!(reached > 20, "{reached} of {points} points were reached");
+    assert!(reached > 10, "{reached} of {points} points were reached");
 }
 
 /// B2, as the system saw it.
