@@ -113,7 +113,7 @@ impl Means<'_> {
     }
 
     /// Whether this build knows what the op means.
-    fn understands(&self, op: &Op) -> bool {
+    pub(super) fn understands(&self, op: &Op) -> bool {
         !matches!(op.kind(), OpKind::Other(_)) && op.schema_version() <= self.schema.version_max()
     }
 }

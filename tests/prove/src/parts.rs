@@ -14,9 +14,10 @@ pub(crate) struct Part {
 
 /// All of them.
 pub(crate) const PARTS: &[Part] = &[
-    Part { name: "power_cuts", package: "syncline-faults", program: "power_cuts", share: 3 },
-    Part { name: "kills", package: "syncline-faults", program: "kills", share: 2 },
-    Part { name: "syscalls", package: "syncline-faults", program: "syscalls", share: 2 },
-    Part { name: "databases", package: "syncline-faults", program: "databases", share: 2 },
-    Part { name: "blob_faults", package: "syncline-faults", program: "blob_faults", share: 1 },
+    Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 30 },
+    Part { name: "power_cuts", package: "syncline-faults", program: "power_cuts", share: 12 },
+    Part { name: "kills", package: "syncline-faults", program: "kills", share: 6 },
+    Part { name: "syscalls", package: "syncline-faults", program: "syscalls", share: 8 },
+    Part { name: "databases", package: "syncline-faults", program: "databases", share: 8 },
+    Part { name: "blob_faults", package: "syncline-faults", program: "blob_faults", share: 6 },
 ];
