@@ -16,12 +16,17 @@ pub(crate) struct Part {
 
 /// All of them.
 pub(crate) const PARTS: &[Part] = &[
-    Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 12, servers: false },
-    Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 1, servers: true },
-    Part { name: "requests by the document", package: "syncline-hostile", program: "schema_cases", share: 4, servers: true },
-    Part { name: "bad peers", package: "syncline-hostile", program: "hostile_peers", share: 2, servers: true },
-    Part { name: "fuzzing", package: "syncline-fuzzing", program: "fuzz", share: 6, servers: false },
-    Part { name: "states", package: "syncline-models", program: "states", share: 4, servers: false },
-    Part { name: "schedules", package: "syncline-models", program: "schedules", share: 1, servers: false },
-    Part { name: "spec", package: "syncline-models", program: "spec", share: 1, servers: false },
+    Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 24, servers: false },
+    Part { name: "states", package: "syncline-models", program: "states", share: 8, servers: false },
+    Part { name: "schedules", package: "syncline-models", program: "schedules", share: 2, servers: false },
+    Part { name: "spec", package: "syncline-models", program: "spec", share: 2, servers: false },
+    Part { name: "power cuts", package: "syncline-faults", program: "power_cuts", share: 12, servers: false },
+    Part { name: "kills", package: "syncline-faults", program: "kills", share: 6, servers: true },
+    Part { name: "failing calls", package: "syncline-faults", program: "syscalls", share: 8, servers: true },
+    Part { name: "databases", package: "syncline-faults", program: "databases", share: 8, servers: true },
+    Part { name: "failing blobs", package: "syncline-faults", program: "blob_faults", share: 6, servers: true },
+    Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 2, servers: true },
+    Part { name: "requests by the document", package: "syncline-hostile", program: "schema_cases", share: 8, servers: true },
+    Part { name: "bad peers", package: "syncline-hostile", program: "hostile_peers", share: 4, servers: true },
+    Part { name: "fuzzing", package: "syncline-fuzzing", program: "fuzz", share: 12, servers: false },
 ];

@@ -1,4 +1,8 @@
 //! A device: it writes edits in batches, repeats what got no answer with the same ids, and reads pages that follow.
+//!
+//! What must hold: a page that does not follow, an op that is refused and a server that is never back fail the test.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "only tests have devices, and they fail by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,22 +15,26 @@ use syncline::store::PageLimit;
 use syncline::{BucketId, Cursor, EntityId, Hlc, LogId, LogKey, OpId, ReplicaId, RequestId, Timestamp, VectorClock};
 
 /// The bucket of the reference server's operator.
-pub(crate) const BUCKET: BucketId = BucketId::from_bytes([0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1]);
+pub const BUCKET: BucketId = BucketId::from_bytes([0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1]);
 
 /// A device of one log, behind any number of servers.
 #[derive(Debug)]
-pub(crate) struct Device {
+pub struct Device {
     servers: Vec<Arc<dyn Transport>>,
     turn: AtomicUsize,
-    pub(crate) log: LogId,
+    /// Its log.
+    pub log: LogId,
     replica: ReplicaId,
     clock: VectorClock,
     counter: u64,
-    pub(crate) cursor: Cursor,
+    /// How far it has read.
+    pub cursor: Cursor,
 }
 
 impl Device {
-    pub(crate) fn new(number: u8, log: LogId, servers: Vec<Arc<dyn Transport>>) -> Self {
+    /// A device of this number, not 0, that has neither written nor read.
+    #[must_use]
+    pub fn new(number: u8, log: LogId, servers: Vec<Arc<dyn Transport>>) -> Self {
         let replica = ReplicaId::from_bytes([number; 16]);
         let turn = AtomicUsize::new(usize::from(number));
         Self { servers, turn, log, replica, clock: VectorClock::new(), counter: 0, cursor: Cursor::START }
@@ -40,12 +48,18 @@ impl Device {
     }
 
     /// The next op of this device.
-    pub(crate) fn write(&mut self, collection: &str, entity: [u8; 16], payload: Vec<u8>) -> Op {
+    ///
+    /// # Panics
+    /// When there is no such op.
+    pub fn write(&mut self, collection: &str, entity: [u8; 16], payload: Vec<u8>) -> Op {
         self.say(collection, entity, Payload::Json(payload.into()))
     }
 
     /// The next op of this device, with any payload.
-    pub(crate) fn say(&mut self, collection: &str, entity: [u8; 16], payload: Payload) -> Op {
+    ///
+    /// # Panics
+    /// When there is no such op.
+    pub fn say(&mut self, collection: &str, entity: [u8; 16], payload: Payload) -> Op {
         self.counter += 1;
         self.clock.set(self.replica, self.counter).expect("a small counter");
         let mut id = *self.replica.as_bytes();
@@ -70,7 +84,10 @@ impl Device {
     }
 
     /// Pushes a batch until there is an answer, the same ids each time. Gives up after `patience` tries.
-    pub(crate) async fn push(&self, ops: Vec<Op>, patience: u32) -> Pushed {
+    ///
+    /// # Panics
+    /// When it gives up, or is refused.
+    pub async fn push(&self, ops: Vec<Op>, patience: u32) -> Pushed {
         let mut request = *ops[0].id().as_bytes();
         request[0] ^= 0xff;
         let push =
@@ -82,7 +99,10 @@ impl Device {
     }
 
     /// Reads on and moves the cursor, after checking that the page follows it.
-    pub(crate) async fn pull(&mut self, patience: u32) -> Page {
+    ///
+    /// # Panics
+    /// When it does not, or as [`Device::push`].
+    pub async fn pull(&mut self, patience: u32) -> Page {
         let limit = PageLimit::ops(1_000).expect("in range");
         let call = Call::Pull { log: self.log, cursor: self.cursor, limit };
         let Reply::Pulled(page) = self.ask(call, patience).await else { panic!("not a page") };
@@ -107,8 +127,11 @@ impl Device {
     }
 }
 
-/// Every op is in the log, now or from an earlier try.
-pub(crate) fn landed(verdicts: &[Verdict]) -> usize {
+/// Every op is in the log, now or from an earlier try; how many they are.
+///
+/// # Panics
+/// When one is not.
+pub fn landed(verdicts: &[Verdict]) -> usize {
     assert!(verdicts.iter().all(|verdict| verdict.seq().is_some()), "{verdicts:?}");
     verdicts.len()
 }
