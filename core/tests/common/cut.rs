@@ -1,7 +1,7 @@
-//! A store whose transactions are cut off.
+//! A store whose transactions are cut off, as by a process that dies or a disk that is full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use syncline::decide::{Decision, Scope};
@@ -12,17 +12,29 @@ use syncline::store::{
 use syncline::tree::Revision;
 use syncline::{BucketId, EntityId, LogId, LogKey, Seq};
 
-/// A store whose transactions fail from one on: before anything is written, or after all is.
+/// A store whose transactions fail from one on: before anything is written, or the first of them after all is.
 #[derive(Debug)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     store: Arc<dyn Store>,
     left: AtomicUsize,
-    writes: bool,
+    writes: AtomicBool,
+    kind: StoreErrorKind,
 }
 
 impl Cut {
-    pub(super) fn new(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
-        Self { store, left: left.into(), writes }
+    /// Nobody can say whether the transaction that was cut off happened.
+    pub(crate) fn new(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
+        Self { store, left: left.into(), writes: writes.into(), kind: StoreErrorKind::OutcomeUnknown }
+    }
+
+    /// No room: nothing is written, and it is known that nothing was.
+    pub(crate) fn full(store: Arc<dyn Store>, left: usize) -> Self {
+        Self { kind: StoreErrorKind::Full, ..Self::new(store, left, false) }
+    }
+
+    /// From now on everything works.
+    pub(crate) fn mend(&self) {
+        self.left.store(usize::MAX, Ordering::Relaxed);
     }
 }
 
@@ -37,10 +49,10 @@ impl Store for Cut {
         if left != Ok(0) {
             return self.store.transact(scope, decision).await;
         }
-        if self.writes {
+        if self.writes.swap(false, Ordering::Relaxed) {
             self.store.transact(scope, decision).await?;
         }
-        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, "cut", "transact"))
+        Err(StoreError::new(self.kind, "cut", "transact"))
     }
 
     async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {
