@@ -2,6 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use syncline::access::Access;
+use syncline::client::{Fate, Halt, Phase};
+
 use crate::world::{Fault, World, run};
 
 /// Two devices edit one field in turn, each after it saw the other's edit, through servers whose clocks are apart: what both
@@ -66,6 +69,40 @@ fn fault_c10_a_device_whose_storage_was_wiped_is_a_new_one_and_reads_everything_
         world.sync(device);
     }
     assert_eq!(phone.replica.status().devices, Some(2));
+}
+
+#[test]
+fn fault_a13_a_write_made_before_its_author_lost_the_right_stays_on_the_device_with_the_reason() {
+    let mut world = World::new();
+    let (member, other) = (world.device(), world.device());
+    member.set("1", "n", "1");
+    for device in [&member, &other] {
+        world.sync(device);
+    }
+    let receipt = member.set("2", "n", "made while it was allowed");
+    world.way.caller.lock().unwrap().access = Access::Read;
+    assert!(world.try_sync(&member).is_err());
+    let status = member.replica.status();
+    assert_eq!((status.phase, status.unsynced), (Some(Phase::Halted(Halt::SignIn)), 1));
+    assert!(status.error.is_some(), "the reason is told");
+    assert_eq!((receipt.fate(), member.read("2")), (Fate::Waiting, r#"{"n":"made while it was allowed"}"#.to_owned()));
+    world.sync(&other);
+    assert_eq!((other.read("2"), other.steps()), ("-".to_owned(), 1), "nobody else ever saw it");
+
+    // It reads on all the same.
+    world.way.caller.lock().unwrap().access = Access::Write;
+    other.set("3", "n", "news");
+    world.sync(&other);
+    world.way.caller.lock().unwrap().access = Access::Read;
+    assert!(world.try_sync(&member).is_err());
+    assert_eq!((member.read("3"), member.replica.status().unsynced), (r#"{"n":"news"}"#.to_owned(), 1));
+
+    // Who gets the right back sends it.
+    world.way.caller.lock().unwrap().access = Access::Write;
+    assert!(world.sync(&member).is_safe());
+    world.sync(&other);
+    assert_eq!(other.read("2"), member.read("2"));
+    assert!(run(member.replica.parked()).unwrap().is_empty());
 }
 
 /// Both have the write before either has sent it; the copy says one of its fields anew and sends what is left of it. The
