@@ -100,6 +100,25 @@ fn a_lost_answer_has_no_second_effect_and_loses_nothing() {
     assert_eq!(other.steps(), 10, "each write once");
 }
 
+/// A page holds half of a batch; what comes after it is not heard of at once.
+#[test]
+fn of_a_batch_that_was_answered_and_is_shown_in_part_nothing_is_parked_or_sent_twice() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    world.sync(&device);
+    other.set("other", "n", "1");
+    world.sync(&other);
+    for index in 0..1_000 {
+        device.set(&index.to_string(), "n", "1");
+    }
+    world.fault(&[Fault::None, Fault::Unreachable]);
+    assert!(world.try_sync(&device).is_err());
+    assert!((1..1_000).contains(&device.replica.status().unsynced), "{:?}", device.replica.status());
+    let status = world.sync(&device);
+    assert!(status.is_safe(), "{status:?}");
+    assert_eq!(device.steps(), 1_001);
+}
+
 #[test]
 fn a_replica_opened_again_takes_over_and_the_earlier_handle_cannot_write() {
     let mut world = World::new();

@@ -72,6 +72,38 @@ fn fault_c10_a_device_whose_storage_was_wiped_is_a_new_one_and_reads_everything_
 }
 
 #[test]
+fn fault_c18_ten_thousand_writes_that_waited_go_up_in_pieces_and_keep_nobody_waiting() {
+    const WRITES: usize = 10_000;
+    let mut world = World::new();
+    let (away, other) = (world.device(), world.device());
+    for device in [&away, &other] {
+        world.sync(device);
+    }
+    for number in 0..WRITES {
+        away.set(&format!("t{number}"), "n", "1");
+    }
+    let mut rounds = 0;
+    loop {
+        // Each time two calls arrive, and nothing is heard of the second.
+        world.fault(&[Fault::None, Fault::AnswerLost, Fault::Unreachable]);
+        let done = world.try_sync(&away).is_ok();
+        world.fault(&[]);
+        other.set(&format!("o{rounds}"), "n", "1");
+        assert!(world.sync(&other).is_safe(), "who is not away gets through in between");
+        rounds += 1;
+        assert!(rounds <= 40, "still {} to go", away.replica.status().unsynced);
+        if done {
+            break;
+        }
+    }
+    let status = world.sync(&away);
+    assert!(status.is_safe(), "{status:?} after {rounds} {:?}", run(away.replica.parked()).unwrap().first());
+    world.sync(&other);
+    assert_eq!((away.steps(), other.steps()), (WRITES + rounds, WRITES + rounds), "each once");
+    assert_eq!(other.read(&format!("t{}", WRITES - 1)), r#"{"n":"1"}"#);
+}
+
+#[test]
 fn fault_a13_a_write_made_before_its_author_lost_the_right_stays_on_the_device_with_the_reason() {
     let mut world = World::new();
     let (member, other) = (world.device(), world.device());
