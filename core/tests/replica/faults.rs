@@ -160,3 +160,26 @@ fn of_a_write_that_a_copy_sent_in_part_the_rest_was_overwritten_by_the_copy() {
         assert!(run(device.replica.conflicts()).unwrap().is_empty());
     }
 }
+
+/// Both copies have a write that waits; one overwrites a part of it and sends the rest, and then there is more news than a page
+/// holds before the other finds its write in the log.
+#[test]
+fn a_write_that_a_copy_sent_in_part_is_not_parked_before_all_news_was_read() {
+    let mut world = World::new();
+    let (first, other) = (world.device(), world.device());
+    world.sync(&first);
+    let fields = std::collections::BTreeMap::from([("title", "early"), ("due", "soon")]);
+    run(first.task("1").put(&fields)).unwrap();
+    let copy = world.open(first.copy_of_store(), 0);
+    for index in 0..600 {
+        other.set(&format!("o{index}"), "n", "1");
+    }
+    world.sync(&other);
+    first.set("1", "title", "late");
+    assert!(world.sync(&first).is_safe());
+    let status = world.sync(&copy);
+    assert!(status.is_safe(), "{status:?}");
+    assert!(world.sync(&first).is_safe());
+    assert_eq!(copy.read("1"), r#"{"due":"soon","title":"late"}"#);
+    assert_eq!(first.read("1"), copy.read("1"));
+}
