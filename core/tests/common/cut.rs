@@ -12,19 +12,27 @@ use syncline::store::{
 use syncline::tree::Revision;
 use syncline::{BucketId, EntityId, LogId, LogKey, Seq};
 
-/// A store whose transactions fail from one on: before anything is written, or the first of them after all is.
+/// A store whose transactions fail from one on, or that one alone: before anything is written, or the first of them after
+/// all is.
 #[derive(Debug)]
 pub(crate) struct Cut {
     store: Arc<dyn Store>,
     left: AtomicUsize,
     writes: AtomicBool,
+    once: bool,
     kind: StoreErrorKind,
 }
 
 impl Cut {
     /// Nobody can say whether the transaction that was cut off happened.
     pub(crate) fn new(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
-        Self { store, left: left.into(), writes: writes.into(), kind: StoreErrorKind::OutcomeUnknown }
+        let kind = StoreErrorKind::OutcomeUnknown;
+        Self { store, left: left.into(), writes: writes.into(), once: false, kind }
+    }
+
+    /// The same, and everything works after it.
+    pub(crate) fn once(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
+        Self { once: true, ..Self::new(store, left, writes) }
     }
 
     /// No room: nothing is written, and it is known that nothing was.
@@ -48,6 +56,9 @@ impl Store for Cut {
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
         if left != Ok(0) {
             return self.store.transact(scope, decision).await;
+        }
+        if self.once {
+            self.mend();
         }
         if self.writes.swap(false, Ordering::Relaxed) {
             self.store.transact(scope, decision).await?;

@@ -8,6 +8,7 @@ mod common;
 
 mod conflicts;
 mod devices;
+mod doubt;
 mod everyday;
 mod faults;
 mod forgetting;

@@ -13,4 +13,4 @@ pub(crate) struct Part {
 }
 
 /// All of them.
-pub(crate) const PARTS: &[Part] = &[];
+pub(crate) const PARTS: &[Part] = &[Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 30 }];
