@@ -26,7 +26,13 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "databases", package: "syncline-faults", program: "databases", share: 8, servers: true },
     Part { name: "failing blobs", package: "syncline-faults", program: "blob_faults", share: 6, servers: true },
     Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 2, servers: true },
-    Part { name: "requests by the document", package: "syncline-hostile", program: "schema_cases", share: 8, servers: true },
+    Part {
+        name: "requests by the document",
+        package: "syncline-hostile",
+        program: "schema_cases",
+        share: 8,
+        servers: true,
+    },
     Part { name: "bad peers", package: "syncline-hostile", program: "hostile_peers", share: 4, servers: true },
     Part { name: "fuzzing", package: "syncline-fuzzing", program: "fuzz", share: 12, servers: false },
 ];
