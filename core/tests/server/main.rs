@@ -12,7 +12,6 @@ mod common;
 mod access;
 mod blobs;
 mod cases;
-mod cut;
 mod devices;
 mod faults;
 mod groups;
