@@ -38,6 +38,15 @@ fn nothing_is_wrong_in_any_state_of_a_world_whose_server_is_put_back() {
     assert!(explored.whole);
 }
 
+#[test]
+fn the_states_are_the_same_whichever_way_is_gone_first() {
+    let states = |seed| {
+        let world = World { scope: Scope::SMALL_CRASH, seed, settle_every: u64::MAX };
+        explore(&world, Extent { steps: STEPS_MAX, time: FOR_EVER, shortest: false }).states
+    };
+    assert_eq!(states(1), states(2));
+}
+
 fn found(scope: Scope, plant: Plant) -> String {
     visit(scope.with(plant), 4, true).found.expect("a mistake that was made on purpose is found")
 }

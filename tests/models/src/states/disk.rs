@@ -1,7 +1,7 @@
 //! A device's disk: counts commits, and loses power before one of them.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -22,12 +22,14 @@ pub(crate) struct Disk {
     /// Commits that still work.
     commits: AtomicU32,
     off: AtomicBool,
+    /// The number of what is kept, for whoever draws.
+    stored: Arc<AtomicU64>,
     plant: Plant,
 }
 
 impl Disk {
-    pub(crate) const fn new(kept: Arc<MemoryStore>, plant: Plant) -> Self {
-        Self { kept, commits: AtomicU32::new(u32::MAX), off: AtomicBool::new(false), plant }
+    pub(crate) const fn new(kept: Arc<MemoryStore>, stored: Arc<AtomicU64>, plant: Plant) -> Self {
+        Self { kept, commits: AtomicU32::new(u32::MAX), off: AtomicBool::new(false), stored, plant }
     }
 
     /// So many commits work from now on; the next one meets a power cut.
@@ -47,6 +49,9 @@ impl Disk {
             return pending().await;
         }
         let written = self.kept.transact(scope, decision).await?;
+        if written {
+            self.stored.store(self.kept.fingerprint(), Ordering::Relaxed);
+        }
         if written && left != u32::MAX {
             self.commits.store(left - 1, Ordering::Relaxed);
         }

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use syncline::oplog::{ConflictPolicy, Rules, Schema};
@@ -47,21 +48,28 @@ pub(crate) fn number(of: impl Hash) -> u64 {
     out.finish()
 }
 
-/// Randomness that depends on who draws, on what it had stored when it began, and on how often it drew since. What a user
+/// Randomness that depends on who draws and on what is stored: whoever is in the same state draws the same. What a user
 /// writes draws by the write's number instead, so that the same write made in two orders is the same op.
 #[derive(Debug)]
 pub(crate) struct Draws {
     actor: u64,
-    stored: u64,
-    drawn: AtomicU64,
+    /// The number of what is stored now.
+    stored: Arc<AtomicU64>,
+    named: AtomicBool,
     /// The number of the write under way, or 0.
     write: AtomicU64,
     ahead_ms: u64,
 }
 
 impl Draws {
-    pub(crate) const fn new(actor: u64, stored: u64, ahead_ms: u64) -> Self {
-        Self { actor, stored, drawn: AtomicU64::new(0), write: AtomicU64::new(0), ahead_ms }
+    pub(crate) fn new(actor: u64, stored: u64, ahead_ms: u64) -> Self {
+        let stored = Arc::new(AtomicU64::new(stored));
+        Self { actor, stored, named: AtomicBool::new(false), write: AtomicU64::new(0), ahead_ms }
+    }
+
+    /// Where whoever stores says what is stored now.
+    pub(crate) fn stored(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.stored)
     }
 
     pub(crate) fn writes(&self, number: u64) {
@@ -72,11 +80,10 @@ impl Draws {
 impl EnvSource for Draws {
     fn env(&self) -> Env {
         let write = self.write.load(Ordering::Relaxed);
-        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
-        let words = match (write, drawn) {
+        let words = match (write, self.named.swap(true, Ordering::Relaxed)) {
             // The first is for the name of the process alone, which says nothing about the state.
-            (0, 0) => [self.actor, 0, 0, 1],
-            (0, drawn) => [self.actor, self.stored, drawn, 2],
+            (0, false) => [self.actor, 0, 0, 1],
+            (0, true) => [self.actor, self.stored.load(Ordering::Relaxed), 0, 2],
             (write, _) => [write, 0, 0, 3],
         };
         let mut entropy = [0; 32];

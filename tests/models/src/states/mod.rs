@@ -6,6 +6,9 @@
 //! that it was opened on, with the answers that it had: everything it does follows from those, because time stands still
 //! and randomness is drawn from what is stored.
 //!
+//! Bounds: time stands still, pages are never full, a process is told apart by what it stores, how its conversation stands,
+//! what it asks and whether it ever heard of the log; what else it remembers is taken to follow from these.
+//!
 //! What must hold: the same state reached twice is the same number, or the exploration does not end; what a state's
 //! [`Scope`] allows is used up by each happening, so that it is finite.
 //!

@@ -211,10 +211,10 @@ impl Cut {
 /// it was told nothing, those of its beginning. What is stored is then in `store`. Gives where it stands, and a number for
 /// how its conversation does.
 pub(crate) fn process(store: &Arc<MemoryStore>, birth: Birth, told: &[Told], cut_after: Option<u32>) -> (Stands, u64) {
-    let disk = Arc::new(Disk::new(Arc::clone(store), birth.plant));
+    let draws = Arc::new(Draws::new(birth.actor, birth.stored, birth.ahead_ms));
+    let disk = Arc::new(Disk::new(Arc::clone(store), draws.stored(), birth.plant));
     let cut = Cut { after: cut_after };
     cut.prepare(&disk, told);
-    let draws = Arc::new(Draws::new(birth.actor, birth.stored, birth.ahead_ms));
     let (on, env) = (Arc::clone(&disk) as Arc<dyn Store>, Arc::clone(&draws) as Arc<dyn EnvSource>);
     let mut opening = Box::pin(Replica::open(on, LOG, env, options()));
     let replica = match once(opening.as_mut()) {
@@ -234,8 +234,8 @@ pub(crate) fn process(store: &Arc<MemoryStore>, birth: Birth, told: &[Told], cut
 
 /// Opens a replica, lets its user write, and ends it.
 pub(crate) fn write_alone(store: &Arc<MemoryStore>, birth: Birth, what: Wrote, number: u8) -> Result<(), String> {
-    let disk = Arc::new(Disk::new(Arc::clone(store), birth.plant));
     let draws = Arc::new(Draws::new(birth.actor, birth.stored, birth.ahead_ms));
+    let disk = Arc::new(Disk::new(Arc::clone(store), draws.stored(), birth.plant));
     let (on, env) = (Arc::clone(&disk) as Arc<dyn Store>, Arc::clone(&draws) as Arc<dyn EnvSource>);
     let replica = run(Replica::open(on, LOG, env, options())).map_err(|error| format!("it does not open: {error}"))?;
     Process { replica, disk, draws, wire: Wire::default() }.write(what, number)
