@@ -24,7 +24,7 @@ use crate::oplog::{
     Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
 };
 use crate::seq::{Anchor, Cursor, Seq};
-use crate::store::{PageLimit, StoreExt};
+use crate::store::PageLimit;
 use crate::time::Timestamp;
 
 impl Replica {
@@ -158,7 +158,7 @@ impl Inner {
             let keep = Arc::new(keep);
             let rule = Arc::clone(&keep);
             let changing = Changing::begin(&self.version);
-            match self.store.decide(scope, move |view| rule.rule(view)).await? {
+            match self.change(scope, move |view| rule.rule(view)).await? {
                 Ok(done) => {
                     self.remember(&keep, &done);
                     drop(changing);

@@ -188,8 +188,8 @@ struct Watching {
 }
 
 impl Receipts {
-    pub(super) fn watch(&self, no: WriteNo) -> Arc<Watched> {
-        let watched = Arc::new(Watched::new(Arc::clone(&self.stable)));
+    pub(super) fn watch(&self, no: WriteNo, op: OpId) -> Arc<Watched> {
+        let watched = Arc::new(Watched::new(op, Arc::clone(&self.stable)));
         let mut held = lock(&self.held);
         if held.by_write.len() >= held.sweep_at {
             held.by_write.retain(|_, watched| watched.strong_count() > 0);
@@ -233,6 +233,13 @@ impl Receipts {
         if self.stable.swap(seq.get(), Ordering::AcqRel) != seq.get() {
             self.all().iter().for_each(|watched| watched.ring());
         }
+    }
+
+    /// Those of writes that were last heard of as waiting.
+    pub(super) fn waiting(&self) -> Vec<(WriteNo, Arc<Watched>)> {
+        let held = lock(&self.held);
+        let held = held.by_write.iter().filter_map(|(no, watched)| Some((*no, watched.upgrade()?)));
+        held.filter(|(_, watched)| watched.waits()).collect()
     }
 
     fn all(&self) -> Vec<Arc<Watched>> {

@@ -16,6 +16,7 @@ mod backoff;
 mod changes;
 mod conflict;
 mod desk;
+mod doubt;
 mod entry;
 mod error;
 mod events;

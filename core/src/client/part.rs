@@ -311,11 +311,12 @@ impl Inner {
         Ok(())
     }
 
-    async fn decide_on_desk<F>(&self, scope: Scope, rule: F) -> Result<(), ReplicaError>
+    /// Changes the desk, if it is as this process remembers it.
+    pub(super) async fn decide_on_desk<F>(&self, scope: Scope, rule: F) -> Result<(), ReplicaError>
     where
         F: Fn(&View) -> Choice<bool> + Send + Sync + 'static,
     {
-        if self.store.decide(scope, rule).await? {
+        if self.change(scope, rule).await? {
             return Ok(());
         }
         self.reload().await?;

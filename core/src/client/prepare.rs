@@ -217,7 +217,7 @@ impl Inner {
                 LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
             Choice::Done(true, Some(writes.alone()))
         };
-        Ok(self.store.decide(Scope::log(places.desk, reads), rule).await?)
+        Ok(self.change(Scope::log(places.desk, reads), rule).await?)
     }
 
     /// Leaves out what later writes of the same run overwrite.

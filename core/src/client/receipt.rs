@@ -51,6 +51,8 @@ pub(super) struct Settled {
 
 #[derive(Debug)]
 pub(super) struct Watched {
+    /// The op that the write is.
+    own: OpId,
     fate: Mutex<Option<Fate>>,
     /// The op that says it, once it is in the log.
     op: Mutex<Option<OpId>>,
@@ -59,13 +61,21 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(stable: Arc<AtomicU64>) -> Self {
-        Self { fate: Mutex::default(), op: Mutex::default(), stable, bell: Bell::default() }
+    pub(super) fn new(own: OpId, stable: Arc<AtomicU64>) -> Self {
+        Self { own, fate: Mutex::default(), op: Mutex::default(), stable, bell: Bell::default() }
     }
 
     pub(super) fn settle(&self, op: OpId, seq: Seq) {
         *lock(&self.op) = Some(op);
         self.set(Fate::Accepted(seq));
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        matches!(*lock(&self.fate), None | Some(Fate::Waiting))
+    }
+
+    pub(super) const fn own(&self) -> OpId {
+        self.own
     }
 
     pub(super) fn is_said_by(&self, op: OpId) -> bool {

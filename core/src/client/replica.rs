@@ -286,26 +286,14 @@ impl Inner {
         for entry in entries {
             // An op offered again may be sealed; without its key it shows when it is back in the log. One from a newer build
             // had no effect here before, and has none now.
-            let Some(payload) = self.means().open(&entry.op).ok().filter(|_| self.means().understands(&entry.op)) else {
+            let Some(payload) = self.means().open(&entry.op).ok().filter(|_| self.means().understands(&entry.op))
+            else {
                 continue;
             };
             // What does not apply here is refused by the reducer before anything changes.
             let _ = reducer.reduce(&mut state, &Change::opened(&entry.op, Timestamp::MAX, &payload));
         }
         state
-    }
-
-    /// Reads the desk again, after a write of which nobody knows how it ended.
-    pub(super) async fn reload(&self) -> Result<(), ReplicaError> {
-        let lease = lock(&self.memory).identity.lease;
-        let found = read_identity(&self.store, self.places).await?;
-        if found.is_none_or(|identity| identity.lease != lease) {
-            return Err(ReplicaError::TakenOver);
-        }
-        let memory = load(&self.store, self.places, &*self.env, lease, None).await?;
-        *lock(&self.memory) = memory;
-        self.version.fetch_add(2, Ordering::AcqRel);
-        Ok(())
     }
 }
 
@@ -315,14 +303,14 @@ pub(super) const PLAIN_WRITE: u64 = 1 << 32;
 /// Reads that are tried before one waits for whoever changes things.
 const READS_WITHOUT_GATE: usize = 4;
 
-async fn read_identity(store: &Arc<dyn Store>, places: Places) -> Result<Option<Identity>, ReplicaError> {
+pub(super) async fn read_identity(store: &Arc<dyn Store>, places: Places) -> Result<Option<Identity>, ReplicaError> {
     let head = store.head(places.desk, &Identity::key()).await?;
     let bytes = head.as_ref().and_then(Head::live_state).cloned();
     Ok(bytes.map(Identity::from_bytes).transpose()?)
 }
 
 /// Takes the desk over and reads it.
-async fn load(
+pub(super) async fn load(
     store: &Arc<dyn Store>,
     places: Places,
     env: &dyn EnvSource,

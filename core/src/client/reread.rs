@@ -50,8 +50,9 @@ impl Inner {
         let gone = unread.iter().filter(|unread| !still.contains(&unread.seq) && concerned(&unread.op));
         let gone: Vec<EntityKey> = gone.map(|unread| Drawer::Unread.key(unread.seq.get())).collect();
         let unread = replayed.unread.iter();
-        let mut puts: Vec<(EntityKey, bytes::Bytes)> =
-            unread.map(|(seq, why)| (Drawer::Unread.key(seq.get()), bytes::Bytes::copy_from_slice(&[why.code()]))).collect();
+        let mut puts: Vec<(EntityKey, bytes::Bytes)> = unread
+            .map(|(seq, why)| (Drawer::Unread.key(seq.get()), bytes::Bytes::copy_from_slice(&[why.code()])))
+            .collect();
         puts.extend(replayed.points.iter().map(|seq| (Drawer::point(*seq), bytes::Bytes::new())));
         let (found, heads) = replayed.into_state();
         let log = self.places.mirror;

@@ -367,10 +367,7 @@ impl Inner {
                 LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
             Choice::Done(true, Some(writes.alone()))
         };
-        if !self.store.decide(Scope::log(places.desk, reads), rule).await? {
-            self.reload().await?;
-            return Err(ReplicaError::Stopped("the desk was changed meanwhile; try again".into()));
-        }
+        self.decide_on_desk(Scope::log(places.desk, reads), rule).await?;
         lock(&self.memory).identity = after;
         Ok(())
     }

@@ -208,7 +208,7 @@ impl Inner {
             let writes = LogWrites { heads, ..LogWrites::new(places.desk, desk) };
             Choice::Done(Written::Done(identity, Box::new(entry)), Some(writes.alone()))
         };
-        Ok(self.store.decide(scope, rule).await?)
+        Ok(self.change(scope, rule).await?)
     }
 
     /// Drops a restore that waits here with nothing written after it; whether there was one.

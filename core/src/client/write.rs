@@ -123,7 +123,7 @@ impl Inner {
     }
 
     pub(super) fn receipt(&self, entry: &Entry) -> Receipt {
-        Receipt { no: entry.no, op: entry.op.id(), watched: self.receipts.watch(entry.no) }
+        Receipt { no: entry.no, op: entry.op.id(), watched: self.receipts.watch(entry.no, entry.op.id()) }
     }
 
     /// Gives the writes their numbers, and the transaction that makes them durable.

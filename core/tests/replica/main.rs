@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
 mod conflicts;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../common/cut.rs"]
+mod cut;
 mod devices;
+mod doubt;
 mod everyday;
 mod forgetting;
 mod partial;

@@ -14,8 +14,12 @@ pub(crate) struct Part {
 
 /// All of them.
 pub(crate) const PARTS: &[Part] = &[
+    Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 12 },
     Part { name: "who may do what", package: "syncline-hostile", program: "auth_matrix", share: 1 },
     Part { name: "requests by the document", package: "syncline-hostile", program: "schema_cases", share: 4 },
     Part { name: "bad peers", package: "syncline-hostile", program: "hostile_peers", share: 2 },
     Part { name: "fuzzing", package: "syncline-fuzzing", program: "fuzz", share: 6 },
+    Part { name: "states", package: "syncline-models", program: "states", share: 4 },
+    Part { name: "schedules", package: "syncline-models", program: "schedules", share: 1 },
+    Part { name: "spec", package: "syncline-models", program: "spec", share: 1 },
 ];

@@ -12,17 +12,22 @@ use syncline::store::{
 use syncline::tree::Revision;
 use syncline::{BucketId, EntityId, LogId, LogKey, Seq};
 
-/// A store whose transactions fail from one on: before anything is written, or after all is.
+/// A store whose transactions fail from one on, or that one alone: before anything is written, or after all is.
 #[derive(Debug)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     store: Arc<dyn Store>,
     left: AtomicUsize,
     writes: bool,
+    once: bool,
 }
 
 impl Cut {
-    pub(super) fn new(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
-        Self { store, left: left.into(), writes }
+    pub(crate) fn new(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
+        Self { store, left: left.into(), writes, once: false }
+    }
+
+    pub(crate) fn once(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
+        Self { once: true, ..Self::new(store, left, writes) }
     }
 }
 
@@ -36,6 +41,9 @@ impl Store for Cut {
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
         if left != Ok(0) {
             return self.store.transact(scope, decision).await;
+        }
+        if self.once {
+            self.left.store(usize::MAX, Ordering::Relaxed);
         }
         if self.writes {
             self.store.transact(scope, decision).await?;

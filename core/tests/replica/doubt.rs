@@ -1,0 +1,64 @@
+//! A local store that cannot say whether it committed. Found by the simulator: what was remembered was not doubted then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use syncline::EntityId;
+use syncline::client::{Fate, Receipt, Replica, ReplicaOptions, Write};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
+use syncline::store::{MemoryStore, Store};
+
+use crate::cut::Cut;
+use crate::world::{Device, LOG, World, run};
+
+fn open(world: &mut World, kept: &Arc<MemoryStore>, cut_at: usize, writes: bool) -> Option<Replica> {
+    let mut options = ReplicaOptions::default();
+    options.schema = crate::world::schema();
+    let store = Cut::once(Arc::clone(kept) as Arc<dyn Store>, cut_at, writes);
+    run(Replica::open(Arc::new(store), LOG, world.env(), options)).ok()
+}
+
+/// Another device's write on the same entity wins, so that all that can become of a write is among them.
+fn causal(replica: &Replica, name: &str, text: &str) -> Option<Receipt> {
+    let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named(name) };
+    let payload = Payload::Json(format!(r#"{{"t":"{text}"}}"#).into());
+    run(replica.write(Write { key, kind: OpKind::Update, precondition: Precondition::None, payload })).ok()
+}
+
+#[test]
+fn a_replica_remembers_what_its_store_has_whichever_commit_nobody_heard_of() {
+    let mut cut = 0;
+    for (cut_at, writes) in (0..40).flat_map(|at| [(at, true), (at, false)]) {
+        let mut world = World::new();
+        let other = world.device();
+        let kept = Arc::new(MemoryStore::new());
+        let Some(replica) = open(&mut world, &kept, cut_at, writes) else { continue };
+        let mut receipts = Vec::new();
+        for round in 0..3 {
+            receipts.extend(causal(&replica, "x", &format!("mine {round}")));
+            let fields = BTreeMap::from([("a", round), ("b", round)]);
+            let task = replica.collection("tasks").unwrap().named(&round.to_string());
+            receipts.extend(run(task.put(&fields)).ok().flatten());
+            causal(&other.replica, "x", &format!("theirs {round}"));
+            world.sync(&other);
+            cut += usize::from(run(replica.sync_once(&world.way)).is_err());
+        }
+        while run(replica.sync_once(&world.way)).is_err() {}
+        let found = format!("cut at {cut_at}, done: {writes}");
+        let anew = open(&mut world, &Arc::new(kept.fork()), usize::MAX, false).unwrap().status();
+        let status = replica.status();
+        assert_eq!(status.unsynced, 0, "{found}");
+        let counts =
+            |status: &syncline::client::Status| (status.unsynced, status.parked, status.conflicts, status.unread);
+        assert_eq!(counts(&status), counts(&anew), "{found}");
+        for receipt in &receipts {
+            assert_ne!(receipt.fate(), Fate::Waiting, "{found}: write {} is said to wait for ever", receipt.no());
+        }
+        world.sync(&other);
+        let device = Device { replica, store: kept };
+        for task in ["0", "1", "2"] {
+            assert_eq!(device.read(task), other.read(task), "{found}");
+        }
+    }
+    assert!(cut > 10, "no sync was cut off");
+}

@@ -1,0 +1,93 @@
+//! Simulation for programs that sync with Syncline: real replicas and real servers in a world that a seed fixes.
+//!
+//! One says what one's application does ([`World::act`]) and what must hold ([`World::invariant`], [`World::at_rest`]);
+//! [`run`] plays that on several devices and servers, while messages get lost, doubled and late, processes are killed,
+//! disks fail, clocks are off, devices are copied and set back, servers are put back to backups or lost altogether. In the
+//! end everything works again, and all must come to rest: devices show the same, no write is nowhere, the log has no hole.
+//!
+//! ```
+//! use syncline::oplog::Schema;
+//! use syncline_sim::{World, Wrote};
+//!
+//! let report = syncline_sim::run(7, |world: &mut World| {
+//!     world.schema(Schema::default());
+//!     world.act("tick a task off", 1, |device, mut draw| async move {
+//!         let task = device.replica.collection("tasks")?.named(&draw.below(5).to_string());
+//!         let receipt = task.set("done", &true).await?;
+//!         Ok(Wrote::on(task.key(), receipt))
+//!     });
+//! });
+//! let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+//! assert!(report.calls > 0);
+//! ```
+//!
+//! What must hold: a seed and a world make one run, to the last poll, on every machine ([`Report::trace_hash`]); a failing
+//! seed comes back as the smallest [`Plan`] found, which reads, is written to a file, and is [`replay`]ed for ever; nothing
+//! here is a stand-in for what is shipped but the store's medium, the network and time.
+//!
+//! *Why a crate of its own:* it stands on what core shows to everybody, so that whoever embeds core can do the same, and
+//! core stays free of it.
+//!
+//! Next: `menu` is what can go wrong, `plan` when; `house` who is there; `rest` what is looked at in the end; [`mixed`] is
+//! an application that uses everything.
+
+mod codec;
+mod disk;
+mod draw;
+mod happen;
+mod house;
+mod ledger;
+mod menu;
+pub mod mixed;
+mod outcome;
+mod plan;
+mod process;
+mod rest;
+mod run;
+mod schedule;
+mod shrink;
+mod trace;
+mod way;
+mod weather;
+mod world;
+
+use std::sync::Arc;
+
+pub use draw::Draw;
+pub use menu::{Kind, Mishap};
+pub use outcome::{Broken, Failure, Report};
+pub use plan::{Event, Plan, PlanError};
+pub use world::{Device, World, Wrote};
+
+use shrink::Shrinker;
+
+/// Runs a world with what a seed draws. It is described anew for each run of it, so its checks may remember what they saw.
+///
+/// # Errors
+/// What did not hold, in the smallest run that was found in which it does not.
+pub fn run(seed: u64, describe: impl Fn(&mut World)) -> Result<Report, Box<Failure>> {
+    let mut world = World::default();
+    describe(&mut world);
+    replay(&Plan::of(seed, &world), describe)
+}
+
+/// Runs a plan, one that was kept of a failure for example, over the same world.
+///
+/// # Errors
+/// As [`run`].
+pub fn replay(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Box<Failure>> {
+    let broken = match play(&describe, plan, false).result {
+        Ok(report) => return Ok(report),
+        Err(broken) => broken,
+    };
+    let plan = Shrinker::new(&describe, &broken).shrink(plan.clone());
+    let again = play(&describe, &plan, true);
+    let broken = again.result.err().unwrap_or(broken);
+    Err(Box::new(Failure { broken, plan, trace: again.lines }))
+}
+
+fn play(describe: &dyn Fn(&mut World), plan: &Plan, readable: bool) -> run::Ended {
+    let mut world = World::default();
+    describe(&mut world);
+    run::run(&Arc::new(world), plan, readable)
+}

@@ -1,0 +1,250 @@
+//! An application that uses everything a replica can hold: what this repository is tried with, and an example of a world.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use syncline::client::{Choose, Receipt, ReplicaError, Write};
+use syncline::oplog::{Collection, ConflictPolicy, EntityKey, OpKind, Payload, Precondition, Rules, Schema};
+use syncline::{EntityId, Seq};
+
+use crate::draw::Draw;
+use crate::schedule::lock;
+use crate::world::{Device, World, Wrote};
+
+/// Entities of each kind: few, so that edits meet.
+const NAMES: u64 = 3;
+
+/// Rules of every kind.
+#[must_use]
+pub fn schema() -> Schema {
+    let rules = [
+        ("causal", Rules::of(ConflictPolicy::Causal)),
+        ("files", Rules::of(ConflictPolicy::Precondition)),
+        ("chat", Rules::of(ConflictPolicy::Append)),
+        ("counters", Rules::counter()),
+        ("documents", Rules::document()),
+        ("lists", Rules::list()),
+        ("registers", Rules::register()),
+        ("sets", Rules::set()),
+        ("texts", Rules::text()),
+        ("trees", Rules::tree()),
+    ];
+    rules.into_iter().fold(Schema::default(), |schema, (name, rules)| match Collection::new(name) {
+        Ok(collection) => schema.with(collection, rules),
+        Err(_) => schema,
+    })
+}
+
+/// The application. Its devices also watch that what they wrote stays visible to them.
+pub fn world(world: &mut World) {
+    world.schema(schema()).devices(1, 4);
+    world.act("edit a task", 6, |device, draw| async move { edit_task(device, draw).await });
+    world.act("write causally", 2, |device, draw| write(device, draw, "causal", OpKind::Update));
+    world.act("write a file", 2, |device, draw| write(device, draw, "files", OpKind::Update));
+    world.act("say something", 2, |device, draw| write(device, draw, "chat", OpKind::Create));
+    world.act("write a batch", 1, |device, draw| async move { write_batch(device, draw).await });
+    world.act("count", 2, |device, draw| async move { count(device, draw).await });
+    world.act("change a set", 2, |device, draw| async move { change_set(device, draw).await });
+    world.act("change a list", 3, |device, draw| async move { change_list(device, draw).await });
+    world.act("change a tree", 3, |device, draw| async move { change_tree(device, draw).await });
+    world.act("change a document", 2, |device, draw| async move { change_document(device, draw).await });
+    world.act("set a register", 1, |device, mut draw| async move {
+        let name = name(&mut draw);
+        let register = device.replica.collection("registers")?.register(&name)?;
+        on("registers", &name, register.set(&draw.below(1_000)).await?)
+    });
+    world.act("type", 5, |device, draw| async move { type_text(device, draw).await });
+    world.act("restore", 1, |device, draw| async move { restore(device, draw).await });
+    world.act("decide what was set aside", 1, |device, draw| async move { decide(device, draw).await });
+}
+
+/// A name of few.
+fn name(draw: &mut Draw) -> String {
+    draw.below(NAMES).to_string()
+}
+
+/// What was written on a named entity.
+fn on(collection: &str, name: &str, receipt: impl Into<Option<Receipt>>) -> Result<Wrote, ReplicaError> {
+    let key = EntityKey { collection: Collection::new(collection)?, entity: EntityId::named(name) };
+    Ok(receipt.into().map_or_else(Wrote::nothing, |receipt| Wrote::on(&key, receipt)))
+}
+
+async fn edit_task(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let task = device.replica.collection("tasks")?.named(&name(&mut draw));
+    let receipt = match draw.below(10) {
+        0 => Some(task.delete().await?),
+        1 => task.put(&BTreeMap::from([("a", draw.below(100)), ("b", draw.below(100))])).await?,
+        _ => Some(task.set(["a", "b", "c"][draw.index(3)], &draw.below(1_000)).await?),
+    };
+    Ok(receipt.map_or_else(Wrote::nothing, |receipt| Wrote::on(task.key(), receipt)))
+}
+
+async fn write(device: Device, mut draw: Draw, collection: &'static str, kind: OpKind) -> Result<Wrote, ReplicaError> {
+    // Every content is another, so that two of them never say the same.
+    let payload = Payload::Json(format!(r#"{{"t":{}}}"#, draw.number() >> 12).into());
+    let entity = match kind {
+        OpKind::Create => EntityId::from_bytes(u128::from(draw.number()).to_be_bytes()),
+        _ => EntityId::named(&name(&mut draw)),
+    };
+    let key = EntityKey { collection: Collection::new(collection)?, entity };
+    let write = Write { key: key.clone(), kind, precondition: Precondition::None, payload };
+    Ok(Wrote::on(&key, device.replica.write(write).await?))
+}
+
+async fn write_batch(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let counter = device.replica.collection("counters")?.counter(&name(&mut draw))?;
+    let register = device.replica.collection("registers")?.register(&name(&mut draw))?;
+    let set = device.replica.collection("sets")?.set(&name(&mut draw))?;
+    let adding = set.adding([draw.below(20)]).await?;
+    let mut writes = vec![counter.adding(1), register.setting(&draw.below(1_000))?, adding];
+    if draw.chance(500) {
+        let payload = Payload::Json(format!(r#"{{"t":{}}}"#, draw.number() >> 12).into());
+        let key = EntityKey { collection: Collection::new("causal")?, entity: EntityId::named(&name(&mut draw)) };
+        writes.push(Write { key, kind: OpKind::Update, precondition: Precondition::None, payload });
+    }
+    Ok(device.replica.write_batch(writes).await?.into())
+}
+
+async fn count(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let name = name(&mut draw);
+    let counter = device.replica.collection("counters")?.counter(&name)?;
+    let receipt = match draw.below(12) {
+        0 => counter.reset().await?,
+        by => counter.add(i64::try_from(by).unwrap_or(1) - 3).await?,
+    };
+    on("counters", &name, receipt)
+}
+
+async fn change_set(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let name = name(&mut draw);
+    let set = device.replica.collection("sets")?.set(&name)?;
+    let element = draw.below(20);
+    let receipt = match draw.below(3) {
+        0 => set.remove(&element).await?,
+        _ => Some(set.add(&element).await?),
+    };
+    on("sets", &name, receipt)
+}
+
+async fn change_list(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let name = name(&mut draw);
+    let list = device.replica.collection("lists")?.list(&name)?;
+    let len = list.look(syncline::crdt::List::len).await?;
+    let at = draw.index(len);
+    let receipt = match draw.below(6) {
+        _ if len == 0 => list.push(&draw.below(1_000)).await?,
+        0 => list.remove(at, 1).await?,
+        1 => list.move_to(at, draw.index(len)).await?,
+        2 => list.set(at, &draw.below(1_000)).await?,
+        _ => list.insert(at, &draw.below(1_000)).await?,
+    };
+    on("lists", &name, receipt)
+}
+
+async fn change_tree(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let name = name(&mut draw);
+    let tree = device.replica.collection("trees")?.tree(&name)?;
+    let nodes = tree.nodes().await?;
+    let (node, parent) = (draw.pick(&nodes).map(|node| node.id), draw.pick(&nodes).map(|node| node.id));
+    let receipt = match (draw.below(6), node) {
+        (0, Some(node)) => tree.remove(node).await?,
+        (1 | 2, Some(node)) => tree.move_to(node, parent, 0).await?,
+        (3, Some(node)) => tree.set(node, &draw.below(1_000)).await?,
+        _ => tree.insert(parent, 0, &draw.below(1_000)).await?,
+    };
+    on("trees", &name, receipt)
+}
+
+async fn change_document(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let name = name(&mut draw);
+    let document = device.replica.collection("documents")?.document(&name)?;
+    let path = [["a"].as_slice(), &["a", "b"], &["c"], &["c", "d", "e"]][draw.index(4)];
+    let receipt = match draw.below(6) {
+        0 => Some(document.remove(path).await?),
+        1 => document.forget_removed().await?,
+        _ => Some(document.set(path, &draw.below(1_000)).await?),
+    };
+    on("documents", &name, receipt)
+}
+
+async fn type_text(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let name = name(&mut draw);
+    let text = device.replica.collection("texts")?.text(&name)?;
+    let len = text.look(syncline::crdt::text::Text::len).await?;
+    let at = draw.index(len + 1);
+    let receipt = match draw.below(10) {
+        0 | 1 if len > 0 => {
+            let end = (at + draw.index(6)).min(len);
+            text.delete(at.min(end)..end).await?
+        }
+        2 => text.undo().await?,
+        3 if draw.chance(200) => text.forget_deleted().await?,
+        _ => text.insert(at, ["so ", "it ", "goes", "\u{1F30D}"][draw.index(4)]).await?,
+    };
+    on("texts", &name, receipt)
+}
+
+async fn restore(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    if draw.chance(300) {
+        return Ok(device.replica.undo_restore().await?.into());
+    }
+    // Somewhere in what is kept here.
+    let points = device.replica.restore_points(10).await?;
+    let to = match draw.pick(&points) {
+        Some(point) if draw.chance(300) => point.seq,
+        _ => Seq::new(draw.between(1, 30)).unwrap_or(Seq::FIRST),
+    };
+    Ok(device.replica.restore(to).await?.into())
+}
+
+/// What an application's user does with conflicts and with what was refused.
+async fn decide(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
+    let conflicts = device.replica.conflicts().await?;
+    if let Some(conflict) = draw.pick(&conflicts) {
+        device.gives_up(conflict.mine().id());
+        let choose = if draw.chance(500) { Choose::Mine } else { Choose::Theirs };
+        return Ok(device.replica.resolve(conflict.no(), choose).await?.into());
+    }
+    let parked = device.replica.parked().await?;
+    if let Some(parked) = draw.pick(&parked) {
+        if draw.chance(500) {
+            device.replica.retry(parked.no(), None).await?;
+        } else {
+            // Of a batch, all of it goes.
+            device.replica.parked().await?.iter().for_each(|parked| device.gives_up(parked.op().id()));
+            device.replica.discard(parked.no()).await?;
+        }
+    }
+    Ok(Wrote::nothing())
+}
+
+/// The same application, with a diary that only grows: what a device showed once, it shows from then on, until its content
+/// is another, and nobody may write over a restore.
+pub fn diary(world: &mut World) {
+    world.schema(schema()).devices(2, 4);
+    // By device and era.
+    type Seen = BTreeMap<(usize, u64), BTreeSet<u64>>;
+    let seen: Arc<Mutex<Seen>> = Arc::default();
+    world.act("write into the diary", 5, |device, mut draw| async move {
+        let diary = device.replica.collection("sets")?.set("diary")?;
+        Ok(diary.add(&(draw.number() >> 12)).await?.into())
+    });
+    world.act("edit a task", 2, |device, draw| async move { edit_task(device, draw).await });
+    world.act("type", 2, |device, draw| async move { type_text(device, draw).await });
+    world.invariant("what was shown stays shown", move |device| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let Ok(entities) = device.replica.collection("sets") else { return Ok(()) };
+            let Ok(diary) = entities.set("diary") else { return Ok(()) };
+            let before = lock(&seen).get(&(device.number, device.era)).cloned().unwrap_or_default();
+            // A disk that fails says nothing.
+            let Ok(now) = diary.get::<u64>().await else { return Ok(()) };
+            let now: BTreeSet<u64> = now.into_iter().collect();
+            if let Some(gone) = before.difference(&now).next() {
+                return Err(format!("entry {gone} was shown, and is not any more"));
+            }
+            lock(&seen).entry((device.number, device.era)).or_default().extend(now);
+            Ok(())
+        }
+    });
+}

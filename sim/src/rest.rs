@@ -1,0 +1,275 @@
+//! Everything works again: how one knows that all is at rest, and what must hold then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use syncline::access::Caller;
+use syncline::call::{Call, Reply};
+use syncline::client::{CallError, Phase, Replica, Transport};
+use syncline::oplog::{Collection, EntityKey, LogBounds, Subject};
+use syncline::store::{MemoryStore, PageLimit, Store, StoreExt as _};
+use syncline::time::EnvSource;
+use syncline::{Anchor, Cursor, EntityId, Seq};
+
+use crate::draw::Draw;
+use crate::house::{House, LOG, Room};
+use crate::schedule::{Runner, lock, now_or};
+
+/// What everybody shows, entity by entity.
+type Shown = BTreeMap<EntityKey, Option<bytes::Bytes>>;
+
+impl House {
+    /// Ends every fault: links, disks and servers work, everybody may do everything, has every key and the newest version.
+    pub(crate) fn heal(self: &Arc<Self>, runner: &mut Runner) {
+        self.weather.calm_down();
+        self.weather.note(&[20], format_args!("everything works again"));
+        let rooms = self.rooms();
+        let newest = rooms.iter().map(|room| room.version.load(Ordering::Relaxed)).max().unwrap_or(1);
+        for room in &rooms {
+            *lock(&room.rights) = None;
+            for epoch in 1..=self.epoch.load(Ordering::Relaxed) {
+                self.give_key(&room.keys, epoch);
+            }
+            if room.version.swap(newest, Ordering::Relaxed) != newest {
+                runner.kill(crate::schedule::Group::Device(room.number));
+                *lock(&room.replica) = None;
+                self.boot(room, 0);
+            }
+        }
+        for number in 0..self.plan.servers {
+            if lock(&self.servers).get(number).is_some_and(Option::is_none) {
+                self.start_server(number);
+            }
+        }
+        self.encourage();
+    }
+
+    /// What an application does whose user presses the button again.
+    pub(crate) fn encourage(&self) {
+        for room in self.rooms() {
+            if let Some(device) = room.device() {
+                device.replica.keys_changed();
+            }
+            room.tell(true);
+        }
+    }
+
+    fn bounds(&self) -> Option<LogBounds> {
+        now_or(self.store.kept().bounds(LOG)).and_then(Result::ok).flatten()
+    }
+
+    /// Who is not at rest, and how they stand; `None` when everybody is.
+    pub(crate) fn restless(&self) -> Option<String> {
+        let end = self.bounds().map_or(Cursor::START, |bounds| bounds.end());
+        for room in self.rooms() {
+            let Some(replica) = lock(&room.replica).clone() else {
+                return Some(format!("device {} is not open", room.number));
+            };
+            let status = replica.status();
+            let cursor = now_or(room.disk.kept().bounds(LOG)).and_then(Result::ok).flatten();
+            let cursor = cursor.map_or(Cursor::START, |bounds| bounds.end());
+            let in_step = cursor == end || (cursor.seq == Seq::ZERO && end.seq == Seq::ZERO);
+            if status.phase != Some(Phase::Live) || status.unsynced > 0 || !in_step {
+                return Some(format!(
+                    "device {}: {:?}, {} unsynced ({} once opened anew), at {} of {}, {}",
+                    room.number,
+                    status.phase,
+                    status.unsynced,
+                    self.unsynced_on_disk(&room),
+                    cursor.seq,
+                    end.seq,
+                    status.error.unwrap_or_default()
+                ));
+            }
+        }
+        None
+    }
+
+    /// What a device that is opened from this disk says of it.
+    fn unsynced_on_disk(&self, room: &Room) -> String {
+        let (disk, env) = (Arc::new(room.disk.kept().fork()), Arc::clone(&room.clock) as Arc<dyn EnvSource>);
+        match now_or(Replica::open(disk as Arc<dyn Store>, LOG, env, self.options(room))) {
+            Some(Ok(replica)) => replica.status().unsynced.to_string(),
+            Some(Err(error)) => error.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// Everything that must hold at rest.
+    pub(crate) async fn check_rest(self: &Arc<Self>) {
+        let collections = self.check_log().await;
+        let mut first: Option<(String, Shown)> = None;
+        for room in self.rooms() {
+            let Some(device) = room.device() else { continue };
+            let unread = device.replica.status().unread;
+            if unread > 0 {
+                self.weather.broke("everything in the log is understood in the end", format!("{unread} ops are not"));
+            }
+            let shown = self.shown(&device.replica, &collections).await;
+            self.alike(&mut first, format!("device {}", room.number), shown);
+            self.check(&device).await;
+        }
+        for from_start in [true, false] {
+            if let Some(shown) = self.newcomer(from_start, &collections).await {
+                self.alike(&mut first, format!("a newcomer (page by page: {from_start})"), shown);
+            }
+        }
+        self.settle_fates().await;
+        let devices: Vec<_> = self.rooms().iter().filter_map(|room| room.device()).collect();
+        for (name, check) in &self.world.at_rest {
+            if let Err(how) = check(devices.clone()).await {
+                self.weather.broke(name, how);
+            }
+        }
+    }
+
+    fn alike(&self, first: &mut Option<(String, Shown)>, who: String, shown: Shown) {
+        let Some((other, expected)) = first else {
+            *first = Some((who, shown));
+            return;
+        };
+        if *expected == shown {
+            return;
+        }
+        let keys: BTreeSet<&EntityKey> = expected.keys().chain(shown.keys()).collect();
+        let differs = keys.into_iter().find(|key| expected.get(*key) != shown.get(*key));
+        let how = differs.map_or_else(String::new, |key| {
+            let one = |shown: &Shown| match shown.get(key) {
+                Some(Some(state)) => String::from_utf8_lossy(state).into_owned(),
+                Some(None) => "nothing".to_owned(),
+                None => "absent".to_owned(),
+            };
+            format!("{}/{} is {} on {other} and {} on {who}", key.collection, key.entity, one(expected), one(&shown))
+        });
+        self.weather.broke("all devices show the same in the end", how);
+    }
+
+    /// The server's log: no hole, a chain that holds, causes before effects. Says which collections are in it.
+    async fn check_log(&self) -> BTreeSet<Collection> {
+        let kept = self.store.kept();
+        let mut collections = BTreeSet::new();
+        let Some(bounds) = self.bounds() else { return collections };
+        let mut at = bounds.first.before();
+        let mut anchor: Option<Anchor> = (at == Seq::ZERO).then(|| Anchor::genesis(LOG, bounds.tip.origin));
+        let mut clocks = Vec::new();
+        loop {
+            let Ok(page) = kept.ops_after(LOG, at, PageLimit::default()).await else {
+                self.weather.broke("the log reads", "a page does not");
+                return collections;
+            };
+            if page.ops.is_empty() {
+                break;
+            }
+            anchor = anchor.or(page.anchor);
+            for logged in &page.ops {
+                if Some(logged.seq) != at.next() {
+                    self.weather.broke("seqs have no holes", format!("{} follows {at}", logged.seq));
+                }
+                at = logged.seq;
+                anchor = anchor.map(|anchor| anchor.extend(logged.op.digest(), logged.accepted_at));
+                if anchor != Some(logged.anchor) {
+                    self.weather.broke("the running hash covers every op", format!("not at {at}"));
+                }
+                match logged.op.read() {
+                    Ok(op) => {
+                        if let Subject::Entity { key, .. } = op.subject() {
+                            collections.insert(key.collection.clone());
+                        }
+                        clocks.push((at, op.clock().clone()));
+                    }
+                    Err(error) => self.weather.broke("the log reads", format!("{at}: {error}")),
+                }
+            }
+        }
+        if at != bounds.last {
+            self.weather.broke("seqs have no holes", format!("the log ends at {at}, not at {}", bounds.last));
+        }
+        for (index, (at, clock)) in clocks.iter().enumerate() {
+            if let Some((effect, _)) = clocks
+                .iter()
+                .take(index)
+                .find(|(_, earlier)| earlier != clock && earlier.covers(clock) && !clock.is_empty())
+            {
+                self.weather.broke("what was seen stands before what was made of it", format!("{at} after {effect}"));
+            }
+        }
+        collections
+    }
+
+    async fn shown(&self, replica: &Replica, collections: &BTreeSet<Collection>) -> Shown {
+        let mut shown = Shown::new();
+        for collection in collections.iter().filter(|collection| !collection.is_system()) {
+            let Ok(entities) = replica.collection(collection.as_str()) else { continue };
+            let mut after: Option<EntityId> = None;
+            loop {
+                let ids = entities.ids(after, 500).await.unwrap_or_default();
+                for id in &ids {
+                    let key = EntityKey { collection: collection.clone(), entity: *id };
+                    match replica.state(&key).await {
+                        Ok(state) => drop(shown.insert(key, state)),
+                        Err(error) => self.weather.broke("what is shown can be read", error.to_string()),
+                    }
+                }
+                after = ids.last().copied();
+                if ids.is_empty() {
+                    break;
+                }
+            }
+        }
+        shown
+    }
+
+    /// What a device shows that has just been bought: brought by a snapshot, or page by page from the beginning.
+    async fn newcomer(self: &Arc<Self>, from_start: bool, collections: &BTreeSet<Collection>) -> Option<Shown> {
+        let room = Arc::clone(self.rooms().first()?);
+        let disk = Arc::new(MemoryStore::new());
+        let env = Arc::clone(&room.clock) as Arc<dyn EnvSource>;
+        let way = Straight { house: Arc::clone(self), room, from_start };
+        let options = self.options(&way.room);
+        let replica = match Replica::open(disk as Arc<dyn Store>, LOG, env, options).await {
+            Ok(replica) => replica,
+            Err(error) => {
+                self.weather.broke("a new device opens", error.to_string());
+                return None;
+            }
+        };
+        match replica.sync_once(&way).await {
+            Ok(_) => Some(self.shown(&replica, collections).await),
+            Err(error) => {
+                self.weather.broke("a new device reads the log", error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// A way on which nothing happens.
+struct Straight {
+    house: Arc<House>,
+    room: Arc<Room>,
+    /// Nobody has made a snapshot.
+    from_start: bool,
+}
+
+impl std::fmt::Debug for Straight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Straight({})", self.room.number)
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Straight {
+    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        let pruned = self.house.bounds().is_some_and(|bounds| bounds.first > Seq::FIRST);
+        if self.from_start && !pruned && matches!(call, Call::GetSnapshot(_)) {
+            return Ok(Reply::Snapshot(None));
+        }
+        let mut draw = Draw::new(0);
+        let Some((_, process)) = self.house.a_server(&mut draw) else {
+            return Err(CallError::Unreachable("no server is up".into()));
+        };
+        let caller = Caller::operator(LOG.bucket);
+        Ok(process.server.handle(&caller, call, self.house.server_clock.env()).await?)
+    }
+}

@@ -1,0 +1,67 @@
+//! Seed after seed, on every core, for as long as is given: each world in turn, and now and then a seed twice, which must
+//! be the same to the last event.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use syncline_prove::{Given, Tally};
+use syncline_seeds::{Describe, WORLDS};
+use syncline_sim::Report;
+
+/// Findings after which one has seen enough.
+const FINDINGS_MAX: usize = 5;
+/// One seed in so many is run twice.
+const TWICE_ONE_IN: u64 = 50;
+
+fn main() -> ExitCode {
+    let given = Given::read();
+    let next = AtomicU64::new(given.seed());
+    let tally = Mutex::new(Tally::new("seeds"));
+    let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| work(given, &next, &tally));
+        }
+    });
+    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tally.add("core-seconds", given.taken().as_secs() * workers as u64);
+    tally.end()
+}
+
+fn work(given: Given, next: &AtomicU64, tally: &Mutex<Tally>) {
+    let lock = || tally.lock().unwrap_or_else(PoisonError::into_inner);
+    while given.goes_on() && lock().findings().len() < FINDINGS_MAX {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        let world = usize::try_from(seed).unwrap_or_default() % WORLDS.len();
+        let Some((name, describe)) = WORLDS.get(world) else { return };
+        match once(seed, *describe) {
+            Ok(report) => count(&mut lock(), &report),
+            Err(why) => lock().found(format!("world {name}, seed {seed}: {why}")),
+        }
+    }
+}
+
+fn once(seed: u64, describe: Describe) -> Result<Report, String> {
+    let report = syncline_sim::run(seed, describe).map_err(|failure| failure.to_string())?;
+    if seed.is_multiple_of(TWICE_ONE_IN) {
+        let again = syncline_sim::run(seed, describe).map_err(|failure| format!("only the second time: {failure}"))?;
+        if again != report {
+            return Err(format!("two runs are not the same: {report:?} and {again:?}"));
+        }
+    }
+    Ok(report)
+}
+
+fn count(tally: &mut Tally, report: &Report) {
+    tally.add("seeds", 1);
+    tally.add("simulated minutes", report.simulated_ms / 60_000);
+    tally.add("events", report.events);
+    tally.add("calls", report.calls);
+    tally.add("followed writes", report.writes);
+    for (fault, times) in &report.faults {
+        tally.add("faults", *times);
+        tally.add(&format!("fault {fault}"), *times);
+    }
+}

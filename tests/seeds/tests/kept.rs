@@ -1,0 +1,50 @@
+//! Plans of runs that once failed, kept for ever: `kept/WORLD-what_was_broken.plan`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use syncline_seeds::{WORLDS, named};
+use syncline_sim::Plan;
+
+#[test]
+fn no_promise_is_broken_again_by_a_plan_that_once_broke_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kept");
+    let mut run = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let world = named(name.split('-').next().unwrap()).unwrap_or_else(|| panic!("{name}: no such world"));
+        let plan: Plan = fs::read_to_string(&path).unwrap().parse().unwrap();
+        if let Err(failure) = syncline_sim::replay(&plan, world) {
+            panic!("{name}: {failure}");
+        }
+        run += 1;
+    }
+    assert!(run > 0, "the kept plans are gone");
+}
+
+#[test]
+fn a_hundred_seeds_keep_every_promise_and_a_seed_is_one_run() {
+    for seed in 0..100 {
+        for (name, describe) in WORLDS {
+            let report = syncline_sim::run(seed, describe);
+            let report = report.unwrap_or_else(|failure| panic!("world {name}, seed {seed}: {failure}"));
+            if seed < 5 {
+                assert_eq!(syncline_sim::run(seed, describe), Ok(report), "world {name}, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plan_reads_back_as_it_was_written() {
+    let text =
+        "seed 7\ndevices 2\nservers 1\nretain 9\nsealed\nheals 1000\nrate late 30\nat 5 act 0 1 2\nat 6 wipe 1 0 9\n";
+    let plan: Plan = text.parse().unwrap();
+    assert_eq!(plan.to_string(), text);
+    for wrong in ["seed", "seed x", "rate lateness 3", "at 5 act 0 1", "at 5 nothing 0 1 2", "what"] {
+        assert_eq!(wrong.parse::<Plan>().unwrap_err().line, wrong);
+    }
+}
