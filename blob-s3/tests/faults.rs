@@ -5,8 +5,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Faulty, faulty, faulty_with, on_tokio};
@@ -200,63 +198,5 @@ fn fault_b07_a_server_that_never_answers_is_given_up() {
         assert_whole(&direct, key, &bytes).await;
         box_.fail(Fault::Hang, 9, |_, _| true);
         assert!(matches!(store.stat(key).await, Err(BlobError::Unavailable(_))));
-    });
-}
-
-/// All of it at once, and few retries: what was said to be stored is, and whatever is there is right.
-#[test]
-fn fault_b07_whatever_goes_wrong_what_was_said_is_true() {
-    const FAULTS: &[Fault] = &[
-        Fault::SlowDown,
-        Fault::Reset,
-        Fault::LoseAnswer,
-        Fault::CutAnswer,
-        Fault::ErrorIn200,
-        Fault::CutRequest,
-        Fault::Stale,
-    ];
-    on_tokio(async {
-        let Faulty { box_, store, direct, .. } =
-            faulty_with(|options| options.retries(1, Duration::from_secs(5))).await;
-        let store = Arc::new(store);
-        box_.fail_by_chance(7, 25, FAULTS);
-        let writers = (0..4_u8).map(|writer| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                let mut told = BTreeMap::new();
-                for round in 0..15_u64 {
-                    // Some are the same for two of them.
-                    let bytes = content(round * 2 + u64::from(writer % 2), if round == 7 { LARGE } else { 5_000 });
-                    let key = key(1, &bytes);
-                    let mine = upload(writer + 1);
-                    let outcome = if round % 3 == 0 {
-                        let _ = store.discard(&[mine]).await;
-                        match append(&*store, mine, 0, round + 1, &bytes).await {
-                            Ok(_) => store.finish(mine.upload, key, bytes.len() as u64).await.map(|_| ()),
-                            Err(error) => Err(error),
-                        }
-                    } else {
-                        put(&*store, key, bytes.len() as u64, &bytes).await.map(|_| ())
-                    };
-                    if outcome.is_ok() {
-                        told.insert(key, bytes);
-                    }
-                }
-                told
-            })
-        });
-        let mut told = BTreeMap::new();
-        for writer in writers.collect::<Vec<_>>() {
-            told.extend(writer.await.unwrap());
-        }
-        assert!(box_.done() > 20, "{} faults", box_.done());
-        assert!(told.len() > 5, "{} were stored", told.len());
-        for (key, bytes) in &told {
-            assert_whole(&direct, *key, bytes).await;
-        }
-        for stat in direct.list(bucket(1), None, 1_000).await.unwrap() {
-            let key = BlobKey { bucket: bucket(1), blob: stat.blob };
-            assert_eq!(read(&direct, key, ByteRange::default()).await.unwrap().len() as u64, stat.size);
-        }
     });
 }

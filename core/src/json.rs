@@ -29,6 +29,12 @@ pub enum JsonFault {
     },
 }
 
+/// Reads a field that may be left out, and is there: `null` says neither that it is left out nor what it is. A token whose
+/// logs are `null` must not be one for all logs.
+pub(crate) fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(input).map(Some)
+}
+
 /// Checks JSON text in one pass: syntax, UTF-8, no repeated keys, no lone surrogates, every number within a
 /// double's range, depth and node count within limits. Memory is bounded by the keys of the open objects.
 ///

@@ -172,7 +172,7 @@ pub struct Cursor {
     /// Everything up to and including this is applied at the reader.
     pub seq: Seq,
     /// The running hash the reader saw there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub anchor: Option<Anchor>,
 }
 

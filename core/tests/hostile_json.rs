@@ -342,3 +342,28 @@ fn a_snapshot_that_says_it_is_json_is_json_in_both_forms() {
     let repeated = SnapshotJson::of(&snapshot("{\"a\":1,\"a\":1}"));
     assert!(repeated.and_then(SnapshotJson::read).is_err());
 }
+
+/// Left out and `null` are two things to some who write JSON and one to others.
+#[test]
+fn fault_w10_null_is_no_way_to_leave_a_field_out() {
+    use syncline::wire::json::{MakeLinkJson, MintTokenJson, PushJson, QuotaJson};
+
+    fn reads<T: serde::de::DeserializeOwned>(text: &str) -> bool {
+        serde_json::from_str::<T>(text).is_ok()
+    }
+    let token = |more: &str| format!(r#"{{"name":"a","access":"read"{more}}}"#);
+    assert!(reads::<MintTokenJson>(&token("")));
+    for field in ["logs", "replica", "expires_at"] {
+        assert!(!reads::<MintTokenJson>(&token(&format!(r#","{field}":null"#))), "{field}");
+    }
+    assert!(reads::<QuotaJson>("{}") && !reads::<QuotaJson>(r#"{"quota":null}"#));
+    let node = "00000000-0000-7000-8000-000000000001";
+    assert!(reads::<MakeLinkJson>(&format!(r#"{{"node":"{node}"}}"#)));
+    for field in ["pin", "expires_at", "password", "max_downloads"] {
+        assert!(!reads::<MakeLinkJson>(&format!(r#"{{"node":"{node}","{field}":null}}"#)), "{field}");
+    }
+    assert!(reads::<PushJson>(r#"{"cursor":{"seq":0},"ops":[]}"#));
+    for body in [r#"{"cursor":null,"ops":[]}"#, r#"{"cursor":{"seq":0,"anchor":null},"ops":[]}"#] {
+        assert!(!reads::<PushJson>(body), "{body}");
+    }
+}

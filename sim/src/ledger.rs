@@ -96,7 +96,7 @@ impl House {
             let sent_as_one = write.key.as_ref().is_some_and(|key| untold.contains(key))
                 || write.key.is_some()
                     && told.iter().enumerate().any(|(other, as_one)| {
-                        other != index && as_one.key == write.key && in_log.contains(&as_one.op)
+                        other != index && as_one.key == write.key && kept.contains(&as_one.op)
                     });
             if sent_as_one || matches!(write.receipt.fate(), Fate::Accepted(_) | Fate::Discarded) {
                 continue;

@@ -66,34 +66,87 @@ fn first_folder() -> Commit {
 /// Whether a value is what a schema says: types, required and known properties, references. A property that the
 /// schema does not name is a lie of the document, whether or not the schema forbids it.
 fn check(document: &serde_json::Value, schema: &serde_json::Value, value: &serde_json::Value, at: &str) {
+    if let Err(why) = fits(document, schema, value, at) {
+        panic!("{why}");
+    }
+}
+
+fn fits(
+    document: &serde_json::Value,
+    schema: &serde_json::Value,
+    value: &serde_json::Value,
+    at: &str,
+) -> Result<(), String> {
+    let must = |holds: bool, why: &str| if holds { Ok(()) } else { Err(format!("{at}: {why}: {value}")) };
     if let Some(name) = schema["$ref"].as_str() {
         let name = name.rsplit('/').next().unwrap();
         let target = &document["components"]["schemas"][name];
-        assert!(target.is_object(), "{at}: {name} is not described");
-        return check(document, target, value, at);
+        must(target.is_object(), "is not described")?;
+        return fits(document, target, value, at);
+    }
+    if let Some(variants) = schema["oneOf"].as_array() {
+        let misfits: Vec<_> = variants.iter().filter_map(|one| fits(document, one, value, at).err()).collect();
+        return must(misfits.len() + 1 == variants.len(), &format!("is not exactly one of {misfits:?}"));
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        must(allowed.contains(value), "is none of those")?;
+    }
+    if let Some(least) = schema["minimum"].as_u64() {
+        must(value.as_u64().is_some_and(|value| value >= least), "is too small")?;
+    }
+    if let Some(most) = schema["maximum"].as_u64() {
+        must(value.as_u64().is_some_and(|value| value <= most), "is too large")?;
     }
     match schema["type"].as_str() {
         Some("object") => {
-            let object = value.as_object().unwrap_or_else(|| panic!("{at}: {value} is no object"));
+            let object = value.as_object().ok_or_else(|| format!("{at}: {value} is no object"))?;
             for name in schema["required"].as_array().into_iter().flatten() {
-                assert!(object.contains_key(name.as_str().unwrap()), "{at}: {name} is missing");
+                must(object.contains_key(name.as_str().unwrap()), &format!("{name} is missing"))?;
             }
             for (name, inner) in object {
                 let known = &schema["properties"][name];
                 let known = if known.is_object() { known } else { &schema["additionalProperties"] };
-                assert!(known.is_object(), "{at}: {name} is not described");
-                check(document, known, inner, &format!("{at}.{name}"));
+                must(known.is_object(), &format!("{name} is not described"))?;
+                fits(document, known, inner, &format!("{at}.{name}"))?;
             }
+            Ok(())
         }
         Some("array") => {
-            for inner in value.as_array().unwrap_or_else(|| panic!("{at}: {value} is no array")) {
-                check(document, &schema["items"], inner, &format!("{at}[]"));
+            for inner in value.as_array().ok_or_else(|| format!("{at}: {value} is no array"))? {
+                fits(document, &schema["items"], inner, &format!("{at}[]"))?;
+            }
+            Ok(())
+        }
+        Some("integer") => must(value.is_u64(), "is no whole number"),
+        Some("string") => must(value.is_string(), "is no string"),
+        Some("boolean") => must(value.is_boolean(), "is no boolean"),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_must_bring_is_in_the_document() {
+    let rig = Rig::start().await;
+    let document = rig.request("GET", "/v1/openapi.json", &[], b"").await.json();
+    for route in Route::ALL.iter().copied() {
+        let operation = &document["paths"][route.path()][route.verb().name().to_lowercase()];
+        let sends = matches!(route, Route::PutBlob | Route::PutBlobs | Route::AppendBlob | Route::GetBlobs);
+        let sends = sends || route.takes_body() || route == Route::OpenLinkByForm;
+        assert_eq!(operation["requestBody"].is_object(), sends, "{route:?}");
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["name"] == "limit" {
+                // A listing has at least one item; what the most is, the server says when it refuses one more.
+                let name = parameter["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+                let schema = &document["components"]["schemas"][name];
+                let (least, most) = (schema["minimum"].as_u64().unwrap(), schema["maximum"].as_u64().unwrap());
+                let target = route.path().replace("{log}", &LOG.to_string()).replace("{node}", ROOT);
+                for (limit, taken) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+                    let answer = rig.request(route.verb().name(), &format!("{target}?limit={limit}"), &[], b"").await;
+                    let refused = answer.status == 400 && answer.code() == "LIMIT_OUT_OF_RANGE";
+                    assert!(refused != taken || route.is_link(), "{route:?} with {limit}: {answer:?}");
+                }
             }
         }
-        Some("integer") => assert!(value.is_u64(), "{at}: {value}"),
-        Some("string") => assert!(value.is_string(), "{at}: {value}"),
-        Some("boolean") => assert!(value.is_boolean(), "{at}: {value}"),
-        _ => {}
     }
 }
 

@@ -24,7 +24,7 @@ use crate::call::{LeftOut, PageOp};
 use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::digest::Digest;
-use crate::id::{OpId, ReplicaId};
+use crate::id::{OpId, ReplicaId, RequestId};
 use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
@@ -389,6 +389,10 @@ impl<'a> Work<'a> {
         own.into_iter().for_each(|(key, bytes)| self.put(key, bytes));
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));
+            if !shown.is_empty() {
+                // What is left is asked for again under a name of its own: the first one stands for the whole batch.
+                batch.request = RequestId::from_bytes(self.keep.env.bytes16("the rest of a batch"));
+            }
             for item in &shown {
                 for no in item.covers.iter().chain([&item.no]) {
                     self.forget(Drawer::Queue.key(no.get()));

@@ -193,6 +193,8 @@ struct Cycle {
     at_end: bool,
     /// Nothing waited to be sent, and nothing was kept since.
     drained: bool,
+    /// Writing is not allowed: what waits stays here, and only news is asked for.
+    denied: bool,
     /// Pushes without effect, in a row.
     idle_pushes: u32,
     /// A page did not follow, and was asked for again.

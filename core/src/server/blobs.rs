@@ -147,8 +147,14 @@ impl Server {
                     self.settle(log, None, vec![Came { blob, size, place: Place::Own }], env).await?;
                     return Ok(size);
                 }
-                let stat = store.uploaded(upload_key(log, blob)).await.map_err(|error| refuse_blob(&error))?;
-                Ok(stat.map_or(0, |stat| stat.size))
+                let upload = upload_key(log, blob);
+                let stat = store.uploaded(upload).await.map_err(|error| refuse_blob(&error))?;
+                let Some(at) = stat.map(|stat| stat.size) else { return Ok(0) };
+                if at < size {
+                    return Ok(at);
+                }
+                // Or before it was made a blob: to say that all of it came would be to say that it is stored.
+                self.finish_upload(log, upload, named, env).await
             }
             _ => Err(refuse_fault(BlobRefused::Going(named.0).into())),
         }
@@ -183,7 +189,27 @@ impl Server {
         if at < size {
             return Ok(at);
         }
-        store.finish(upload.upload, key(log, blob), size).await.map_err(|error| refuse_blob(&error))?;
+        self.finish_upload(log, upload, named, env).await
+    }
+
+    /// Makes an upload whose bytes have all come a blob.
+    async fn finish_upload(
+        &self,
+        log: LogKey,
+        upload: UploadKey,
+        (blob, size): (BlobId, u64),
+        env: Env,
+    ) -> Result<u64, Refusal> {
+        let store = self.blob_store()?;
+        let mut finished = store.finish(upload.upload, key(log, blob), size).await.map(drop);
+        if matches!(finished, Err(BlobError::NotFound)) {
+            // Perhaps who else sends it has just finished it.
+            let there = store.stat(key(log, blob)).await;
+            if there.is_ok_and(|stat| stat.is_some_and(|stat| stat.size == size)) {
+                finished = Ok(());
+            }
+        }
+        finished.map_err(|error| refuse_blob(&error))?;
         self.settle(log, None, vec![Came { blob, size, place: Place::Own }], env).await?;
         Ok(size)
     }

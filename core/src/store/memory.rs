@@ -2,6 +2,7 @@
 //! with it by random runs.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -53,6 +54,19 @@ impl MemoryStore {
     #[must_use]
     pub fn has_any(&self) -> bool {
         !self.lock().is_empty()
+    }
+
+    /// A number for everything that is kept: stores that keep the same have the same, within one build of this crate. For
+    /// tests that have to know whether they were here before.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut out = DefaultHasher::new();
+        let logs = self.lock();
+        for (key, stored) in &*logs {
+            key.hash(&mut out);
+            stored.hash_into(&mut out);
+        }
+        out.finish()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LogKey, StoredLog>> {
@@ -194,6 +208,24 @@ impl Store for MemoryStore {
 }
 
 impl StoredLog {
+    /// What is an op's or a log's is under the running hash.
+    fn hash_into(&self, out: &mut DefaultHasher) {
+        self.bounds.as_ref().map(LogBounds::to_bytes).hash(out);
+        self.ops.keys().for_each(|seq| seq.hash(out));
+        self.known.iter().for_each(|(id, known)| (id, known.seq, known.digest.as_bytes()).hash(out));
+        self.heads.iter().for_each(|(key, head)| (key, head.to_bytes()).hash(out));
+        self.slots.hash(out);
+        for receipt in self.receipts.values() {
+            (receipt.request, receipt.fingerprint.as_bytes(), &receipt.answer, receipt.at).hash(out);
+        }
+        let snapshot = self.snapshot.as_ref();
+        snapshot.map(|kept| (kept.seq, kept.anchor, kept.payload.bytes())).hash(out);
+        for (id, node) in self.tree.iter().flat_map(MemoryTree::nodes) {
+            (id, format!("{node:?}")).hash(out);
+        }
+        self.revisions.values().for_each(|revision| format!("{revision:?}").hash(out));
+    }
+
     fn anchor(&self, seq: Seq) -> Option<Anchor> {
         let known = self.bounds.as_ref().and_then(|bounds| Gap::anchor_from_bounds(seq, bounds));
         known.or_else(|| self.ops.get(&seq).map(|logged| logged.anchor))

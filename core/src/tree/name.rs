@@ -236,6 +236,13 @@ fn suggest(name: &str) -> Name {
         cut(&mut stem, NAME_BYTES_MAX - extension.len());
         name = stem + &extension;
         name.truncate(name.trim_end_matches([' ', '.']).len());
+        // What is left may be nothing, or a device that what went had hidden.
+        if name.is_empty() {
+            name.push_str("unnamed");
+        } else if is_device(&name) {
+            let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
+            name = format!("{}_{rest}", stem.trim_end_matches(' '));
+        }
     }
     Name(name)
 }

@@ -1,7 +1,7 @@
-//! A store whose transactions are cut off.
+//! A store whose transactions are cut off, as by a process that dies or a disk that is full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use syncline::decide::{Decision, Scope};
@@ -12,22 +12,37 @@ use syncline::store::{
 use syncline::tree::Revision;
 use syncline::{BucketId, EntityId, LogId, LogKey, Seq};
 
-/// A store whose transactions fail from one on, or that one alone: before anything is written, or after all is.
+/// A store whose transactions fail from one on, or that one alone: before anything is written, or the first of them after
+/// all is.
 #[derive(Debug)]
 pub(crate) struct Cut {
     store: Arc<dyn Store>,
     left: AtomicUsize,
-    writes: bool,
+    writes: AtomicBool,
     once: bool,
+    kind: StoreErrorKind,
 }
 
 impl Cut {
+    /// Nobody can say whether the transaction that was cut off happened.
     pub(crate) fn new(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
-        Self { store, left: left.into(), writes, once: false }
+        let kind = StoreErrorKind::OutcomeUnknown;
+        Self { store, left: left.into(), writes: writes.into(), once: false, kind }
     }
 
+    /// The same, and everything works after it.
     pub(crate) fn once(store: Arc<dyn Store>, left: usize, writes: bool) -> Self {
         Self { once: true, ..Self::new(store, left, writes) }
+    }
+
+    /// No room: nothing is written, and it is known that nothing was.
+    pub(crate) fn full(store: Arc<dyn Store>, left: usize) -> Self {
+        Self { kind: StoreErrorKind::Full, ..Self::new(store, left, false) }
+    }
+
+    /// From now on everything works.
+    pub(crate) fn mend(&self) {
+        self.left.store(usize::MAX, Ordering::Relaxed);
     }
 }
 
@@ -43,12 +58,12 @@ impl Store for Cut {
             return self.store.transact(scope, decision).await;
         }
         if self.once {
-            self.left.store(usize::MAX, Ordering::Relaxed);
+            self.mend();
         }
-        if self.writes {
+        if self.writes.swap(false, Ordering::Relaxed) {
             self.store.transact(scope, decision).await?;
         }
-        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, "cut", "transact"))
+        Err(StoreError::new(self.kind, "cut", "transact"))
     }
 
     async fn ops_after(&self, log: LogKey, after: Seq, limit: PageLimit) -> Result<LogPage, StoreError> {

@@ -1,5 +1,7 @@
 //! What the proofs of core share: golden files, a poll loop, and small numbers in the shape of ids.
 
+pub(crate) mod cut;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;

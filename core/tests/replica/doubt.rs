@@ -8,7 +8,7 @@ use syncline::client::{Fate, Receipt, Replica, ReplicaOptions, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, Store};
 
-use crate::cut::Cut;
+use crate::common::cut::Cut;
 use crate::world::{Device, LOG, World, run};
 
 fn open(world: &mut World, kept: &Arc<MemoryStore>, cut_at: usize, writes: bool) -> Option<Replica> {

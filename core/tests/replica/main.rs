@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each proof uses its part")]
+mod common;
+
 mod conflicts;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "../common/cut.rs"]
-mod cut;
 mod devices;
 mod doubt;
 mod everyday;
+mod faults;
 mod forgetting;
 mod partial;
 mod partial_recovery;
@@ -22,6 +24,7 @@ mod sealed;
 mod sealed_state;
 #[cfg(feature = "encryption")]
 mod sealed_untrusted;
+mod steps;
 mod texts;
 mod values;
 mod values_work;

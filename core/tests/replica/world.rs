@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +16,7 @@ use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore, Store};
 use syncline::time::EnvSource;
 use syncline::wire::binary;
-use syncline::{BucketId, Env, LogId, LogKey, Seq, Timestamp};
+use syncline::{BucketId, Cursor, Env, LogId, LogKey, Seq, Timestamp};
 
 pub(crate) const LOG: LogKey = LogKey { bucket: BucketId::from_bytes([1; 16]), log: LogId::from_bytes([2; 16]) };
 
@@ -71,6 +71,10 @@ pub(crate) struct Way {
     pub(crate) sent: Mutex<Vec<u8>>,
     /// What a server that cannot be trusted makes of its answers.
     pub(crate) meddler: Mutex<Meddler>,
+    /// What the device's token is for.
+    pub(crate) caller: Mutex<Caller>,
+    /// By how much the server that is asked next is ahead of the time.
+    pub(crate) ahead_ms: AtomicI64,
 }
 
 type Meddle = Box<dyn Fn(Reply) -> Reply + Send + Sync>;
@@ -97,8 +101,11 @@ impl Transport for Way {
         if fault == Fault::Unreachable {
             return Err(CallError::Unreachable("no network".into()));
         }
-        let server = self.server.lock().unwrap().clone();
-        let reply = server.handle(&Caller::operator(LOG.bucket), call, self.env.env()).await;
+        let (server, caller) = (self.server.lock().unwrap().clone(), self.caller.lock().unwrap().clone());
+        let mut env = self.env.env();
+        let now = env.now.ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed));
+        env.now = Timestamp::from_ms(now).unwrap();
+        let reply = server.handle(&caller, call, env).await;
         if fault == Fault::AnswerLost {
             return Err(CallError::Interrupted("cut".into()));
         }
@@ -159,6 +166,8 @@ impl World {
             bytes: AtomicU64::new(0),
             sent: Mutex::default(),
             meddler: Mutex::default(),
+            caller: Mutex::new(Caller::operator(LOG.bucket)),
+            ahead_ms: AtomicI64::new(0),
         };
         Self { way, now, schema: schema(), devices: 0, retain: Retain::default(), part: None }
     }
@@ -182,6 +191,18 @@ impl World {
         ahead_ms: i64,
         change: impl FnOnce(&mut ReplicaOptions),
     ) -> Device {
+        let through = Arc::clone(&store) as Arc<dyn Store>;
+        self.open_through(store, through, ahead_ms, change).unwrap()
+    }
+
+    /// The same through another store, which may fail.
+    pub(crate) fn open_through(
+        &mut self,
+        store: Arc<MemoryStore>,
+        through: Arc<dyn Store>,
+        ahead_ms: i64,
+        change: impl FnOnce(&mut ReplicaOptions),
+    ) -> Result<Device, ReplicaError> {
         self.devices += 1;
         let now = Arc::clone(&self.now);
         let env = Arc::new(Clock { now, ahead_ms, seed: self.devices, drawn: AtomicU64::new(0) });
@@ -190,8 +211,7 @@ impl World {
         options.retain = self.retain;
         options.part = self.part.clone();
         change(&mut options);
-        let local: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-        Device { replica: run(Replica::open(local, LOG, env, options)).unwrap(), store }
+        Ok(Device { replica: run(Replica::open(through, LOG, env, options))?, store })
     }
 
     /// Puts another server, with another store, in the old one's place.
@@ -238,6 +258,12 @@ impl Device {
     pub(crate) fn read(&self, task: &str) -> String {
         let state = run(self.replica.state(self.task(task).key())).unwrap();
         state.map_or_else(|| "-".to_owned(), |state| String::from_utf8(state.to_vec()).unwrap())
+    }
+
+    /// How many steps its feed has from the start of the log.
+    pub(crate) fn steps(&self) -> usize {
+        let mut feed = self.replica.changes(Cursor::START);
+        std::iter::from_fn(|| run(feed.try_next()).unwrap()).count()
     }
 
     /// Everything that is kept, copied: a backup, or a disk image.

@@ -9,10 +9,12 @@ use syncline::call::{Call, ErrorCode, Refusal, Reply};
 use syncline::conformance::support::{env, log};
 use syncline::decide::{BlobBook, Choice, LogWrites, Scope, blob_reads};
 use syncline::digest::{BlobId, Digest};
+use syncline::id::UploadId;
 use syncline::oplog::Sealing;
 use syncline::server::blob_space;
 use syncline::store::{
-    BlobError, BlobKey, BlobSource, BlobStore, ByteRange, BytesSource, MemoryBlobs, PutOutcome, StoreExt,
+    Append, BlobError, BlobKey, BlobSource, BlobStore, ByteRange, BytesSource, MemoryBlobs, PutOutcome, StoreExt,
+    UploadKey,
 };
 use syncline::{Env, LogKey, limits};
 
@@ -243,6 +245,30 @@ fn a_large_blob_goes_on_where_it_was_cut_off() {
     assert_eq!(blobs.read(LOG, named.0, ByteRange::default()).expect("read"), bytes);
     assert_eq!(at(), 10_000);
     assert_eq!(blobs.append(named, 10_000, &Bytes::new()).expect("the same answer"), 10_000);
+}
+
+/// B1: whoever took the last byte died before the bytes were a blob. Its sender asks how far it is, and is told the end only
+/// of what is stored.
+#[test]
+fn fault_b01_an_upload_that_has_all_its_bytes_is_stored_when_it_is_asked_about() {
+    let blobs = Blobs::new();
+    let at = |named| poll_to_end(blobs.world.server.upload_at(&operator(), LOG.log, named, blobs.env()));
+    let leave = |named: (BlobId, u64), bytes: &Bytes| {
+        let upload = UploadId::from_bytes(named.0.as_bytes()[..16].try_into().expect("16"));
+        let upload = UploadKey { bucket: blob_space(LOG), upload };
+        let append = Append { offset: 0, size_max: named.1, now: blobs.env().now };
+        poll_to_end(blobs.bytes.append(upload, append, &mut BytesSource::new(bytes.clone()))).expect("taken");
+    };
+    let bytes = content(1, 10_000);
+    leave(name(&bytes), &bytes);
+    assert_eq!(at(name(&bytes)).expect("an answer"), 10_000);
+    assert_eq!(blobs.read(LOG, name(&bytes).0, ByteRange::default()).expect("read"), bytes);
+    // Other bytes are not stored by asking, and it begins anew.
+    let (right, wrong) = (content(2, 100), content(3, 100));
+    leave(name(&right), &wrong);
+    assert_eq!(at(name(&right)).expect_err("refused").code, ErrorCode::BlobMismatch);
+    assert_eq!(at(name(&right)).expect("an answer"), 0);
+    blobs.append(name(&right), 0, &right).expect("taken");
 }
 
 #[test]

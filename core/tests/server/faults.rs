@@ -86,3 +86,30 @@ fn fault_s12_a_server_put_back_to_an_older_backup_is_found_out_by_its_clients() 
     old.verdicts(&edits(&mut other, 3));
     assert_eq!(old.code(pull(LOG.log, client)), ErrorCode::GapDiverged, "and after it has grown past the client");
 }
+
+#[test]
+fn fault_s20_a_reader_whom_retention_overtakes_is_told_so_and_never_skips() {
+    for read in 0..=9_usize {
+        for horizon in 2..=9_u64 {
+            let world = World::new();
+            world.verdicts(&edits(&mut Author::new(1), 9));
+            let mut cursor = Cursor::START;
+            if let Some(limit) = PageLimit::ops(read) {
+                let Reply::Pulled(page) = world.call(Call::Pull { log: LOG.log, cursor, limit }) else {
+                    panic!("not a page")
+                };
+                cursor = page.next;
+            }
+            world.prune_before(seq(horizon));
+            let next = read as u64 + 1;
+            if next < horizon {
+                assert_eq!(world.code(pull(LOG.log, cursor)), ErrorCode::GapPruned, "at {read} before {horizon}");
+                continue;
+            }
+            let Reply::Pulled(page) = world.call(pull(LOG.log, cursor)) else { panic!("not a page") };
+            assert_eq!(page.follows(LOG, cursor), Ok(()));
+            let seqs: Vec<u64> = page.ops.iter().map(|op| op.seq.get()).collect();
+            assert_eq!(seqs, (next..=9).collect::<Vec<_>>(), "at {read} before {horizon}");
+        }
+    }
+}

@@ -12,9 +12,6 @@ mod common;
 mod access;
 mod blobs;
 mod cases;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "../common/cut.rs"]
-mod cut;
 mod devices;
 mod faults;
 mod groups;

@@ -15,8 +15,8 @@ use syncline::tree::{self, Content, Kind, Label, NamePolicy, Node, Retention, Tr
 use syncline::{EntityId, GroupId, LogId, LogKey, OpId, ReplicaId, Seq, Timestamp, TokenId, limits};
 
 use super::blobs::{Blobs, name};
+use super::common::cut::Cut;
 use super::common::poll_to_end;
-use super::cut::Cut;
 use super::{LOG, operator};
 
 const DAY: u64 = 24 * 3_600_000;

@@ -100,6 +100,22 @@ fn fault_s18_two_that_make_a_snapshot_at_once_do_no_harm() {
 }
 
 #[test]
+fn fault_s18_a_server_that_dies_while_it_makes_a_snapshot_does_no_harm() {
+    for (cuts, written) in [(0, false), (0, true), (1, false), (1, true)] {
+        let world = World::new();
+        world.verdicts(&edits(&mut Author::new(1), STALE));
+        let dying = Arc::new(common::cut::Cut::new(Arc::clone(&world.store), cuts, written));
+        let dying = Server::new(dying, Arc::new(world.bus.clone()), schema());
+        if let Ok(answer) = poll_to_end(dying.handle(&operator(), Call::GetSnapshot(LOG.log), world.env())) {
+            let Reply::Snapshot(Some(snapshot)) = answer else { panic!("not a snapshot: {answer:?}") };
+            assert_eq!(*snapshot, replayed(&world, 1_000), "what is said is true");
+        }
+        assert_eq!(world.snapshot(), Some(replayed(&world, 1_000)), "after {cuts} transactions, {written}");
+        assert_eq!(world.bounds().snapshot, seq(1_000));
+    }
+}
+
+#[test]
 fn a_plain_snapshot_must_be_what_replay_gives() {
     let world = World::new();
     let mut author = Author::new(1);

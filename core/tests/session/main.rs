@@ -13,6 +13,7 @@ mod common;
 mod laws;
 mod replica;
 mod script;
+mod storm;
 
 macro_rules! stories {
     ($($(#[$doc:meta])* $name:ident;)*) => {

@@ -332,6 +332,23 @@ fn mutated_snapshots_with_right_checksums_are_refused_or_sound() {
     }
 }
 
+#[test]
+fn a_snapshot_whose_history_has_more_characters_than_its_text_is_refused() {
+    for (typed, stored) in [("aéb", "é"), ("éé", "é"), ("abc", "ab"), ("abc", "aé")] {
+        let mut text = Text::new();
+        text.insert(replica(1), 0, typed).unwrap();
+        let saved = text.save().unwrap();
+        let mut contents: Vec<Vec<u8>> = sections(&saved).into_iter().map(|part| saved[part].to_vec()).collect();
+        contents[0] = raw(|out| {
+            out.len(stored.len() << 1);
+            out.fixed(stored.as_bytes());
+        })
+        .to_vec();
+        let read = Text::load(&with_checksums(&contents)).and_then(|mut text| text.save());
+        assert!(matches!(read, Err(TextError::Decode(DecodeError::NotCanonical(_)))), "{typed} as {stored}: {read:?}");
+    }
+}
+
 /// A snapshot of these sections, which may be anything.
 pub(crate) fn with_checksums(sections: &[Vec<u8>]) -> Bytes {
     let mut out = Writer::default();

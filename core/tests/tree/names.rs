@@ -106,6 +106,25 @@ fn what_is_suggested_is_a_name_whatever_was_typed() {
 }
 
 #[test]
+fn what_is_suggested_for_a_name_that_is_too_long_is_a_name() {
+    let (dots, blanks, far) = (".".repeat(256), " ".repeat(252), " ".repeat(300));
+    let rows = [
+        (format!("{dots}seventeencharacters"), "unnamed"),
+        (format!("CON{blanks}x"), "CON_"),
+        (format!("a{far}x"), "a"),
+        (format!("com1{far}.txt"), "com1_.txt"),
+    ];
+    for (typed, expected) in rows {
+        for policy in BOTH {
+            let Err(refused) = Name::new(&typed, policy) else { panic!("{typed:?} is taken") };
+            let suggested = refused.suggested;
+            assert_eq!(Name::new(suggested.as_str(), NamePolicy::Strict).as_ref(), Ok(&suggested), "{typed:?}");
+            assert_eq!(suggested.as_str(), expected, "{typed:?}");
+        }
+    }
+}
+
+#[test]
 fn a_device_keeps_names_it_cannot_hold_under_others() {
     let local = |typed: &str| Name::new(typed, NamePolicy::Lenient).unwrap().local(id(0xabcd)).as_str().to_owned();
     let rows = [

@@ -11,13 +11,16 @@
 mod clock;
 #[cfg(feature = "dialect")]
 mod dialect;
+mod files;
 mod given;
+mod names;
 mod rows;
 mod session;
 mod text;
 mod values;
 mod wire;
 
+pub mod by_mutation;
 pub mod round_trip;
 
 #[allow(dead_code, unused_imports, reason = "core's tests, of which each body uses its part")]
@@ -77,7 +80,9 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "dialect")]
     ("dialect_json", dialect::dialect_json),
     ("document", values::document),
+    ("file_rows", files::file_rows),
     ("list", values::list),
+    ("names", names::names),
     ("register", values::register),
     ("session", session::session),
     ("set", values::set),

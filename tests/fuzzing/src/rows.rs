@@ -21,7 +21,7 @@ fn change(data: &[u8]) -> (usize, u8) {
     }
 }
 
-fn one_spelling<T, E>(bytes: &Bytes, decode: impl Fn(Bytes) -> Result<T, E>, encode: impl Fn(&T) -> Bytes) {
+pub(crate) fn one_spelling<T, E>(bytes: &Bytes, decode: impl Fn(Bytes) -> Result<T, E>, encode: impl Fn(&T) -> Bytes) {
     if let Ok(value) = decode(bytes.clone()) {
         assert_eq!(encode(&value), *bytes, "one spelling");
     }

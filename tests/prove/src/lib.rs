@@ -7,7 +7,9 @@
 //! Next: `src/main.rs` runs the parts and prints the table; `src/parts.rs` names them.
 
 mod given;
+mod installed;
 mod tally;
 
 pub use given::Given;
+pub use installed::installed;
 pub use tally::Tally;

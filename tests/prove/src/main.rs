@@ -23,7 +23,7 @@ struct Arguments {
     /// Only these parts.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Name the packages to build, and nothing else.
+    /// Name the packages to build, and nothing else: ours, and what starts servers where a part needs them.
     #[arg(long)]
     packages: bool,
 }
@@ -39,6 +39,9 @@ fn main() -> anyhow::Result<ExitCode> {
         .collect();
     if arguments.packages {
         chosen.iter().for_each(|part| println!("{}", part.package));
+        if chosen.iter().any(|part| part.servers) {
+            println!("syncline-tests\nsyncline-server");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let shares: u32 = chosen.iter().map(|part| part.share).sum();

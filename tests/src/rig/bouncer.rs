@@ -1,4 +1,5 @@
-//! A PgBouncer in transaction mode before a cluster: consecutive statements may meet different backends.
+//! A PgBouncer in transaction mode before a cluster and all its databases: consecutive statements may meet different
+//! backends.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use super::guard::Guard;
-use super::postgres::{Cluster, Tools, as_owner, url_at};
+use super::postgres::{Tools, as_owner, url_at};
 
 const PORT: u16 = 6432;
 const START: Duration = Duration::from_secs(10);
@@ -24,11 +25,12 @@ pub struct Bouncer {
 }
 
 impl Bouncer {
-    /// Starts a pooler with a few server connections, so that clients really share them.
+    /// Starts a pooler before the server whose socket is in `server`, with a few connections to it, so that clients really
+    /// share them.
     ///
     /// # Errors
     /// When PgBouncer is not installed or does not start.
-    pub fn before(cluster: &Cluster) -> anyhow::Result<Self> {
+    pub fn before(server: &Path) -> anyhow::Result<Self> {
         let owner = Tools::find()?.owner;
         let folder = tempfile::Builder::new().prefix("syncline-pool-").tempdir()?.keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
@@ -41,7 +43,7 @@ impl Bouncer {
             &[&folder.to_string_lossy()],
         )?;
         fs::write(folder.join("users"), "\"test\" \"\"\n")?;
-        fs::write(folder.join("ini"), settings(&folder, cluster.socket_folder()))?;
+        fs::write(folder.join("ini"), settings(&folder, server))?;
         if let Some(owner) = &owner {
             chown(&folder, Some(owner.uid), Some(owner.gid))?;
         }
@@ -71,10 +73,10 @@ impl Bouncer {
 fn settings(folder: &Path, server: &Path) -> String {
     let folder = folder.display();
     format!(
-        "[databases]\npostgres = host={server} dbname=postgres user=test\n[pgbouncer]\npool_mode = transaction\n\
+        "[databases]\n* = host={server} user=test\n[pgbouncer]\npool_mode = transaction\n\
          listen_addr =\nlisten_port = {PORT}\nunix_socket_dir = {folder}\nauth_type = trust\nauth_file = {folder}/users\n\
          pidfile = {folder}/pid\nlogfile = {folder}/log\ndefault_pool_size = 3\nmax_client_conn = 100\n\
-         ignore_startup_parameters = extra_float_digits\nserver_round_robin = 1\n",
+         ignore_startup_parameters = extra_float_digits\nserver_round_robin = 1\nserver_idle_timeout = 2\n",
         server = server.display()
     )
 }

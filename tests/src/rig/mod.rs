@@ -4,10 +4,13 @@
 //! left running, not even when the test process is killed. See [`guard`] for how.
 //!
 //! Next: [`postgres`] starts clusters, [`proxy`] cuts connections to them, [`bouncer`] pools them; [`seaweed`] is an S3
-//! server, [`faulty_s3`] a bad way to it; [`server`] runs ours.
+//! server, [`faulty_s3`] a bad way to it; [`server`] runs ours, [`device`] talks to it; [`folder`] is
+//! a place for all that.
 
 pub mod bouncer;
+pub mod device;
 pub mod faulty_s3;
+pub mod folder;
 pub mod guard;
 pub mod postgres;
 pub mod proxy;

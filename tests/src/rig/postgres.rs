@@ -32,6 +32,7 @@ pub struct Cluster {
     tools: Tools,
     folder: PathBuf,
     durability: Durability,
+    settings: &'static str,
     _guard: Guard,
 }
 
@@ -41,6 +42,71 @@ impl Cluster {
     /// # Errors
     /// When Postgres is not installed or does not start; the message holds its log.
     pub fn start(durability: Durability) -> anyhow::Result<Self> {
+        let cluster = Self::prepare(durability)?;
+        cluster.init(&[])?;
+        cluster.run()?;
+        Ok(cluster)
+    }
+
+    /// Makes and starts a cluster whose data lies on a disk of its own of so many mebibytes, which may be filled.
+    ///
+    /// # Errors
+    /// When we may not mount one; as [`Cluster::start`].
+    pub fn start_on_a_disk_of(mebibytes: u32) -> anyhow::Result<Self> {
+        let mut cluster = Self::prepare(Durability::Full)?;
+        // Little of its log is kept for later, where there would be room.
+        cluster.settings = "-c min_wal_size=2MB -c max_wal_size=8MB";
+        let disk = cluster.folder.join("data");
+        fs::create_dir(&disk)?;
+        let size = format!("size={mebibytes}m,mode=0700");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&disk).output()?;
+        ensure!(mounted.status.success(), "no disk to fill: {}", String::from_utf8_lossy(&mounted.stderr));
+        if let Some(owner) = &cluster.tools.owner {
+            chown(&disk, Some(owner.uid), Some(owner.gid))?;
+        }
+        // Small segments of its log: the disk is full where the next one does not fit.
+        cluster.init(&["--wal-segsize=1"])?;
+        cluster.run()?;
+        Ok(cluster)
+    }
+
+    /// Makes and starts a standby of this one, which follows it.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn standby(&self) -> anyhow::Result<Self> {
+        let standby = Self::prepare(self.durability)?;
+        standby.own_folder()?;
+        let from = self.folder.to_string_lossy();
+        let args = ["-h", &from, "-U", "test", "-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync"];
+        self.tools.run(&standby.folder, "pg_basebackup", &args)?;
+        standby.run()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a primary, on a timeline of its own.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        self.tools.run(&self.folder, "pg_ctl", &["-s", "-w", "-D", "data", "promote"])
+    }
+
+    /// Whoever connects to the socket of this cluster, which must be stopped, meets another one from now on.
+    ///
+    /// # Errors
+    /// When the socket cannot be exchanged.
+    pub fn lead_to(&self, other: &Self) -> anyhow::Result<()> {
+        const SOCKET: &str = ".s.PGSQL.5432";
+        let own = self.folder.join(SOCKET);
+        if fs::symlink_metadata(&own).is_ok() {
+            fs::remove_file(&own)?;
+        }
+        Ok(std::os::unix::fs::symlink(other.folder.join(SOCKET), own)?)
+    }
+
+    /// A folder of its own, and a guard that ends whatever runs in it.
+    fn prepare(durability: Durability) -> anyhow::Result<Self> {
         let tools = Tools::find()?;
         let folder = tempfile::Builder::new().prefix("syncline-pg-").tempdir()?.keep();
         // Another user may have to enter; what it finds there is its own.
@@ -50,13 +116,11 @@ impl Cluster {
             pid="$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)"
             [ -n "$pid" ] && kill -QUIT "$pid"
             for _ in $(seq 250); do kill -0 "$pid" || break; sleep 0.02; done
+            umount "$1/data"
             rm -rf "$1""#,
             &[&folder.to_string_lossy()],
         )?;
-        let cluster = Self { tools, folder, durability, _guard: guard };
-        cluster.init()?;
-        cluster.run()?;
-        Ok(cluster)
+        Ok(Self { tools, folder, durability, settings: "", _guard: guard })
     }
 
     /// Where it listens.
@@ -88,10 +152,17 @@ impl Cluster {
             Durability::None => "-F -c full_page_writes=off -c synchronous_commit=off",
             Durability::Full => "-c fsync=on -c synchronous_commit=on",
         };
-        let options = format!("-c listen_addresses= -k {} {safety} -c max_connections=200", self.folder.display());
+        let (folder, settings) = (self.folder.display(), self.settings);
+        let options = format!("-c listen_addresses= -k {folder} {safety} -c max_connections=200 {settings}");
         self.tools
             .run(&self.folder, "pg_ctl", &["-s", "-w", "-D", "data", "-l", "log", "-o", &options, "start"])
             .with_context(|| fs::read_to_string(self.folder.join("log")).unwrap_or_default())
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.tools.run(&self.folder, "pg_ctl", &["-s", "-D", "data", "status"]).is_ok()
     }
 
     /// Restarts it as a replica of nobody: it answers reads and takes no writes.
@@ -104,12 +175,15 @@ impl Cluster {
         self.run()
     }
 
-    fn init(&self) -> anyhow::Result<()> {
-        if let Some(owner) = &self.tools.owner {
-            chown(&self.folder, Some(owner.uid), Some(owner.gid))?;
-        }
+    fn own_folder(&self) -> anyhow::Result<()> {
+        let Some(owner) = &self.tools.owner else { return Ok(()) };
+        Ok(chown(&self.folder, Some(owner.uid), Some(owner.gid))?)
+    }
+
+    fn init(&self, more: &[&str]) -> anyhow::Result<()> {
+        self.own_folder()?;
         let options = ["-D", "data", "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
-        self.tools.run(&self.folder, "initdb", &[&options[..], &["--no-instructions"]].concat())
+        self.tools.run(&self.folder, "initdb", &[&options[..], &["--no-instructions"], more].concat())
     }
 }
 
@@ -150,13 +224,45 @@ pub async fn fresh_schema_url() -> String {
 /// # Errors
 /// When the server does not make it.
 pub async fn fresh_schema(url: &str) -> anyhow::Result<String> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let name = format!("t_{:016x}", u64::from_be_bytes(random));
+    let name = unique()?;
     let mut connection = PgConnection::connect(url).await.context("connecting")?;
     sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&mut connection).await?;
     connection.close().await?;
     Ok(format!("{url}&options=-csearch_path%3D{name}"))
+}
+
+/// Where tests find the pooler before the shared cluster.
+pub const POOL_URL_VARIABLE: &str = "SYNCLINE_TEST_POOL_URL";
+
+/// A new database of the shared cluster, through its pooler.
+///
+/// # Panics
+/// As [`shared_url`], or when the cluster does not make it.
+#[allow(clippy::panic, reason = "called by tests only, to fail them")]
+pub async fn fresh_pooled_url() -> String {
+    let url = shared_url();
+    let Ok(pool) = std::env::var(POOL_URL_VARIABLE) else {
+        panic!("this test needs a pooler: run `./test`, which installs PgBouncer ({POOL_URL_VARIABLE} is not set)");
+    };
+    match fresh_database(&url).await {
+        Ok(name) => pool.replacen("/postgres?", &format!("/{name}?"), 1),
+        Err(error) => panic!("the Postgres at {URL_VARIABLE} does not make a database: {error:#}"),
+    }
+}
+
+async fn fresh_database(url: &str) -> anyhow::Result<String> {
+    let name = unique()?;
+    let mut connection = PgConnection::connect(url).await.context("connecting")?;
+    sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(name)
+}
+
+/// A name that nobody else has.
+fn unique() -> anyhow::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(format!("t_{:016x}", u64::from_be_bytes(random)))
 }
 
 /// Postgres' programs, and as whom to run them.

@@ -12,6 +12,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+use super::folder::Folder;
+
 /// `SSLRequest` and `GSSENCRequest` of the frontend protocol.
 const ENCRYPTION_REQUESTS: [[u8; 4]; 2] = [80_877_103_u32.to_be_bytes(), 80_877_104_u32.to_be_bytes()];
 
@@ -30,7 +32,7 @@ pub enum Cut {
 /// A proxy that listens on a socket of its own. Dropping it ends it and its connections.
 #[derive(Debug)]
 pub struct Proxy {
-    folder: tempfile::TempDir,
+    folder: Folder,
     plan: Arc<Plan>,
     task: JoinHandle<()>,
 }
@@ -47,7 +49,7 @@ impl Proxy {
     /// # Errors
     /// When the socket cannot be made.
     pub fn before(server: &Path) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("syncline-proxy-").tempdir()?;
+        let folder = Folder::new("proxy").map_err(io::Error::other)?;
         let listener = UnixListener::bind(socket(folder.path()))?;
         let plan = Arc::new(Plan::default());
         let task = tokio::spawn(accept(listener, socket(server), Arc::clone(&plan)));

@@ -42,12 +42,7 @@ impl Seaweed {
     #[must_use]
     pub fn program() -> Option<PathBuf> {
         let named = std::env::var_os("WEED_BIN").map(PathBuf::from);
-        let own = std::env::current_exe().ok();
-        let beside =
-            own.iter().flat_map(|own| own.ancestors()).map(|folder| folder.join("test-servers/seaweedfs/bin/weed"));
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let on_path = std::env::split_paths(&path).map(|folder| folder.join("weed"));
-        named.into_iter().chain(beside).chain(on_path).find(|program| program.is_file())
+        named.filter(|program| program.is_file()).or_else(|| syncline_prove::installed("seaweedfs", "weed"))
     }
 
     /// Starts one. It is not up yet: see [`Seaweed::ready`].

@@ -14,8 +14,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::folder::Folder;
 
 /// The operator's token of every server in these tests.
 pub const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
@@ -27,18 +30,24 @@ pub struct Process {
     /// Where it answers, without a slash at the end.
     pub url: String,
     child: Mutex<Option<Child>>,
+    /// Where its number is written down for a guard.
+    pids: Option<PathBuf>,
+    /// What it is started through.
+    via: Mutex<Vec<String>>,
 }
 
-/// A program of this workspace, built beside the test.
+/// A program of this workspace, built beside the test or the program that asks.
 ///
 /// # Panics
 /// When it is not built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test program");
-    let path = test.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
-    assert!(path.exists(), "{} is not built: run ./test, or cargo build -p {name}", path.display());
-    path
+    let own = std::env::current_exe().expect("a program");
+    // target/<profile>, and for a test the folder below.
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    found
+        .unwrap_or_else(|| panic!("{name} is not built beside {}: run ./test, or cargo build -p {name}", own.display()))
 }
 
 fn free_port() -> u16 {
@@ -61,6 +70,21 @@ impl Process {
     /// When it does not listen.
     #[must_use]
     pub fn start_with(data: &Path, store: Option<&str>, more: &[&str]) -> Self {
+        let process = Self::prepare(data, store, more, None);
+        process.run();
+        process
+    }
+
+    /// A server that is not started yet, with its data in a folder's `data`: it ends with the folder, however that ends.
+    ///
+    /// # Panics
+    /// When no port is free.
+    #[must_use]
+    pub fn within(folder: &Folder, store: Option<&str>, more: &[&str]) -> Self {
+        Self::prepare(&folder.path().join("data"), store, more, Some(folder.path().join("pids")))
+    }
+
+    fn prepare(data: &Path, store: Option<&str>, more: &[&str], pids: Option<PathBuf>) -> Self {
         let port = free_port();
         let mut arguments =
             vec!["--data".to_owned(), data.display().to_string(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
@@ -68,9 +92,16 @@ impl Process {
             arguments.extend(["--store".to_owned(), store.to_owned()]);
         }
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        let process = Self { arguments, url: format!("http://127.0.0.1:{port}"), child: Mutex::new(None) };
-        process.run();
-        process
+        let url = format!("http://127.0.0.1:{port}");
+        Self { arguments, url, child: Mutex::new(None), pids, via: Mutex::default() }
+    }
+
+    /// From its next start on it is started through these words: a shell expands them, and `$$` is the server's own number.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn start_through(&self, words: &[String]) {
+        *self.via.lock().expect("no panic holds it") = words.to_vec();
     }
 
     /// Starts it (again) and waits until it says that it listens.
@@ -78,8 +109,19 @@ impl Process {
     /// # Panics
     /// When it ends instead, with what it said.
     pub fn run(&self) {
-        let mut child = Command::new(program("syncline-server"))
-            .args(&self.arguments)
+        self.try_run().unwrap_or_else(|said| panic!("the server ended instead of listening:\n{said}"));
+    }
+
+    /// Starts it (again) and waits until it says that it listens.
+    ///
+    /// # Errors
+    /// What it said when it ended instead.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    pub fn try_run(&self) -> Result<(), String> {
+        let mut child = self
+            .command()
             .env("SYNCLINE_ADMIN_TOKEN", TOKEN)
             .env("AWS_ACCESS_KEY_ID", super::seaweed::KEY)
             .env("AWS_SECRET_ACCESS_KEY", super::seaweed::SECRET)
@@ -94,7 +136,9 @@ impl Process {
             if stdout.read_line(&mut line).expect("readable") == 0 {
                 let mut words = String::new();
                 let _ = child.stderr.take().expect("piped").read_to_string(&mut words);
-                panic!("the server ended instead of listening:\n{said}{words}");
+                let _ = child.kill();
+                self.reap(&mut child);
+                return Err(format!("{said}{words}"));
             }
             said.push_str(&line);
             if line.contains("listening on ") {
@@ -106,12 +150,62 @@ impl Process {
         let mut stderr = child.stderr.take().expect("piped");
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         *self.child.lock().expect("no panic holds it") = Some(child);
+        Ok(())
+    }
+
+    fn command(&self) -> Command {
+        let server = program("syncline-server");
+        let Some(pids) = &self.pids else {
+            let mut command = Command::new(server);
+            command.args(&self.arguments);
+            return command;
+        };
+        // The shell says its number before it becomes the server, so the guard knows whom to end.
+        let via = self.via.lock().expect("no panic holds it").join(" ");
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!(r#": >"$0/$$" && exec {via} "$@""#)).arg(pids).arg(server).args(&self.arguments);
+        command
+    }
+
+    fn reap(&self, child: &mut Child) -> Option<ExitStatus> {
+        let status = child.wait().ok();
+        if let Some(pids) = &self.pids {
+            let _ = std::fs::remove_file(pids.join(child.id().to_string()));
+        }
+        status
     }
 
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.lock().ok()?.as_ref().map(Child::id)
+    }
+
+    /// Sends a signal by its name: `STOP`, `CONT`, `TERM`.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().expect("the server runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill");
+        assert!(sent.success(), "kill -s {name}");
+    }
+
+    /// Waits for its end for so long; how it ended.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn ended_within(&self, time: Duration) -> Option<ExitStatus> {
+        let mut held = self.child.lock().expect("no panic holds it");
+        let child = held.as_mut().expect("the server runs");
+        let begun = Instant::now();
+        while child.try_wait().expect("waited for").is_none() {
+            if begun.elapsed() > time {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        held.take().and_then(|mut child| self.reap(&mut child))
     }
 
     /// SIGKILL: no goodbye, no flush.
@@ -121,18 +215,16 @@ impl Process {
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("no panic holds it").take() {
             child.kill().expect("killed");
-            child.wait().expect("reaped");
+            self.reap(&mut child).expect("reaped");
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Ok(mut child) = self.child.lock()
-            && let Some(mut child) = child.take()
-        {
+        if let Some(mut child) = self.child.lock().ok().and_then(|mut child| child.take()) {
             let _ = child.kill();
-            let _ = child.wait();
+            self.reap(&mut child);
         }
     }
 }

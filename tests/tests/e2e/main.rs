@@ -6,7 +6,6 @@
 
 mod blobs;
 mod crowd;
-mod device;
 mod drive;
 mod drive_house;
 mod drive_shared;
@@ -28,3 +27,5 @@ mod tasks_life;
 mod tasks_terminal;
 mod together;
 mod trace;
+
+use syncline_tests::rig::device;

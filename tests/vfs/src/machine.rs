@@ -28,6 +28,7 @@ pub(crate) struct State {
     full_at: Option<u64>,
     full_lasts: bool,
     sync_fails_at: Option<u64>,
+    io_fails_at: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +53,7 @@ pub(crate) enum Failure {
     Off,
     Full,
     Sync,
+    Io,
 }
 
 impl Machine {
@@ -61,10 +63,16 @@ impl Machine {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let name = format!("syncline-test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let state = State { random: seed ^ 0x9E37_79B9_7F4A_7C15, ..State::default() };
-        let machine = Self { state: Arc::new(Mutex::new(state)), name: name.into() };
+        let machine = Self { state: Arc::default(), name: name.into() };
+        machine.renew(seed);
         crate::shim::register(&machine);
         machine
+    }
+
+    /// Another machine in its place: with an empty disk, nothing planned, another seed and the same name. Every connection
+    /// must have been closed. Who needs thousands one after the other has thousands of names to look through otherwise.
+    pub fn renew(&self, seed: u64) {
+        *self.lock() = State { random: seed ^ 0x9E37_79B9_7F4A_7C15, ..State::default() };
     }
 
     /// The VFS's name.
@@ -106,7 +114,7 @@ impl Machine {
     pub fn start_process(&self) {
         let mut state = self.lock();
         state.off = false;
-        (state.cut_at, state.full_at, state.sync_fails_at) = (None, None, None);
+        state.forget_plans();
     }
 
     /// Whether the power is off.
@@ -138,6 +146,12 @@ impl Machine {
         state.sync_fails_at = Some(state.syncs + n);
     }
 
+    /// The disk fails the `n`th operation from now, once. A sync that fails so is one as of [`Machine::fail_sync_at`].
+    pub fn fail_once_at(&self, n: u64) {
+        let mut state = self.lock();
+        state.io_fails_at = Some(state.operations + n);
+    }
+
     /// From now on the disk says it has written what it has not.
     pub fn lie_on_sync(&self) {
         self.lock().lies = true;
@@ -158,7 +172,7 @@ impl Machine {
             }
         }
         (state.off, state.lies) = (false, false);
-        (state.cut_at, state.full_at, state.sync_fails_at) = (None, None, None);
+        state.forget_plans();
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -203,12 +217,14 @@ impl State {
     }
 
     pub(crate) fn sync(&mut self, name: &str) -> Result<(), Failure> {
-        let cut = self.step()?;
+        let stepped = self.step();
+        let broken = stepped == Err(Failure::Io);
+        let cut = !broken && stepped?;
         self.syncs += 1;
         if cut {
             return Err(Failure::Off);
         }
-        let fails = self.sync_fails_at == Some(self.syncs);
+        let fails = broken || self.sync_fails_at == Some(self.syncs);
         let Some(file) = self.files.get_mut(name) else { return Ok(()) };
         if fails {
             file.volatile.clear();
@@ -234,6 +250,10 @@ impl State {
         file.volatile.push(change);
     }
 
+    fn forget_plans(&mut self) {
+        (self.cut_at, self.full_at, self.sync_fails_at, self.io_fails_at) = (None, None, None, None);
+    }
+
     const fn running(&self) -> Result<(), Failure> {
         if self.off { Err(Failure::Off) } else { Ok(()) }
     }
@@ -245,6 +265,9 @@ impl State {
         if self.cut_at == Some(self.operations) {
             self.off = true;
             return Ok(true);
+        }
+        if self.io_fails_at == Some(self.operations) {
+            return Err(Failure::Io);
         }
         match self.full_at {
             Some(at) if self.operations == at || (self.full_lasts && self.operations > at) => Err(Failure::Full),

@@ -93,7 +93,7 @@ fn system() -> *mut ffi::sqlite3_vfs {
 
 const fn code(failure: Failure, when_off: c_int) -> c_int {
     match failure {
-        Failure::Off => when_off,
+        Failure::Off | Failure::Io => when_off,
         Failure::Full => ffi::SQLITE_FULL,
         Failure::Sync => ffi::SQLITE_IOERR_FSYNC,
     }

@@ -18,8 +18,8 @@ use utoipa::openapi::{
 };
 
 use super::problem::problem;
-use crate::PROBLEM_MEDIA_TYPE;
 use crate::route::{Route, Verb};
+use crate::{BLOB_MEDIA_TYPE, PROBLEM_MEDIA_TYPE, UPLOAD_OFFSET_HEADER};
 
 const SCHEMAS: &str = include_str!("schemas.json");
 const BEARER: &str = "bearer";
@@ -43,15 +43,15 @@ const fn shape(route: Route) -> Shape {
             (&[("seq", "Seq", Required::True), ("anchor", "Anchor", OPTIONAL)], None, &[(204, "deleted", None)])
         }
         Route::Logs => {
-            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the logs", Some("Logs"))])
+            (&[("after", "Id", OPTIONAL), ("limit", "Limit", OPTIONAL)], None, &[(200, "the logs", Some("Logs"))])
         }
         Route::Push => (&[("part", "Part", OPTIONAL)], Some("Push"), &[(200, "one verdict per op", Some("Pushed"))]),
         Route::Pull => (
             &[
                 ("after", "Seq", OPTIONAL),
                 ("anchor", "Anchor", OPTIONAL),
-                ("limit", "Seq", OPTIONAL),
-                ("bytes", "Seq", OPTIONAL),
+                ("limit", "Limit", OPTIONAL),
+                ("bytes", "PageBytes", OPTIONAL),
                 ("part", "Part", OPTIONAL),
             ],
             None,
@@ -64,7 +64,7 @@ const fn shape(route: Route) -> Shape {
         ),
         Route::PutSnapshot => (&[], Some("Snapshot"), &[(204, "kept", None)]),
         Route::RestorePoints => {
-            (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the restore points", Some("RestorePoints"))])
+            (&[("limit", "Limit", OPTIONAL)], None, &[(200, "the restore points", Some("RestorePoints"))])
         }
         Route::Restore => (&[], Some("Restore"), &[(200, "restored", Some("Restored"))]),
         Route::UndoRestore => (&[], Some("UndoRestore"), &[(200, "restored", Some("Restored"))]),
@@ -82,18 +82,20 @@ const fn shape(route: Route) -> Shape {
             (&[], None, &[(200, "the blob", None), (206, "the range", None), (304, "the reader has it", None)])
         }
         Route::UploadAt => {
-            (&[("size", "Seq", Required::True)], None, &[(200, "`Upload-Offset` says where it goes on", None)])
+            (&[("size", "BlobBytes", Required::True)], None, &[(200, "`Upload-Offset` says where it goes on", None)])
         }
         Route::AppendBlob => (
-            &[("size", "Seq", Required::True)],
+            &[("size", "BlobBytes", Required::True)],
             None,
             &[(204, "`Upload-Offset` says where it goes on; at the end it is stored", None)],
         ),
         Route::DropUpload => (&[], None, &[(204, "dropped", None)]),
         Route::SetScanning => (&[], Some("Scanning"), &[(204, "set", None)]),
-        Route::Scans => {
-            (&[("after", "Blob", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "what was said", Some("Scans"))])
-        }
+        Route::Scans => (
+            &[("after", "Blob", OPTIONAL), ("limit", "Limit", OPTIONAL)],
+            None,
+            &[(200, "what was said", Some("Scans"))],
+        ),
         Route::ReleaseBlob => (&[], None, &[(204, "released", None)]),
         Route::RescanBlob => (&[], None, &[(204, "forgotten", None)]),
         Route::KeepManifest => (&[], None, &[(200, "kept, or what it needs first", Some("ManifestKept"))]),
@@ -105,29 +107,31 @@ const fn shape(route: Route) -> Shape {
         }
         Route::TreeTerms => (&[], None, &[(200, "what it takes", Some("TreeTerms"))]),
         Route::SetTreeTerms => (&[], Some("NewTreeTerms"), &[(200, "what it takes", Some("TreeTerms"))]),
-        Route::Nodes | Route::Trash => {
-            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the nodes", Some("Nodes"))])
-        }
-        Route::Leaves => (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the nodes", Some("Nodes"))]),
+        Route::Nodes | Route::Trash => (
+            &[("after", "Id", OPTIONAL), ("limit", "NodesLimit", OPTIONAL)],
+            None,
+            &[(200, "the nodes", Some("Nodes"))],
+        ),
+        Route::Leaves => (&[("limit", "NodesLimit", OPTIONAL)], None, &[(200, "the nodes", Some("Nodes"))]),
         Route::PurgeTrash => (&[], None, &[(200, "how many went", Some("Purged"))]),
-        Route::Node => (&[("limit", "Seq", OPTIONAL)], None, &[(200, "the node", Some("Nodes"))]),
+        Route::Node => (&[("limit", "NodesLimit", OPTIONAL)], None, &[(200, "the node", Some("Nodes"))]),
         Route::Children => (
-            &[("after", "FoldedName", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            &[("after", "FoldedName", OPTIONAL), ("limit", "NodesLimit", OPTIONAL)],
             None,
             &[(200, "the nodes", Some("Nodes"))],
         ),
         Route::Revisions => (
-            &[("after", "Seq", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            &[("after", "Seq", OPTIONAL), ("limit", "Limit", OPTIONAL)],
             None,
             &[(200, "the revisions", Some("Revisions"))],
         ),
         Route::RotateToken => (&[], None, &[(201, "the only time the token is shown", Some("Token"))]),
         Route::Tokens => {
-            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the tokens", Some("Tokens"))])
+            (&[("after", "Id", OPTIONAL), ("limit", "Limit", OPTIONAL)], None, &[(200, "the tokens", Some("Tokens"))])
         }
         Route::CreateGroup => (&[], Some("CreateGroup"), &[(201, "made", Some("GroupMade"))]),
         Route::Groups => {
-            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the groups", Some("Groups"))])
+            (&[("after", "Id", OPTIONAL), ("limit", "Limit", OPTIONAL)], None, &[(200, "the groups", Some("Groups"))])
         }
         Route::DeleteGroup => (&[], None, &[(204, "ended", None)]),
         Route::JoinGroup => (&[], None, &[(204, "it is in it", None)]),
@@ -136,11 +140,11 @@ const fn shape(route: Route) -> Shape {
         Route::EndGrant => (&[], None, &[(204, "taken", None)]),
         Route::MakeLink => (&[], Some("MakeLink"), &[(201, "the only time the address is shown", Some("LinkMade"))]),
         Route::Links => {
-            (&[("after", "Id", OPTIONAL), ("limit", "Seq", OPTIONAL)], None, &[(200, "the links", Some("Links"))])
+            (&[("after", "Id", OPTIONAL), ("limit", "Limit", OPTIONAL)], None, &[(200, "the links", Some("Links"))])
         }
         Route::RevokeLink => (&[], None, &[(204, "ended", None)]),
         Route::OpenLink | Route::OpenLinkByForm => (
-            &[("node", "Id", OPTIONAL), ("after", "FoldedName", OPTIONAL), ("limit", "Seq", OPTIONAL)],
+            &[("node", "Id", OPTIONAL), ("after", "FoldedName", OPTIONAL), ("limit", "NodesLimit", OPTIONAL)],
             None,
             &[
                 (200, "the file as it is, or what is in the folder", Some("Linked")),
@@ -206,6 +210,14 @@ fn operation(route: Route) -> Operation {
     for (name, schema, required) in shape.query {
         operation = operation.parameter(parameter(name, schema, ParameterIn::Query, required.clone()));
     }
+    for name in headers(route) {
+        operation = operation.parameter(parameter(name, "BlobBytes", ParameterIn::Header, Required::True));
+    }
+    if let Some((media_type, schema)) = takes_as_it_is(route) {
+        let content = schema.map_or_else(Content::default, content);
+        let body = RequestBodyBuilder::new().required(Some(Required::True)).content(media_type, content);
+        operation = operation.request_body(Some(body.build()));
+    }
     if let Some(schema) = shape.takes {
         let mut body =
             RequestBodyBuilder::new().required(Some(Required::True)).content(JSON_MEDIA_TYPE, content(schema));
@@ -222,6 +234,9 @@ fn operation(route: Route) -> Operation {
                 response = response.content(BINARY_MEDIA_TYPE, Content::default());
             }
         }
+        if let Some(media_type) = gives_as_it_is(route).filter(|_| matches!(status, 200 | 206)) {
+            response = response.content(media_type, Content::default());
+        }
         operation = operation.response(status.to_string(), response.build());
     }
     let refused = ResponseBuilder::new().description("refused").content(PROBLEM_MEDIA_TYPE, content("Problem")).build();
@@ -230,6 +245,35 @@ fn operation(route: Route) -> Operation {
         operation = operation.security(SecurityRequirement::new(BEARER, [] as [&str; 0]));
     }
     operation.build()
+}
+
+/// Headers without which a request is none.
+const fn headers(route: Route) -> &'static [&'static str] {
+    match route {
+        Route::AppendBlob => &[UPLOAD_OFFSET_HEADER],
+        _ => &[],
+    }
+}
+
+/// What a body is that is no JSON.
+const fn takes_as_it_is(route: Route) -> Option<(&'static str, Option<&'static str>)> {
+    match route {
+        Route::PutBlob | Route::AppendBlob => Some((BLOB_MEDIA_TYPE, None)),
+        Route::PutBlobs => Some((BINARY_MEDIA_TYPE, None)),
+        Route::OpenLinkByForm => Some(("application/x-www-form-urlencoded", Some("LinkForm"))),
+        _ => None,
+    }
+}
+
+/// What an answer may be that is no JSON.
+const fn gives_as_it_is(route: Route) -> Option<&'static str> {
+    match route {
+        Route::GetBlob | Route::OpenLink | Route::OpenLinkByForm => Some(BLOB_MEDIA_TYPE),
+        Route::GetBlobs => Some(BINARY_MEDIA_TYPE),
+        Route::Live | Route::Ready => Some("text/plain"),
+        Route::OpenApi => Some(JSON_MEDIA_TYPE),
+        _ => None,
+    }
 }
 
 fn parameter(name: &str, schema: &str, place: ParameterIn, required: Required) -> Parameter {

@@ -18,7 +18,7 @@ use syncline::server::Server;
 use syncline::store::{MemoryBlobs, MemoryFanout, MemoryStore};
 use syncline::time::{Env, Hlc, Timestamp};
 use syncline_transport_http::client::{ClientOptions, Compression, Form, HttpClient};
-use syncline_transport_http::server::{App, Hashing, PasswordCost, ServerOptions, Tokens, serve};
+use syncline_transport_http::server::{App, Beside, Hashing, PasswordCost, ServerOptions, Tokens, serve_beside};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -44,16 +44,18 @@ impl Rig {
     }
 
     pub(crate) async fn with(options: ServerOptions) -> Self {
-        let schema = Schema::new(Rules::of(ConflictPolicy::Causal));
-        let server = Server::new(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()), schema)
-            .with_blobs(Arc::new(MemoryBlobs::new()))
-            .with_passwords(Arc::new(Hashing::new(PasswordCost { memory_kib: 8, passes: 1 }).expect("a cost")));
+        let server = server_over(Arc::new(MemoryStore::new()), Arc::new(MemoryFanout::new()));
+        Self::beside(server, Beside::default(), options).await
+    }
+
+    /// A server with other routes beside the engine's own.
+    pub(crate) async fn beside(server: Server, beside: Beside, options: ServerOptions) -> Self {
         let tokens = Tokens::new(server.clone()).with_operator(OPERATOR, BUCKET);
         let app = App::new(server.clone(), tokens, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let addr = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(serve(listener, app, async move {
+        let served = tokio::spawn(serve_beside(listener, app, beside, async move {
             let _ = stopped.await;
         }));
         Self { addr, server, stop: Some(stop), served }
@@ -106,6 +108,14 @@ impl Rig {
         self.raw(&request).await
     }
 
+    /// Asks for a WebSocket; what is answered to that, and nothing of what is said on it.
+    pub(crate) async fn handshake(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = self.dial().await;
+        let request = head("GET", target, headers, None).replacen("connection: close", "connection: upgrade", 1);
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        Answer::read_one(&mut stream).await
+    }
+
     /// A push as JSON.
     pub(crate) async fn push_json(&self, body: &[u8]) -> Answer {
         self.request("POST", &ops_path(), &[("content-type", "application/json")], body).await
@@ -119,6 +129,13 @@ impl Rig {
         let served = tokio::time::timeout(PATIENCE, self.served).await.expect("the server stops");
         served.expect("without a panic").expect("without an error");
     }
+}
+
+/// A server over these, with everything that it can keep.
+pub(crate) fn server_over(store: Arc<MemoryStore>, fanout: Arc<MemoryFanout>) -> Server {
+    Server::new(store, fanout, Schema::new(Rules::of(ConflictPolicy::Causal)))
+        .with_blobs(Arc::new(MemoryBlobs::new()))
+        .with_passwords(Arc::new(Hashing::new(PasswordCost { memory_kib: 8, passes: 1 }).expect("a cost")))
 }
 
 pub(crate) fn ops_path() -> String {
@@ -156,6 +173,26 @@ impl Answer {
         // A reset after the answer is as good as an end.
         let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut all)).await;
         let _ = read.expect("the server closes");
+        Self::of(all)
+    }
+
+    /// One answer whose length is said, on a connection that stays.
+    pub(crate) async fn read_one(stream: &mut TcpStream) -> Self {
+        let mut all = Vec::new();
+        loop {
+            let answer = Self::of(all.clone());
+            let whole = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            if answer.head.len() + 4 <= all.len() && answer.body.len() >= whole {
+                return answer;
+            }
+            let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut all)).await.expect("the server answers");
+            if read.unwrap_or(0) == 0 {
+                return Self::of(all);
+            }
+        }
+    }
+
+    fn of(all: Vec<u8>) -> Self {
         let split = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(all.len());
         let head = String::from_utf8_lossy(&all[..split]).to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);

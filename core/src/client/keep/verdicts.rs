@@ -90,6 +90,9 @@ impl<'a> Work<'a> {
                     Err(error) => self.park(entry.clone(), ParkReason::Unsendable(error.to_string())),
                 }
             }
+            // A copy of this device, or this one before it was set back, wrote it otherwise: it is found by its id once all
+            // news was read.
+            RejectReason::OpIdReused if !self.keep.at_end => {}
             RejectReason::BatchAborted => {}
             other => self.park(entry.clone(), ParkReason::Rejected(other)),
         }

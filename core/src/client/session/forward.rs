@@ -78,14 +78,20 @@ impl Session {
     /// The local history is at the server's end as far as known: upload what waits, hear what came meanwhile, or rest.
     fn settle(&mut self, env: &Env) {
         let news = self.heard.asked || self.heard.wake > self.cursor.seq;
-        if self.heard.edited || !self.cycle.drained {
+        if !self.cycle.denied && (self.heard.edited || !self.cycle.drained) {
             self.prepare();
         } else if news || !self.cycle.at_end {
             self.pull();
         } else {
             self.attempts = 0;
             let rest = Rest { since: env.now, until: env.now.plus_ms(self.poll_ms) };
-            self.state = if self.heard.offline { State::Offline } else { State::Live(rest) };
+            self.state = if self.heard.offline {
+                State::Offline
+            } else if self.cycle.denied {
+                State::Halted(Halt::SignIn, Some(rest))
+            } else {
+                State::Live(rest)
+            };
         }
     }
 

@@ -64,7 +64,8 @@ pub enum Setback {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Halt {
-    /// The credentials are not good, or not good enough.
+    /// The credentials are not good, or not good enough. Where they are good enough to read, news is still asked for, and
+    /// what waits is offered each time.
     SignIn,
     /// The server no longer, or not yet, speaks this client's protocol.
     Upgrade,

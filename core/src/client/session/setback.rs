@@ -32,13 +32,18 @@ impl Session {
     /// What a refusal means depends on what was asked.
     fn refused(&mut self, asked: Asked, refusal: Refusal, env: &Env) {
         use ErrorCode::{
-            BatchSize, BodyTooLarge, ForbiddenReplica, GapPruned, LogNotFound, OpInvalid, ReplayTooLarge,
+            BatchSize, BodyTooLarge, Forbidden, ForbiddenReplica, GapPruned, LogNotFound, OpInvalid, ReplayTooLarge,
             RequestIdReused, SealedHistory, UnknownHistory,
         };
         match (asked, refusal.code) {
             (Asked::Push(_), OpInvalid | ForbiddenReplica | RequestIdReused) => {
                 self.count_push(false);
                 self.keep(Came::Refused(refusal));
+            }
+            // Who may not write any more may still read.
+            (Asked::Push(_), Forbidden) => {
+                self.cycle.denied = true;
+                self.pull();
             }
             (Asked::Push(_), BatchSize | BodyTooLarge) => {
                 self.count_push(false);

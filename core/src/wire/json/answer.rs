@@ -12,7 +12,7 @@ pub struct PushedJson {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     accepted_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     newer: Option<PageJson>,
 }
 
@@ -20,15 +20,15 @@ pub struct PushedJson {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct VerdictJson {
     verdict: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     seq: Option<Seq>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     counter: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     key_epoch: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     head: Option<HeadJson>,
 }
 
@@ -38,7 +38,7 @@ struct HeadJson {
     op: OpId,
     replica: ReplicaId,
     clock: VectorClock,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     deleted_at: Option<Timestamp>,
 }
 
@@ -143,10 +143,10 @@ pub struct LogJson {
     /// What its replicas have written.
     pub clock: VectorClock,
     /// The newest full-state op.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub full_state: Option<FullStateJson>,
     /// The snapshot kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub snapshot: Option<Seq>,
     /// Bytes of its ops.
     pub bytes: u64,
@@ -342,7 +342,7 @@ pub struct DevicesJson {
     /// Every replica that counts has everything up to here.
     pub stable: Seq,
     /// When a replica last found no place among those that are counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub crowded_at: Option<Timestamp>,
     /// Those that are counted, by name.
     pub devices: Vec<DeviceJson>,

@@ -9,9 +9,9 @@ pub struct OpJson {
     id: OpId,
     replica: ReplicaId,
     kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     collection: Option<Collection>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     entity: Option<EntityId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     also: Vec<EntityId>,
@@ -88,9 +88,9 @@ impl OpJson {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     request: Option<RequestId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     cursor: Option<Cursor>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     atomic: bool,
@@ -207,12 +207,12 @@ pub struct MintTokenJson {
     /// What its holder may do.
     pub access: Access,
     /// The logs it is for; absent for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub logs: Option<Vec<LogId>>,
     /// The replica it is bound to; absent for any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub replica: Option<ReplicaId>,
     /// When it ends, ms since 1970; absent for never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub expires_at: Option<Timestamp>,
 }

@@ -73,7 +73,7 @@ pub struct UsageJson {
     /// Blobs promised and stored.
     pub blobs: u64,
     /// Bytes allowed; absent: as many as there is room for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub quota: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ pub struct UsageJson {
 #[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
 pub struct QuotaJson {
     /// Bytes allowed; absent: as many as there is room for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub quota: Option<u64>,
 }
 

@@ -65,13 +65,13 @@ pub struct TokenInfoJson {
     /// What its holder may do.
     pub access: Access,
     /// The logs it is for; absent for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub logs: Option<Vec<LogId>>,
     /// The replica it is bound to; absent for any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub replica: Option<ReplicaId>,
     /// When it ends; absent for never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub expires_at: Option<Timestamp>,
     /// The groups it is in.
     #[serde(default)]

@@ -17,16 +17,16 @@ pub struct MakeLinkJson {
     /// To which file or folder.
     pub node: EntityId,
     /// To this revision of the file, for ever; absent for the newest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub pin: Option<Seq>,
     /// When it ends, ms since 1970; absent for never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub expires_at: Option<Timestamp>,
     /// What has to be known beside the address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub password: Option<String>,
     /// How often its files may be downloaded; absent for any number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub max_downloads: Option<u64>,
 }
 
@@ -73,18 +73,18 @@ pub struct LinksJson {
 pub struct LinkJson {
     id: LinkId,
     node: EntityId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pin: Option<Seq>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     expires_at: Option<Timestamp>,
     has_password: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     max_downloads: Option<u64>,
     downloads: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     created_by: Option<TokenId>,
     created_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     revoked_at: Option<Timestamp>,
 }
 
@@ -124,7 +124,7 @@ impl LinksJson {
 pub struct LinkedJson {
     name: String,
     children: Vec<LinkedChildJson>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     next: Option<String>,
 }
 
@@ -133,9 +133,9 @@ struct LinkedChildJson {
     node: EntityId,
     name: String,
     kind: LinkedKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     bytes: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     modified_at: Option<Timestamp>,
 }
 

@@ -10,28 +10,28 @@ use crate::tree::{Node, Revision, Stamp};
 pub struct NodesJson {
     nodes: Vec<NodeJson>,
     more: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     end: Option<Cursor>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct NodeJson {
     id: EntityId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     parent: Option<EntityId>,
     name: String,
     kind: KindJson,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     mount: Option<LogId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     content: Option<ContentJson>,
     content_stamp: StampJson,
     parent_stamp: StampJson,
     name_stamp: StampJson,
     created: Seq,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     dead: Option<Seq>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     conflict_of: Option<EntityId>,
 }
 
@@ -122,7 +122,7 @@ struct RevisionJson {
     content: ContentJson,
     by: ReplicaId,
     accepted_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     base: Option<Seq>,
     reason: ReasonJson,
 }

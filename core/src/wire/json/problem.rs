@@ -23,13 +23,13 @@ pub struct ProblemJson {
     /// `retry`, `fix`, `sign_in`, `resync` or `operator`.
     pub advice: String,
     /// Seconds to wait before a retry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub retry_after_s: Option<u32>,
     /// Where the log ends, when the position was the problem.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub end: Option<Cursor>,
     /// Which op of the batch, counted from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub index: Option<usize>,
 }
 

@@ -24,9 +24,9 @@ pub struct ShareJson {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs, reason = "a body is its fields")]
 pub struct SharedJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     seq: Option<Seq>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     left: Option<usize>,
 }
 

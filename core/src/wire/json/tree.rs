@@ -28,9 +28,9 @@ enum TreeOpJson {
         parent: EntityId,
         name: String,
         kind: KindJson,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
         mount: Option<LogId>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
         content: Option<ContentJson>,
     },
     Put {
@@ -44,9 +44,9 @@ enum TreeOpJson {
     },
     Move {
         node: EntityId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
         parent: Option<ToJson<EntityId>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
         name: Option<ToJson<String>>,
         seen: Seq,
     },
@@ -56,9 +56,9 @@ enum TreeOpJson {
     },
     Restore {
         node: EntityId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
         parent: Option<EntityId>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
         name: Option<String>,
     },
 }
@@ -96,12 +96,12 @@ pub(super) enum ReasonJson {
 pub(super) struct ContentJson {
     blob: BlobId,
     bytes: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     manifest: Option<Digest>,
     modified_at: Timestamp,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     executable: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     attributes: Option<Digest>,
 }
 
@@ -302,7 +302,7 @@ pub struct TreeTermsJson {
     /// How many there are.
     pub nodes: u64,
     /// The log one of whose folders it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     pub shared: Option<LogId>,
 }
 

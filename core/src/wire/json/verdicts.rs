@@ -8,13 +8,13 @@ use crate::tree::{Answer, Dropped, Name, NameError, NameFault, Refusal, TreeVerd
 /// The answer to a commit: blobs that have to be sent first, or where the log ends and one answer per op.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CommittedJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     needs: Option<Vec<BlobId>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     seq: Option<Seq>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Vec<AnswerJson>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     end: Option<Cursor>,
 }
 
@@ -23,21 +23,21 @@ pub struct CommittedJson {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct AnswerJson {
     verdict: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     copy: Option<EntityId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     of: Option<EntityId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dropped: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     fault: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     character: Option<char>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     bytes: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     suggested: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     long_path: bool,
@@ -77,9 +77,9 @@ impl CommittedJson {
 /// The answer to keeping a manifest: blobs that have to be sent first, or whether its pieces were read and make the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ManifestKeptJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     needs: Option<Vec<BlobId>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::there")]
     judged: Option<bool>,
 }
 

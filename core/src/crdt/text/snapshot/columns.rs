@@ -34,18 +34,13 @@ pub(in crate::crdt::text) fn alive(history: History<'_>, under: u32, text: &str)
         // The stretch under everything is longer than the text was.
         let len = if span.id >= UNDER { (under + UNDER).saturating_sub(span.id).min(span.len) } else { span.len };
         let rest = text.get(at..).ok_or_else(bad)?;
-        let bytes = if ascii {
-            len as usize
-        } else {
-            rest.char_indices().nth(len as usize).map_or(rest.len(), |(byte, _)| byte)
-        };
-        if at + bytes > text.len() {
-            return Err(bad());
-        }
+        // A history may say that there are more characters than there are.
+        let bytes = if ascii { len as usize } else { cut_at(rest, len) };
+        let end = at.checked_add(bytes).filter(|end| *end <= text.len()).ok_or_else(bad)?;
         if span.id < UNDER {
-            alive.push((span.id, len, at..at + bytes));
+            alive.push((span.id, len, at..end));
         }
-        at += bytes;
+        at = end;
     }
     if at != text.len() {
         return Err(bad());

@@ -1,0 +1,49 @@
+//! Part of the proof: every configuration of the specification, then walks of the real code held against it for as long as
+//! there is time.
+
+use std::process::ExitCode;
+
+use syncline_models::spec::{CONFIGURATIONS, Checked, MISTAKES, Tlc};
+use syncline_models::states::{Scope, World, walk};
+use syncline_prove::{Given, Tally};
+
+/// Steps of a walk.
+const STEPS: usize = 60;
+
+fn main() -> ExitCode {
+    let given = Given::read();
+    let mut tally = Tally::new("spec");
+    if let Err(error) = prove(given, &mut tally) {
+        tally.found(format!("it cannot be checked: {error:#}"));
+    }
+    tally.end()
+}
+
+fn prove(given: Given, tally: &mut Tally) -> anyhow::Result<()> {
+    let tlc = Tlc::find()?;
+    for name in CONFIGURATIONS.iter().take_while(|_| given.goes_on()) {
+        match tlc.check(name)? {
+            Checked::Holds(states) => tally.add("states of the specification", states),
+            broken => tally.found(format!("{name}: {broken:?}")),
+        }
+        tally.add("configurations", 1);
+    }
+    for (name, property) in MISTAKES.iter().take_while(|_| given.goes_on()) {
+        let checked = tlc.check(name)?;
+        if checked != Checked::Broken((*property).to_owned()) {
+            tally.found(format!("{name} is not found: {checked:?}"));
+        }
+        tally.add("mistakes found", 1);
+    }
+    let mut seed = given.seed();
+    while given.goes_on() {
+        let walked = walk(&World { scope: Scope::WALKS, seed, settle_every: u64::MAX }, STEPS);
+        if !tlc.accepts(&walked)? {
+            tally.found(format!("the walk of seed {seed} is none of the specification"));
+        }
+        tally.add("walks held against it", 1);
+        tally.add("steps of walks", u64::try_from(walked.len()).unwrap_or(u64::MAX));
+        seed = seed.wrapping_add(1);
+    }
+    Ok(())
+}
