@@ -20,6 +20,8 @@ use crate::way::Way;
 /// How long a failure of the local store is left alone, and a socket that broke.
 const STORE_AGAIN_MS: u64 = 5_000;
 const LISTEN_AGAIN_MS: u64 = 10_000;
+/// How long one waits without a look at the clock: it may have been set meanwhile.
+const LOOK_AGAIN_MS: u64 = 60_000;
 
 impl House {
     /// Starts a device's process in a while.
@@ -86,7 +88,7 @@ impl House {
                 wakes = way.wakes(LOG).await.ok().flatten();
                 listen_at = self.weather.now() + LISTEN_AGAIN_MS;
             }
-            let wait = until.map(|until| until.ms().saturating_sub(env.env().now.ms()));
+            let wait = until.map(|until| until.ms().saturating_sub(env.env().now.ms()).min(LOOK_AGAIN_MS));
             let input = {
                 let mut edited = pin!(replica.edited_since(edits));
                 let mut woken = pin!(next(&mut wakes));

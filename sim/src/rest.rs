@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use syncline::access::Caller;
 use syncline::call::{Call, Reply};
 use syncline::client::{CallError, Phase, Replica, Transport};
-use syncline::oplog::{Collection, EntityKey, LogBounds};
+use syncline::oplog::{Collection, ConflictPolicy, EntityKey, LogBounds};
 use syncline::store::{MemoryStore, PageLimit, Store, StoreExt as _};
 use syncline::time::EnvSource;
 use syncline::{Anchor, Cursor, EntityId, ReplicaId, Seq};
 
 use crate::draw::Draw;
 use crate::house::{House, LOG, Room};
+use crate::menu::Kind;
 use crate::reference::{self, Stood};
 use crate::schedule::{Runner, lock, now_or};
 
@@ -203,12 +204,15 @@ impl House {
             self.weather.broke("seqs have no holes", format!("the log ends at {at}, not at {}", bounds.last));
         }
         self.check_order(&log);
+        self.check_restores(&log);
         log
     }
 
-    /// Causes stand before effects, and an author's clock never goes back.
+    /// Causes stand before effects, and an author's edits of one thing in the order of their times.
     fn check_order(&self, log: &[Stood]) {
-        let mut last: BTreeMap<ReplicaId, &Stood> = BTreeMap::new();
+        let mut last: BTreeMap<(ReplicaId, EntityKey), &Stood> = BTreeMap::new();
+        // An older self may write in its name what a server takes that knows no better.
+        let copied = self.plan.events.iter().any(|event| matches!(event.kind, Kind::PutBack | Kind::Clone));
         for (index, stood) in log.iter().enumerate() {
             let clock = stood.op.clock();
             let effect = |earlier: &&Stood| earlier.op.clock() != clock && earlier.op.clock().covers(clock);
@@ -216,12 +220,47 @@ impl House {
                 let how = format!("{} after {}", stood.seq, effect.seq);
                 self.weather.broke("what was seen stands before what was made of it", how);
             }
-            let before = last.insert(stood.op.replica(), stood);
-            if let Some(before) = before.filter(|before| before.op.hlc() > stood.op.hlc()) {
-                let how = format!("{} says {}, {} after it {}", before.seq, before.op.hlc(), stood.seq, stood.op.hlc());
-                self.weather.broke("a device's time only goes forward", how);
+            for key in stood.op.subject().keys().filter(|key| self.policy(key) == ConflictPolicy::Merge) {
+                let before = last.insert((stood.op.replica(), key), stood);
+                let before = before.filter(|before| before.op.hlc() > stood.op.hlc());
+                if let Some(before) = before.filter(|_| !copied) {
+                    let how =
+                        format!("{} says {}, {} after it {}", before.seq, before.op.hlc(), stood.seq, stood.op.hlc());
+                    self.weather.broke("a device's time only goes forward", how);
+                }
             }
         }
+    }
+
+    /// The first to edit something after a restore, in merging and causal collections, has seen the restore; in causal ones,
+    /// everybody has seen who edited it before.
+    fn check_restores(&self, log: &[Stood]) {
+        let mut restored: Option<&Stood> = None;
+        let mut edited: BTreeMap<EntityKey, &Stood> = BTreeMap::new();
+        for stood in log {
+            if stood.op.full_state().is_some() {
+                restored = Some(stood);
+                edited.clear();
+            }
+            let must = |key: &EntityKey| matches!(self.policy(key), ConflictPolicy::Merge | ConflictPolicy::Causal);
+            for key in stood.op.subject().keys().filter(|key| !key.collection.is_system() && must(key)) {
+                let blind = restored.filter(|restored| !stood.op.clock().covers(restored.op.clock()));
+                if self.policy(&key) == ConflictPolicy::Causal
+                    && let Some(before) = edited.get(&key).filter(|before| !stood.op.clock().covers(before.op.clock()))
+                {
+                    let how = format!("{} has not seen {}", stood.seq, before.seq);
+                    self.weather.broke("a causal write has seen what it changes", how);
+                }
+                if let (None, Some(restored)) = (edited.insert(key, stood), blind) {
+                    let how = format!("{} has not seen {}", stood.seq, restored.seq);
+                    self.weather.broke("nobody writes over a restore without having seen it", how);
+                }
+            }
+        }
+    }
+
+    fn policy(&self, key: &EntityKey) -> ConflictPolicy {
+        self.world.schema.rules(&key.collection).policy
     }
 
     async fn shown(&self, replica: &Replica, collections: &BTreeSet<Collection>) -> Shown {
