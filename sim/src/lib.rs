@@ -42,6 +42,7 @@ pub mod mixed;
 mod outcome;
 mod plan;
 mod process;
+mod reference;
 mod rest;
 mod run;
 mod schedule;
@@ -69,6 +70,16 @@ pub fn run(seed: u64, describe: impl Fn(&mut World)) -> Result<Report, Box<Failu
     let mut world = World::default();
     describe(&mut world);
     replay(&Plan::of(seed, &world), describe)
+}
+
+/// Runs a world with what a seed draws, once: what does not hold is told as it was met, in a run that may be long.
+///
+/// # Errors
+/// What did not hold.
+pub fn once(seed: u64, describe: impl Fn(&mut World)) -> Result<Report, Broken> {
+    let mut world = World::default();
+    describe(&mut world);
+    play(&describe, &Plan::of(seed, &world), false).result
 }
 
 /// Runs a plan, one that was kept of a failure for example, over the same world.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use syncline::client::{Choose, Receipt, ReplicaError, Write};
+use syncline::client::{Choose, Receipt, ReplicaError, Value, Write};
+use syncline::crdt::Register;
 use syncline::oplog::{Collection, ConflictPolicy, EntityKey, OpKind, Payload, Precondition, Rules, Schema};
 use syncline::{EntityId, Seq};
 
@@ -218,6 +219,12 @@ async fn decide(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     Ok(Wrote::nothing())
 }
 
+/// Two registers that are only ever written together.
+fn both_pages(device: &Device) -> Result<(Value<Register>, Value<Register>), ReplicaError> {
+    let registers = device.replica.collection("registers")?;
+    Ok((registers.register("left")?, registers.register("right")?))
+}
+
 /// The same application, with a diary that only grows: what a device showed once, it shows from then on, until its content
 /// is another, and nobody may write over a restore.
 pub fn diary(world: &mut World) {
@@ -231,6 +238,24 @@ pub fn diary(world: &mut World) {
     });
     world.act("edit a task", 2, |device, draw| async move { edit_task(device, draw).await });
     world.act("type", 2, |device, draw| async move { type_text(device, draw).await });
+    world.act("write both pages", 3, |device, mut draw| async move {
+        let (left, right) = both_pages(&device)?;
+        let content = draw.number() >> 12;
+        Ok(device.replica.write_batch(vec![left.setting(&content)?, right.setting(&content)?]).await?.into())
+    });
+    world.invariant("both pages are turned together", |device| async move {
+        let Ok((left, right)) = both_pages(&device) else { return Ok(()) };
+        // A disk that fails says nothing, and between two looks something may come.
+        let (Ok(before), Ok(other), Ok(after)) =
+            (left.get::<u64>().await, right.get::<u64>().await, left.get::<u64>().await)
+        else {
+            return Ok(());
+        };
+        if before == after && before != other {
+            return Err(format!("the left one says {before:?}, the right one {other:?}"));
+        }
+        Ok(())
+    });
     world.invariant("what was shown stays shown", move |device| {
         let seen = Arc::clone(&seen);
         async move {

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use syncline::access::Caller;
 use syncline::call::{Call, Reply};
 use syncline::client::{CallError, Phase, Replica, Transport};
-use syncline::oplog::{Collection, EntityKey, LogBounds, Subject};
+use syncline::oplog::{Collection, EntityKey, LogBounds};
 use syncline::store::{MemoryStore, PageLimit, Store, StoreExt as _};
 use syncline::time::EnvSource;
-use syncline::{Anchor, Cursor, EntityId, Seq};
+use syncline::{Anchor, Cursor, EntityId, ReplicaId, Seq};
 
 use crate::draw::Draw;
 use crate::house::{House, LOG, Room};
+use crate::reference::{self, Stood};
 use crate::schedule::{Runner, lock, now_or};
 
 /// What everybody shows, entity by entity.
@@ -45,13 +46,16 @@ impl House {
         self.encourage();
     }
 
-    /// What an application does whose user presses the button again.
+    /// What an application does whose user presses the button again: where it says that it waits for somebody. What goes
+    /// on by itself must do so.
     pub(crate) fn encourage(&self) {
         for room in self.rooms() {
-            if let Some(device) = room.device() {
+            let Some(device) = room.device() else { continue };
+            let by_itself = matches!(device.replica.status().phase, Some(Phase::Live | Phase::Backoff { .. }));
+            if !by_itself {
                 device.replica.keys_changed();
+                room.tell(true);
             }
-            room.tell(true);
         }
     }
 
@@ -98,7 +102,9 @@ impl House {
 
     /// Everything that must hold at rest.
     pub(crate) async fn check_rest(self: &Arc<Self>) {
-        let collections = self.check_log().await;
+        let log = self.check_log().await;
+        let keys = log.iter().flat_map(|stood| stood.op.subject().keys().collect::<Vec<_>>());
+        let collections: BTreeSet<Collection> = keys.map(|key| key.collection).collect();
         let mut first: Option<(String, Shown)> = None;
         for room in self.rooms() {
             let Some(device) = room.device() else { continue };
@@ -109,6 +115,9 @@ impl House {
             let shown = self.shown(&device.replica, &collections).await;
             self.alike(&mut first, format!("device {}", room.number), shown);
             self.check(&device).await;
+        }
+        if let Some((_, shown)) = &first {
+            self.as_reckoned(&log, shown);
         }
         for from_start in [true, false] {
             if let Some(shown) = self.newcomer(from_start, &collections).await {
@@ -145,18 +154,31 @@ impl House {
         self.weather.broke("all devices show the same in the end", how);
     }
 
-    /// The server's log: no hole, a chain that holds, causes before effects. Says which collections are in it.
-    async fn check_log(&self) -> BTreeSet<Collection> {
+    /// What is shown is what the log amounts to, reckoned without the product's merging.
+    fn as_reckoned(&self, log: &[Stood], shown: &Shown) {
+        for (key, expected) in reference::reckon(log, &self.world.schema) {
+            let bytes = shown.get(&key).cloned().flatten();
+            let value = bytes.as_deref().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
+            // A map without fields may still be one.
+            let value = value.filter(|value| *value != serde_json::json!({}));
+            if value != expected {
+                let how = format!("{}/{} is {value:?}, and by its ops {expected:?}", key.collection, key.entity);
+                self.weather.broke("what is shown is what the log amounts to", how);
+            }
+        }
+    }
+
+    /// The server's log: no hole, a chain that holds, causes before effects. Says what is in it.
+    async fn check_log(&self) -> Vec<Stood> {
         let kept = self.store.kept();
-        let mut collections = BTreeSet::new();
-        let Some(bounds) = self.bounds() else { return collections };
+        let mut log: Vec<Stood> = Vec::new();
+        let Some(bounds) = self.bounds() else { return log };
         let mut at = bounds.first.before();
         let mut anchor: Option<Anchor> = (at == Seq::ZERO).then(|| Anchor::genesis(LOG, bounds.tip.origin));
-        let mut clocks = Vec::new();
         loop {
             let Ok(page) = kept.ops_after(LOG, at, PageLimit::default()).await else {
                 self.weather.broke("the log reads", "a page does not");
-                return collections;
+                return log;
             };
             if page.ops.is_empty() {
                 break;
@@ -172,12 +194,7 @@ impl House {
                     self.weather.broke("the running hash covers every op", format!("not at {at}"));
                 }
                 match logged.op.read() {
-                    Ok(op) => {
-                        if let Subject::Entity { key, .. } = op.subject() {
-                            collections.insert(key.collection.clone());
-                        }
-                        clocks.push((at, op.clock().clone()));
-                    }
+                    Ok(op) => log.push(Stood { seq: at, accepted_at: logged.accepted_at, op }),
                     Err(error) => self.weather.broke("the log reads", format!("{at}: {error}")),
                 }
             }
@@ -185,16 +202,26 @@ impl House {
         if at != bounds.last {
             self.weather.broke("seqs have no holes", format!("the log ends at {at}, not at {}", bounds.last));
         }
-        for (index, (at, clock)) in clocks.iter().enumerate() {
-            if let Some((effect, _)) = clocks
-                .iter()
-                .take(index)
-                .find(|(_, earlier)| earlier != clock && earlier.covers(clock) && !clock.is_empty())
-            {
-                self.weather.broke("what was seen stands before what was made of it", format!("{at} after {effect}"));
+        self.check_order(&log);
+        log
+    }
+
+    /// Causes stand before effects, and an author's clock never goes back.
+    fn check_order(&self, log: &[Stood]) {
+        let mut last: BTreeMap<ReplicaId, &Stood> = BTreeMap::new();
+        for (index, stood) in log.iter().enumerate() {
+            let clock = stood.op.clock();
+            let effect = |earlier: &&Stood| earlier.op.clock() != clock && earlier.op.clock().covers(clock);
+            if let Some(effect) = log[..index].iter().find(effect).filter(|_| !clock.is_empty()) {
+                let how = format!("{} after {}", stood.seq, effect.seq);
+                self.weather.broke("what was seen stands before what was made of it", how);
+            }
+            let before = last.insert(stood.op.replica(), stood);
+            if let Some(before) = before.filter(|before| before.op.hlc() > stood.op.hlc()) {
+                let how = format!("{} says {}, {} after it {}", before.seq, before.op.hlc(), stood.seq, stood.op.hlc());
+                self.weather.broke("a device's time only goes forward", how);
             }
         }
-        collections
     }
 
     async fn shown(&self, replica: &Replica, collections: &BTreeSet<Collection>) -> Shown {

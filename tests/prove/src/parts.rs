@@ -16,6 +16,7 @@ pub(crate) struct Part {
 
 /// All of them.
 pub(crate) const PARTS: &[Part] = &[
+    Part { name: "bank", package: "syncline-bank", program: "bank", share: 15, servers: false },
     Part { name: "seeds", package: "syncline-seeds", program: "seeds", share: 24, servers: false },
     Part { name: "states", package: "syncline-models", program: "states", share: 8, servers: false },
     Part { name: "schedules", package: "syncline-models", program: "schedules", share: 2, servers: false },

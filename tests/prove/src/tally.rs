@@ -27,6 +27,12 @@ impl Tally {
         *count = count.saturating_add(more);
     }
 
+    /// Keeps the most that something came to: `"slowest in ms"`.
+    pub fn most(&mut self, what: &str, this: u64) {
+        let most = self.counts.entry(what.to_owned()).or_default();
+        *most = this.max(*most);
+    }
+
     /// A promise was broken: what, and how it is seen again.
     pub fn found(&mut self, finding: impl Into<String>) {
         let finding = finding.into();
