@@ -95,9 +95,10 @@ impl House {
             // Writes that waited together on one entity were sent as one of them.
             let sent_as_one = write.key.as_ref().is_some_and(|key| untold.contains(key))
                 || write.key.is_some()
-                    && told.iter().enumerate().any(|(other, as_one)| {
-                        other != index && as_one.key == write.key && kept.contains(&as_one.op)
-                    });
+                    && told
+                        .iter()
+                        .enumerate()
+                        .any(|(other, as_one)| other != index && as_one.key == write.key && kept.contains(&as_one.op));
             if sent_as_one || matches!(write.receipt.fate(), Fate::Accepted(_) | Fate::Discarded) {
                 continue;
             }
