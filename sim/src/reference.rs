@@ -80,7 +80,8 @@ fn counter(ops: &[&Stood]) -> Option<Option<serde_json::Value>> {
 
 /// Every element with an add that nobody named who took it away.
 fn set(ops: &[&Stood]) -> Option<Option<serde_json::Value>> {
-    let (mut adds, mut named): (Vec<(OpId, bytes::Bytes)>, BTreeSet<(OpId, bytes::Bytes)>) = Default::default();
+    let mut adds: Vec<(OpId, bytes::Bytes)> = Vec::new();
+    let mut named: BTreeSet<(OpId, bytes::Bytes)> = BTreeSet::new();
     for (edit, stood) in edits::<Set>(ops)?.into_iter().zip(ops) {
         let (elements, added) = match edit {
             SetEdit::Add(elements) => (elements, true),

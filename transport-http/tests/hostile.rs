@@ -144,6 +144,26 @@ async fn fault_w07_gzip_and_zstd_bombs_are_refused_while_they_unpack() {
 }
 
 #[tokio::test]
+async fn fault_w07_who_sends_a_packed_body_slowly_has_no_more_memory_than_was_sent() {
+    // The last of them waits for all others.
+    let rig = Rig::with(ServerOptions { body_rate_window: PATIENCE, ..ServerOptions::default() }).await;
+    let body = gzip(&vec![0; limits::BODY_DECODED_BYTES_MAX]);
+    let (most, last) = body.split_at(body.len() - 100);
+    let head = head("POST", &ops_path(), &[JSON, ("content-encoding", "gzip")], Some(body.len()));
+    let mut streams = Vec::new();
+    for _ in 0..40 {
+        let mut stream = rig.dial().await;
+        stream.write_all(&[head.as_bytes(), most].concat()).await.unwrap();
+        streams.push(stream);
+    }
+    for mut stream in streams {
+        stream.write_all(last).await.unwrap();
+        assert_eq!(Answer::read(&mut stream).await.code(), "MALFORMED");
+    }
+    assert!(peak_bytes() < 1 << 30, "most of what they would have unpacked to: {}", peak_bytes());
+}
+
+#[tokio::test]
 async fn fault_w08_json_100k_deep_is_refused_in_any_position() {
     let rig = Rig::start().await;
     let deep = 100_000;

@@ -18,7 +18,8 @@ use super::problem::malformed;
 /// before it sees the refusal.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The whole body, decompressed: at most `most` bytes before and after, and what every body may have.
+/// The whole body, decompressed: at most `most` bytes before and after, and what every body may have. What is packed is
+/// unpacked once all of it is there: a peer that takes its time must not have more of our memory than it has sent.
 pub(super) async fn read(
     body: &mut Body,
     headers: &HeaderMap,
@@ -32,14 +33,18 @@ pub(super) async fn read(
     }
     let mut decoder = Decoder::new(encoding, options.body_decoded_bytes_max.min(most))?;
     let mut pace = Pace::new(options);
-    let mut seen = 0;
+    let (mut seen, mut packed) = (0, Vec::new());
     while let Some(chunk) = chunk(body, &mut pace).await? {
         seen += chunk.len();
         if seen > max {
             return Err(too_large(max));
         }
-        decoder.feed(&chunk)?;
+        match encoding {
+            Encoding::Identity => decoder.feed(&chunk)?,
+            Encoding::Gzip | Encoding::Zstd => packed.extend_from_slice(&chunk),
+        }
     }
+    decoder.feed(&packed)?;
     decoder.finish()
 }
 
