@@ -155,9 +155,15 @@ async fn next(wakes: &mut Option<Box<dyn SignalSource>>) -> Option<Signal> {
 
 async fn sleep_until(until: Option<Timestamp>, now: Timestamp) {
     match until {
-        Some(until) => tokio::time::sleep(Duration::from_millis(until.ms().saturating_sub(now.ms()))).await,
+        Some(until) => tokio::time::sleep(wait(until, now)).await,
         None => std::future::pending().await,
     }
+}
+
+/// How long to wait. A clock that was set back makes no wait longer than a poll: the conversation knows then whether its time
+/// has come. Found by the simulator.
+fn wait(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_millis(until.ms().saturating_sub(now.ms()).min(syncline::limits::CLIENT_POLL_MS))
 }
 
 #[cfg(test)]
@@ -197,6 +203,17 @@ mod tests {
         async fn next(&mut self) -> Option<Signal> {
             tokio::task::yield_now().await;
             Some(Signal::Wake { log: LOG, seq: Seq::ZERO })
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_waiting_for_longer_than_a_poll() {
+        let at = |ms| Timestamp::from_ms(ms).unwrap();
+        let year = 365 * 24 * 3_600_000;
+        for (until, now, waits) in
+            [(5_000, 2_000, 3_000), (5_000, 5_000, 0), (5_000, 9_000, 0), (2 * year, year, 30_000)]
+        {
+            assert_eq!(wait(at(until), at(now)), Duration::from_millis(waits));
         }
     }
 
