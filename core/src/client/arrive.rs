@@ -147,7 +147,9 @@ impl Inner {
         if let Some(stopped) = done.stopped {
             return Err(stopped.into());
         }
-        let end = if done.end.seq == Seq::ZERO { Cursor::START } else { done.end };
+        // While what is held is offered to another history, the copy's end is no place in that one.
+        let anew = done.identity.renew || done.end.seq == Seq::ZERO;
+        let end = if anew { Cursor::START } else { done.end };
         Ok(Kept { cursor: pull_from.unwrap_or(end), more, gap: None })
     }
 

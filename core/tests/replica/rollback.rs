@@ -124,6 +124,33 @@ fn a_pruned_log_is_known_by_its_authors_when_it_comes_back() {
     assert_eq!(fresh.read("4"), r#"{"n":"meanwhile"}"#);
 }
 
+/// Found by the simulator: it asked for what came after the end of its own history again and again, without a pause.
+#[test]
+fn a_device_that_began_from_a_state_finds_its_place_in_a_log_that_was_begun_anew_and_pruned() {
+    let mut world = World::new();
+    let old = world.device();
+    for name in ["1", "2", "3"] {
+        old.set(name, "n", "1");
+        world.sync(&old);
+    }
+    run(old.replica.restore(seq(3))).unwrap();
+    world.sync(&old);
+    let young = world.device();
+    world.sync(&young);
+    young.set("4", "n", "waits");
+    world.replace_server(Arc::new(MemoryStore::new()));
+    world.sync(&old);
+    world.prune(seq(3));
+    for _ in 0..3 {
+        let _ = world.try_sync(&young);
+    }
+    world.calls();
+    assert!(world.sync(&young).is_safe());
+    assert!(world.calls() < 10);
+    world.sync(&old);
+    assert_eq!(old.read("4"), r#"{"n":"waits"}"#);
+}
+
 #[test]
 fn another_log_under_the_same_name_is_refused_and_nothing_is_mixed() {
     let mut world = World::new();
