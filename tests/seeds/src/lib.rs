@@ -1,5 +1,7 @@
 //! The worlds that are simulated here, by name.
 
+use std::path::Path;
+
 use syncline_sim::{World, mixed};
 
 /// What describes a world.
@@ -8,8 +10,9 @@ pub type Describe = fn(&mut World);
 /// All of them.
 pub const WORLDS: &[(&str, Describe)] = &[("mixed", mixed::world), ("diary", mixed::diary)];
 
-/// The world of this name.
+/// The world of a kept plan, whose file is called `WORLD-what_was_broken.plan`.
 #[must_use]
-pub fn named(name: &str) -> Option<Describe> {
-    WORLDS.iter().find(|(known, _)| *known == name).map(|(_, describe)| *describe)
+pub fn of_file(file: &Path) -> Option<Describe> {
+    let world = file.file_stem()?.to_str()?.split('-').next()?;
+    WORLDS.iter().find(|(name, _)| *name == world).map(|(_, describe)| *describe)
 }

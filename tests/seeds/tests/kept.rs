@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use syncline_seeds::{WORLDS, named};
+use syncline_seeds::{WORLDS, of_file};
 use syncline_sim::Plan;
 
 #[test]
@@ -15,8 +15,8 @@ fn no_promise_is_broken_again_by_a_plan_that_once_broke_it() {
     let mut run = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let world = named(name.split('-').next().unwrap()).unwrap_or_else(|| panic!("{name}: no such world"));
+        let name = path.display();
+        let world = of_file(&path).unwrap_or_else(|| panic!("{name}: no such world"));
         let plan: Plan = fs::read_to_string(&path).unwrap().parse().unwrap();
         if let Err(failure) = syncline_sim::replay(&plan, world) {
             panic!("{name}: {failure}");
