@@ -17,11 +17,12 @@ use super::replica::{Inner, Replica};
 use super::sealer::Unsealed;
 use super::sealing::{Unresealed, epoch_of};
 use crate::call::Push;
+use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::id::RequestId;
 use crate::limits;
-use crate::oplog::{Draft, EntityKey, Head, OpBytes, Payload, Precondition, Remainder};
-use crate::seq::Cursor;
+use crate::oplog::{ConflictPolicy, Draft, EntityKey, Head, OpBytes, Payload, Precondition, Remainder};
+use crate::seq::{Cursor, Seq};
 use crate::store::StoreExt;
 use crate::time::Env;
 
@@ -164,6 +165,7 @@ impl Inner {
     async fn make(&self, lane: Lane, entries: Vec<Entry>, atomic: bool) -> Result<Option<Sent>, ReplicaError> {
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
+        let entries = if lane == Lane::New { self.on_full_state(entries).await? } else { entries };
         let chosen = if lane == Lane::New && !atomic { self.still_worth(entries) } else { whole(entries) };
         let mut made = self.seal(&identity, chosen, atomic, lane, &env)?;
         if lane == Lane::Again {
@@ -218,6 +220,47 @@ impl Inner {
             Choice::Done(true, Some(writes.alone()))
         };
         Ok(self.change(Scope::log(places.desk, reads), rule).await?)
+    }
+
+    /// Writes whose entity a full state replaced, which they have not seen, are made on top of it at once. The server would
+    /// say that they are superseded, and take what was written here on the same entity after it: made again then, the older
+    /// write would come after the newer one.
+    async fn on_full_state(&self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, ReplicaError> {
+        if lock(&self.memory).identity.renew {
+            return Ok(entries);
+        }
+        let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(entries) };
+        let Some(mark) = &bounds.full_state else { return Ok(entries) };
+        for entry in &mut entries {
+            if self.may_be_superseded(entry, &mark.clock) && self.replaced(entry, mark.seq).await? {
+                *entry = self.on_top(entry, bounds.last, &bounds.clock).await?;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// A write that names a version is its author's to state anew.
+    fn may_be_superseded(&self, entry: &Entry, by: &VectorClock) -> bool {
+        use ConflictPolicy::{Causal, Merge};
+        let mut policies = entry.keys().map(|key| self.schema.rules(&key.collection).policy);
+        entry.op.full_state().is_none()
+            && entry.op.precondition() == Precondition::None
+            && !entry.op.clock().covers(by)
+            && policies.all(|policy| matches!(policy, Causal | Merge))
+    }
+
+    /// Whether a full state at this place is the newest that is known of something the write changes.
+    async fn replaced(&self, entry: &Entry, by: Seq) -> Result<bool, ReplicaError> {
+        for key in entry.keys().collect::<Vec<_>>() {
+            if !self.holds(&key) {
+                continue;
+            }
+            let head = self.store.head(self.places.mirror, &key).await?;
+            if head.is_none_or(|head| head.version <= by) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Leaves out what later writes of the same run overwrite.

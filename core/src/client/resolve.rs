@@ -195,7 +195,7 @@ impl Inner {
     }
 
     /// A write as it would be made now: with everything seen, and on the present version where its policy wants one.
-    async fn on_top(&self, entry: &Entry, seen: Seq, clock: &VectorClock) -> Result<Entry, ReplicaError> {
+    pub(super) async fn on_top(&self, entry: &Entry, seen: Seq, clock: &VectorClock) -> Result<Entry, ReplicaError> {
         let mut again = entry.again(seen, clock.clone())?;
         let Some(key) = again.keys().next() else {
             let precondition = match again.op.precondition() {

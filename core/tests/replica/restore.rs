@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use syncline::client::{Choose, Event, Fate, NotReached, Outcome, Replica, ReplicaError, ReplicaOptions, Tier};
-use syncline::oplog::{FullStateKind, RestorePoint};
+use syncline::access::Access;
+use syncline::client::{Choose, Event, Fate, NotReached, Outcome, Replica, ReplicaError, ReplicaOptions, Tier, Write};
+use syncline::oplog::{EntityKey, FullStateKind, OpKind, Payload, Precondition, RestorePoint};
 use syncline::store::Store;
-use syncline::{LogKey, Seq};
+use syncline::{EntityId, LogKey, Seq};
 
 use crate::world::{Device, Fault, LOG, World, run, seq};
 
@@ -284,4 +285,42 @@ fn a_restore_that_a_server_lost_is_offered_again() {
         assert!(world.sync(device).is_safe());
     }
     assert_eq!((all(&a), all(&b)), (early.clone(), early));
+}
+
+/// One edit from before a restore was heard of, one from after it, both sent in one batch: the server would find the first
+/// superseded and take the second, and the first, made again, would come last.
+#[test]
+fn a_devices_edits_of_one_thing_stay_in_their_order_across_a_restore() {
+    let mut world = World::new();
+    let (a, b, _) = two_at_four(&mut world);
+    let counter = a.replica.collection("counters").unwrap().counter("1").unwrap();
+    let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named("1") };
+    let causal = |title: &str| {
+        let payload = Payload::Json(format!(r#"{{"title":"{title}"}}"#).into());
+        let (key, kind, precondition) = (key.clone(), OpKind::Update, Precondition::None);
+        run(a.replica.write(Write { key, kind, precondition, payload })).unwrap();
+    };
+    let may = |access: Access| world.way.caller.lock().unwrap().access = access;
+    may(Access::Read);
+    a.set("4", "n", "in a batch that is refused");
+    assert!(world.try_sync(&a).is_err());
+    run(counter.add(5)).unwrap();
+    causal("older");
+    may(Access::Write);
+    run(b.replica.restore(seq(2))).unwrap();
+    world.sync(&b);
+    may(Access::Read);
+    assert!(world.try_sync(&a).is_err());
+    assert_eq!(end(&a), seq(5), "it has heard of the restore, and could not send");
+    run(counter.reset()).unwrap();
+    causal("newer");
+    may(Access::Write);
+    for device in [&a, &b] {
+        assert!(world.sync(device).is_safe());
+        let counter = device.replica.collection("counters").unwrap().counter("1").unwrap();
+        assert_eq!(run(counter.get()).unwrap(), 0, "what was counted before it was set to nothing");
+        let shown = run(device.replica.state(&key)).unwrap().unwrap();
+        assert_eq!(shown, r#"{"title":"newer"}"#);
+    }
+    assert!(run(a.replica.conflicts()).unwrap().is_empty());
 }
