@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::desk::{Drawer, Lane, Sent};
-use super::entry::{Base, Entry, Fate as Queued, WriteNo};
+use super::entry::{Entry, WriteNo};
 use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::keep::{Keep, Kept as Done, Stale, What};
+use super::offer::Offer;
 use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
@@ -20,9 +21,7 @@ use super::transport::CallError;
 use crate::call::{ErrorCode, Page, Place, Pushed, Refusal};
 use crate::clock::VectorClock;
 use crate::limits;
-use crate::oplog::{
-    Draft, EntityKey, FullStateKind, Gap, OpKind, Precondition, Snapshot, StateEntities, Subject, Verdict,
-};
+use crate::oplog::{ConflictPolicy, EntityKey, Gap, Op, Verdict};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::PageLimit;
 use crate::time::Timestamp;
@@ -56,17 +55,14 @@ impl Replica {
     }
 }
 
-/// Entries to put in the place of those with these numbers, which were offered again before.
-type Offer = (Vec<Entry>, Vec<WriteNo>);
-
 /// What is to become of the mirror and the desk.
 #[derive(Debug, Clone)]
-struct Change {
-    what: What,
-    verdicts: Option<(Lane, Vec<Verdict>)>,
-    offer: Option<Offer>,
-    outdated: Vec<EntityKey>,
-    at_end: bool,
+pub(super) struct Change {
+    pub(super) what: What,
+    pub(super) verdicts: Option<(Lane, Vec<Verdict>)>,
+    pub(super) offer: Option<Offer>,
+    pub(super) outdated: Vec<EntityKey>,
+    pub(super) at_end: bool,
 }
 
 /// What is read changes now; odd until it is dropped.
@@ -153,7 +149,7 @@ impl Inner {
         Ok(Kept { cursor: pull_from.unwrap_or(end), more, gap: None })
     }
 
-    async fn transact(&self, change: Change) -> Result<Done, ReplicaError> {
+    pub(super) async fn transact(&self, change: Change) -> Result<Done, ReplicaError> {
         for _ in 0..2 {
             let keep = self.gather(change.clone()).await?;
             let scope = keep.scope().map_err(|_| super::replica::lost_answer(&*self.store))?;
@@ -191,20 +187,10 @@ impl Inner {
                 numbers.extend(sent.iter().flat_map(|sent| sent.items.iter().map(|item| item.no)));
             }
         }
-        // Writes on the same entities after those of the batch: they may have to name the version it makes.
-        for item in new.iter().flat_map(|sent| &sent.items) {
-            let Ok(op) = item.op.read() else { continue };
-            let versioned = |key: &EntityKey| {
-                self.schema.rules(&key.collection).policy == crate::oplog::ConflictPolicy::Precondition
-            };
-            let memory = lock(&self.memory);
-            for key in op.subject().keys().filter(versioned) {
-                numbers.extend(memory.pending.of(&key).iter().find(|no| **no > item.no));
-            }
-            if op.full_state().is_some() {
-                let next = memory.pending.first_after(item.no).filter(|(key, _)| versioned(key));
-                numbers.extend(next.map(|(_, no)| no));
-            }
+        let arrived = entries_of(self, self.named_in(&what)).await?;
+        let sent = new.iter().flat_map(|sent| &sent.items).filter_map(|item| Some((item.no, item.op.read().ok()?)));
+        for (no, op) in sent.chain(arrived.values().map(|entry| (entry.no, entry.op.clone()))) {
+            numbers.extend(self.next_after(no, &op));
         }
         let entries = entries_of(self, numbers).await?;
         Ok(Keep {
@@ -219,10 +205,29 @@ impl Inner {
             what,
             verdicts,
             entries,
+            arrived,
             offer,
             outdated,
             at_end,
         })
+    }
+
+    /// Waiting writes whose ops came from elsewhere: a copy of this device sent them, or somebody offered them again.
+    fn named_in(&self, what: &What) -> BTreeSet<WriteNo> {
+        let What::Ops { ops, .. } = what else { return BTreeSet::new() };
+        let memory = lock(&self.memory);
+        ops.iter().filter_map(|op| memory.pending.named(op.op.id())).collect()
+    }
+
+    /// The writes on the same entities after this one that may have to name the version it makes.
+    fn next_after(&self, no: WriteNo, op: &Op) -> Vec<WriteNo> {
+        let versioned = |key: &EntityKey| self.schema.rules(&key.collection).policy == ConflictPolicy::Precondition;
+        let memory = lock(&self.memory);
+        if op.full_state().is_some() {
+            return memory.pending.first_after(no).filter(|(key, _)| versioned(key)).map(|(_, next)| next).collect();
+        }
+        let of = |key: EntityKey| memory.pending.of(&key).iter().copied().find(|next| *next > no);
+        op.subject().keys().filter(versioned).filter_map(of).collect()
     }
 
     /// Brings the memory to what the transaction left.
@@ -377,118 +382,6 @@ impl Inner {
             self.tell_parked(entry.no, reason, &entry);
         }
         Ok(Kept { cursor: self.cursor().await?, more: false, gap: None })
-    }
-
-    /// Begins anew from a state, with everything this device holds put up to be offered again when the server's history
-    /// is another.
-    async fn begin_anew(&self, snapshot: Box<Snapshot>, parted: bool) -> Result<Kept, ReplicaError> {
-        let offer = if parted {
-            let mut entries: Vec<Entry> = self.seed().await?.into_iter().collect();
-            entries.extend(self.held_after(Seq::ZERO).await?.entries);
-            Some(self.again(entries).await?)
-        } else {
-            None
-        };
-        let state = self.opened(&snapshot)?.bytes().clone();
-        StateEntities::read(state.clone())?.try_for_each(|entity| entity.map(drop))?;
-        self.leave(What::Begin { snapshot, state }, offer, Seq::ZERO).await
-    }
-
-    /// Back to a place that the server has too, with everything after it put up to be offered again.
-    async fn rewind(&self, to: Seq) -> Result<Kept, ReplicaError> {
-        let held = self.held_after(to).await?;
-        if let Some(earlier) = self.earlier(to, &held).await? {
-            let offer = self.again(held.entries).await?;
-            return self.leave(What::Rewind(Box::new(earlier)), Some(offer), to).await;
-        }
-        // The copy does not reach back that far. What it began from is offered as a state, and it shows what it has until
-        // there is something of the server's to show.
-        let mut entries: Vec<Entry> = self.seed().await?.into_iter().collect();
-        entries.extend(held.entries);
-        let offer = self.again(entries).await?;
-        self.leave(What::Renew, Some(offer), Seq::ZERO).await
-    }
-
-    /// Leaves the history that the server does not have.
-    async fn leave(&self, what: What, offer: Option<Offer>, common: Seq) -> Result<Kept, ReplicaError> {
-        *lock(&self.ahead) = None;
-        if offer.is_some() {
-            self.forget_said();
-        }
-        let mut outdated = self.unread_after(common).await?;
-        if offer.is_some() {
-            outdated.extend(self.own_keys().await?);
-        }
-        let parted = offer.is_some();
-        let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
-        if parted && done.gap.is_none() {
-            // What this server does not have waits again, and is told when it is there once more.
-            self.receipts.unsettle(common);
-        }
-        Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
-    }
-
-    /// These ops before those that are offered again already, as entries of the queue, and the entries they replace.
-    async fn again(&self, mut entries: Vec<Entry>) -> Result<Offer, ReplicaError> {
-        let old = self.entries_after(None, usize::MAX >> 1).await?;
-        let old: Vec<Entry> = old.into_iter().take_while(Entry::is_again).collect();
-        let numbers = old.iter().map(|entry| entry.no).collect();
-        let known: BTreeSet<crate::OpId> = entries.iter().map(|entry| entry.op.id()).collect();
-        entries.extend(old.into_iter().filter(|entry| !known.contains(&entry.op.id())));
-        number(&mut entries, self.last_on_record().await?);
-        Ok((entries, numbers))
-    }
-
-    /// The last number of an op offered again that a conflict or a parked write bears: a record is never written over.
-    async fn last_on_record(&self) -> Result<u64, ReplicaError> {
-        let mut last = 0;
-        for drawer in [Drawer::Conflicts, Drawer::Parked] {
-            let found = self.drawer(drawer).await?;
-            let again = found.into_iter().map(|(no, _)| no).filter(|no| *no < WriteNo::FIRST);
-            last = again.map(WriteNo::get).max().unwrap_or_default().max(last);
-        }
-        Ok(last)
-    }
-
-    /// The state this device began from, as the first content of an empty log.
-    async fn seed(&self) -> Result<Option<Entry>, ReplicaError> {
-        let Some(snapshot) = self.store.snapshot(self.places.mirror, Seq::MAX).await? else { return Ok(None) };
-        let payload = self.opened(&snapshot)?;
-        let env = self.env.env();
-        let identity = lock(&self.memory).identity.clone();
-        // The seed stands for what the snapshot had seen and takes no counter of its own: the ops after it have theirs.
-        let clock = snapshot.clock.clone();
-        let draft = Draft {
-            id: crate::OpId::from_bytes(env.uuid7("seed")),
-            replica: identity.replica,
-            subject: Subject::Log,
-            kind: OpKind::FullState(FullStateKind::Initial),
-            clock,
-            hlc: identity.hlc.tick(env.now),
-            schema_version: snapshot.schema_version,
-            precondition: Precondition::Absent,
-            payload,
-        };
-        let op = self.sealed(draft, &env)?.seal()?;
-        let no = WriteNo(0);
-        Ok(Some(Entry { no, batch: None, base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
-    }
-}
-
-/// Numbers entries after `last` and finds the batches: in a batch the counts of what follows run down to 0.
-fn number(entries: &mut [Entry], last: u64) {
-    let no = |index: usize| WriteNo(last + index as u64 + 1);
-    let mut first = 0;
-    for index in 0..entries.len() {
-        entries[index].no = no(index);
-        let rest = entries[index].batch.map_or(0, |(_, rest)| rest);
-        if rest > 0 && index + 1 < entries.len() {
-            continue;
-        }
-        let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
-        let batch = (count > 1).then_some((no(first), count));
-        entries[first..=index].iter_mut().for_each(|entry| entry.batch = batch);
-        first = index + 1;
     }
 }
 

@@ -14,7 +14,7 @@ use super::conflict::{Conflict, Outcome};
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
-use super::own::own_notes;
+use super::own::{own_note, own_notes};
 use super::parked::{ParkReason, Parked};
 use super::receipt::Settled;
 use super::rewind::Earlier;
@@ -58,6 +58,8 @@ pub(super) struct Keep {
     pub(super) verdicts: Option<(Lane, Vec<Verdict>)>,
     /// Queue entries that verdicts or new places are about.
     pub(super) entries: BTreeMap<WriteNo, Entry>,
+    /// Queue entries whose ops are among those that came.
+    pub(super) arrived: BTreeMap<WriteNo, Entry>,
     /// Queue entries to put in place of all that were offered again so far.
     pub(super) offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
     /// Keys of ops without effect, of a history that goes.
@@ -137,6 +139,7 @@ impl Keep {
         work.kept.identity.synced |= self.at_end && work.kept.stopped.is_none();
         work.settle(mirror.as_ref());
         work.judge(mirror.as_ref());
+        work.arrived(mirror.as_ref());
         work.offer();
         let mut mirror_writes = match &self.what {
             What::Rewind(earlier) => Some(earlier.writes(self.places.mirror)),
@@ -393,12 +396,12 @@ impl<'a> Work<'a> {
                 // What is left is asked for again under a name of its own: the first one stands for the whole batch.
                 batch.request = RequestId::from_bytes(self.keep.env.bytes16("the rest of a batch"));
             }
-            for item in &shown {
-                for no in item.covers.iter().chain([&item.no]) {
-                    self.forget(Drawer::Queue.key(no.get()));
-                }
-                self.base_of_next(item);
+        }
+        for item in &shown {
+            for no in item.covers.iter().chain([&item.no]) {
+                self.forget(Drawer::Queue.key(no.get()));
             }
+            self.base_of_next(item.no, item.seq);
         }
         if batch.items.is_empty() {
             self.forget(lane.key());
@@ -414,14 +417,37 @@ impl<'a> Work<'a> {
 
     /// A later write of ours on the same entity builds on the version this one has made; after a full state, so does the
     /// next one on every entity.
-    fn base_of_next(&mut self, item: &Item) {
-        let Some(seq) = item.seq else { return };
+    fn base_of_next(&mut self, no: WriteNo, seq: Option<Seq>) {
+        let Some(seq) = seq else { return };
         let precondition = crate::oplog::Precondition::Version(seq);
-        for next in self.keep.entries.values().filter(|entry| entry.base == Base::After(item.no)) {
+        for next in self.keep.entries.values().filter(|entry| entry.base == Base::After(no)) {
             if let Ok(op) = (Draft { precondition, ..next.op.draft().clone() }).seal() {
                 let entry = Entry { base: Base::Stated, op, ..next.clone() };
                 self.put(Drawer::Queue.key(next.no.get()), entry.to_bytes());
             }
+        }
+    }
+
+    /// Takes off the queue what came from elsewhere without having been sent from here: a copy of this device sent it, or
+    /// somebody else offered it again.
+    fn arrived(&mut self, mirror: Option<&MirrorWrite<'a>>) {
+        let (What::Ops { ops, .. }, Some(mirror)) = (&self.keep.what, mirror) else { return };
+        let last = mirror.end().seq;
+        let sent: BTreeSet<WriteNo> =
+            self.keep.sent_items().flat_map(|(_, item)| item.covers.iter().chain([&item.no])).copied().collect();
+        let places: BTreeMap<OpId, &PageOp> = ops.iter().map(|op| (op.op.id(), op)).collect();
+        for entry in self.keep.arrived.values().filter(|entry| !sent.contains(&entry.no)) {
+            let Some(op) = places.get(&entry.op.id()).filter(|op| op.seq <= last) else { continue };
+            self.forget(Drawer::Queue.key(entry.no.get()));
+            if self.keep.identity.part.is_some() {
+                self.put(Drawer::Own.key(op.seq.get()), own_note(self.keep.env.now, op));
+            }
+            if !entry.is_again() {
+                self.kept.identity.newest = self.kept.identity.newest.max(op.seq);
+            }
+            let keys = entry.keys().collect();
+            self.kept.settled.push(Settled { no: entry.no, op: entry.op.id(), seq: op.seq, keys });
+            self.base_of_next(entry.no, Some(op.seq));
         }
     }
 

@@ -34,12 +34,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(identity: Identity) -> Self {
+    pub(super) fn new(identity: Identity, version_max: u32) -> Self {
         Self {
             identity,
             again: None,
             new: None,
-            pending: Pending::default(),
+            pending: Pending { version_max, ..Pending::default() },
             lost: Vec::new(),
             parked: 0,
             conflicts: 0,
@@ -71,17 +71,22 @@ impl Memory {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     by_entity: HashMap<EntityKey, Vec<WriteNo>>,
-    /// `None` for one that is offered again and sealed: it shows when it is back in the log.
+    /// `None` for one that is offered again and sealed, which shows when it is back in the log, or of a newer build, which
+    /// has no effect here.
     states: BTreeMap<WriteNo, Option<Arc<LogState>>>,
-    count: u64,
+    ops: HashMap<WriteNo, OpId>,
+    by_op: HashMap<OpId, WriteNo>,
+    /// The newest schema version that this build understands.
+    version_max: u32,
 }
 
 impl Pending {
     pub(super) fn add(&mut self, entry: &Entry) {
-        self.count += 1;
+        self.name(entry.no, entry.op.id());
         if entry.op.full_state().is_some() {
             let state = match entry.op.payload() {
                 Payload::Sealed(_) => None,
+                _ if entry.op.schema_version() > self.version_max => None,
                 readable => LogState::from_bytes(readable.bytes().clone()).ok(),
             };
             self.states.insert(entry.no, state.map(Arc::new));
@@ -90,9 +95,14 @@ impl Pending {
     }
 
     /// Adds a write of one entity that is on its way to the desk.
-    pub(super) fn promise(&mut self, no: WriteNo, key: EntityKey) {
-        self.count += 1;
+    pub(super) fn promise(&mut self, no: WriteNo, op: OpId, key: EntityKey) {
+        self.name(no, op);
         self.place(no, key);
+    }
+
+    fn name(&mut self, no: WriteNo, op: OpId) {
+        self.ops.insert(no, op);
+        self.by_op.insert(op, no);
     }
 
     fn place(&mut self, no: WriteNo, key: EntityKey) {
@@ -105,23 +115,30 @@ impl Pending {
     }
 
     pub(super) fn remove(&mut self, no: WriteNo, keys: impl Iterator<Item = EntityKey>) {
-        let mut found = false;
-        let mut keyless = true;
         for key in keys {
-            keyless = false;
             if let Some(numbers) = self.by_entity.get_mut(&key) {
-                let before = numbers.len();
                 numbers.retain(|known| *known != no);
-                found |= numbers.len() < before;
                 if numbers.is_empty() {
                     self.by_entity.remove(&key);
                 }
             }
         }
         self.states.remove(&no);
-        if found || keyless {
-            self.count = self.count.saturating_sub(1);
+        if let Some(op) = self.ops.remove(&no)
+            && self.by_op.get(&op) == Some(&no)
+        {
+            self.by_op.remove(&op);
         }
+    }
+
+    /// Whether a write waits.
+    pub(super) fn has(&self, no: WriteNo) -> bool {
+        self.ops.contains_key(&no)
+    }
+
+    /// The write that waits under an op's id.
+    pub(super) fn named(&self, op: OpId) -> Option<WriteNo> {
+        self.by_op.get(&op).copied()
     }
 
     /// The writes on one entity, oldest first.
@@ -166,8 +183,8 @@ impl Pending {
     }
 
     /// Writes in all.
-    pub(super) const fn len(&self) -> u64 {
-        self.count
+    pub(super) fn len(&self) -> u64 {
+        self.ops.len() as u64
     }
 }
 

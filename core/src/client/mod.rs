@@ -28,6 +28,7 @@ mod keep;
 mod keyring;
 mod memory;
 mod mirror;
+mod offer;
 mod own;
 mod parked;
 mod parsed;

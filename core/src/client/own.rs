@@ -34,6 +34,11 @@ pub(super) fn own_notes(batch: &Sent, last: Seq, now: Timestamp) -> Vec<(EntityK
     shown.map(note).collect()
 }
 
+/// The row of an own op that came from elsewhere.
+pub(super) fn own_note(now: Timestamp, op: &PageOp) -> Bytes {
+    to_bytes(now, usize::try_from(op.batch_rest).unwrap_or_default(), op.op.bytes())
+}
+
 /// The ops of a batch that is the only news: the server does not send them back.
 pub(super) fn own_ops(
     sent: &Sent,

@@ -74,8 +74,9 @@ impl Watched {
         matches!(*lock(&self.fate), None | Some(Fate::Waiting))
     }
 
-    pub(super) const fn own(&self) -> OpId {
-        self.own
+    /// The op that says it: its own, or that of a later write with which it was sent as one.
+    pub(super) fn said_by(&self) -> OpId {
+        lock(&self.op).unwrap_or(self.own)
     }
 
     pub(super) fn is_said_by(&self, op: OpId) -> bool {

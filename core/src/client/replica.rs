@@ -119,7 +119,9 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
-        let memory = load(&store, places, &*env, lease, options.part.as_ref()).await?;
+        let memory =
+            load(&store, places, &*env, lease, Begin::TakeOver(options.part.as_ref()), options.schema.version_max())
+                .await?;
         let receipts = Receipts::default();
         receipts.stable_at(memory.identity.stable);
         let inner = Inner {
@@ -283,13 +285,15 @@ impl Inner {
 
     fn show(&self, key: &EntityKey, mut state: Option<Vec<u8>>, entries: &[Entry]) -> Option<Vec<u8>> {
         let reducer = &self.schema.rules(&key.collection).reducer;
+        let means = self.means();
         for entry in entries {
             // An op offered again may be sealed; without its key it shows when it is back in the log. One from a newer build
-            // had no effect here before, and has none now.
-            let Some(payload) = self.means().open(&entry.op).ok().filter(|_| self.means().understands(&entry.op))
-            else {
-                continue;
+            // had no effect here before, or one that is not as the log's policy wants it, and has none now.
+            let payload = match means.read(&entry.op) {
+                _ if !entry.is_again() => means.open(&entry.op).ok(),
+                read => read.ok().and_then(Result::ok),
             };
+            let Some(payload) = payload else { continue };
             // What does not apply here is refused by the reducer before anything changes.
             let _ = reducer.reduce(&mut state, &Change::opened(&entry.op, Timestamp::MAX, &payload));
         }
@@ -303,19 +307,23 @@ pub(super) const PLAIN_WRITE: u64 = 1 << 32;
 /// Reads that are tried before one waits for whoever changes things.
 const READS_WITHOUT_GATE: usize = 4;
 
-pub(super) async fn read_identity(store: &Arc<dyn Store>, places: Places) -> Result<Option<Identity>, ReplicaError> {
-    let head = store.head(places.desk, &Identity::key()).await?;
-    let bytes = head.as_ref().and_then(Head::live_state).cloned();
-    Ok(bytes.map(Identity::from_bytes).transpose()?)
+/// How a desk is come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Begin<'p> {
+    /// Whoever holds it, it is taken over; one that is not there yet begins with this part.
+    TakeOver(Option<&'p Part>),
+    /// It is held already.
+    Held,
 }
 
-/// Takes the desk over and reads it.
+/// Reads the desk.
 pub(super) async fn load(
     store: &Arc<dyn Store>,
     places: Places,
     env: &dyn EnvSource,
     lease: [u8; 16],
-    part: Option<&Part>,
+    begin: Begin<'_>,
+    version_max: u32,
 ) -> Result<Memory, ReplicaError> {
     let env = env.env();
     let fresh = Identity {
@@ -332,13 +340,20 @@ pub(super) async fn load(
         key_epoch: 0,
         newest: Seq::ZERO,
         stable: Seq::ZERO,
-        part: part.cloned().map(Arc::new),
+        part: match begin {
+            Begin::TakeOver(part) => part.cloned().map(Arc::new),
+            Begin::Held => None,
+        },
     };
+    let held = matches!(begin, Begin::Held);
     let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
     let take = move |view: &View| {
         let desk = view.log(places.desk);
         let bytes = |key: &EntityKey| desk.heads.get(key).and_then(Head::live_state).cloned();
         let identity = match bytes(&Identity::key()).map(Identity::from_bytes).transpose() {
+            Ok(found) if held && found.as_ref().is_none_or(|found| found.lease != lease) => {
+                return Choice::Done(Err(ReplicaError::TakenOver), None);
+            }
             Ok(found) => Identity { lease, ..found.unwrap_or_else(|| fresh.clone()) },
             Err(error) => return Choice::Done(Err(error.into()), None),
         };
@@ -359,7 +374,7 @@ pub(super) async fn load(
     let scope = Scope::logs(vec![(places.mirror, Reads::default()), (places.desk, reads)]);
     let scope = scope.map_err(|_| lost_answer(&**store))?;
     let (identity, (again, new)) = store.decide(scope, take).await??;
-    let mut memory = Memory::new(identity);
+    let mut memory = Memory::new(identity, version_max);
     memory.set_sent(Lane::Again, again);
     memory.set_sent(Lane::New, new);
     fill(store, places, &mut memory).await?;

@@ -155,7 +155,7 @@ impl Inner {
         let batch = batch.map(|count| (before.next, count));
         let (scope, known, new) = (self.scope_of(&meant)?, before.to_bytes(), note(after.to_bytes()));
         let promised: Vec<_> = meant.iter().map(|meant| (meant.no, meant.key.clone())).collect();
-        promised.iter().for_each(|(no, key)| memory.pending.promise(*no, key.clone()));
+        meant.iter().for_each(|meant| memory.pending.promise(meant.no, meant.draft.id, meant.key.clone()));
         let part = before.part.clone();
         memory.identity = after.clone();
         drop(memory);
@@ -230,7 +230,14 @@ impl Inner {
 impl Going<'_> {
     /// Receipts for what is on the desk now; `None` when the desk was not as remembered.
     fn land(mut self, written: Result<Written, StoreError>) -> Result<Option<Vec<Receipt>>, ReplicaError> {
-        match written? {
+        let written = match written {
+            Err(error) if error.kind().wrote_nothing() => {
+                self.take_back();
+                return Err(error.into());
+            }
+            written => written?,
+        };
+        match written {
             Written::Done(entries) => {
                 self.landed = true;
                 let receipts = entries.iter().map(|entry| self.inner.receipt(entry)).collect();

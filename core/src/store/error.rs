@@ -8,7 +8,7 @@ use std::fmt;
 pub enum StoreErrorKind {
     /// The backend cannot be reached or gave up; try again later.
     Unavailable,
-    /// All capacity is taken; try again soon.
+    /// All capacity is taken, nothing was written; try again soon.
     Busy,
     /// It took longer than it may; try again later.
     Timeout,
@@ -18,7 +18,7 @@ pub enum StoreErrorKind {
     Full,
     /// What is stored does not read or contradicts itself. An operator must look.
     Corrupt,
-    /// Another process holds the store.
+    /// Another process holds the store; nothing was written.
     Locked,
     /// The store cannot be used here: a newer schema, a network file system, a missing feature.
     Unsupported,
@@ -26,6 +26,14 @@ pub enum StoreErrorKind {
     Runaway,
     /// A rule or an adapter broke the contract: a bug.
     Fault,
+}
+
+impl StoreErrorKind {
+    /// Whether a commit that ended so has certainly left nothing behind.
+    #[must_use]
+    pub const fn wrote_nothing(self) -> bool {
+        matches!(self, Self::Busy | Self::Full | Self::Locked)
+    }
 }
 
 /// A failed store operation.

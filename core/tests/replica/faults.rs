@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use syncline::access::Access;
 use syncline::client::{Fate, Halt, Phase};
 
-use crate::world::{Fault, World, run};
+use crate::world::{Device, Fault, World, run, seq};
 
 /// Two devices edit one field in turn, each after it saw the other's edit, through servers whose clocks are apart: what both
 /// show after each edit.
@@ -182,4 +182,58 @@ fn a_write_that_a_copy_sent_in_part_is_not_parked_before_all_news_was_read() {
     assert!(world.sync(&first).is_safe());
     assert_eq!(copy.read("1"), r#"{"due":"soon","title":"late"}"#);
     assert_eq!(first.read("1"), copy.read("1"));
+}
+
+fn counter(device: &Device, name: &str) -> syncline::client::Value<syncline::crdt::Counter> {
+    device.replica.collection("counters").unwrap().counter(name).unwrap()
+}
+
+/// A device that may not write at the moment reads on: its write came back to it by a copy that sent it.
+#[test]
+fn a_write_that_came_by_a_copy_of_the_device_is_counted_once_while_it_waits() {
+    let mut world = World::new();
+    let first = world.device();
+    world.sync(&first);
+    let may = |access: Access| world.way.caller.lock().unwrap().access = access;
+    may(Access::Read);
+    first.set("1", "n", "in a batch that is refused");
+    assert!(world.try_sync(&first).is_err());
+    let receipt = run(counter(&first, "x").add(1)).unwrap();
+    let store = first.copy_of_store();
+    may(Access::Write);
+    let copy = world.open(store, 0);
+    assert!(world.sync(&copy).is_safe());
+    assert_eq!(run(counter(&copy, "x").get()).unwrap(), 1);
+    world.way.caller.lock().unwrap().access = Access::Read;
+    assert!(world.try_sync(&first).is_err(), "its batch was refused before it read");
+    assert_eq!(run(counter(&first, "x").get()).unwrap(), 1);
+    assert_eq!((receipt.fate(), first.replica.status().unsynced), (Fate::Accepted(seq(2)), 0));
+}
+
+/// The answer was lost, the page that brings the batch's first op ends before its second, and the device is started anew.
+#[test]
+fn a_write_whose_op_came_before_its_answer_is_counted_once_after_a_restart() {
+    let mut world = World::new();
+    let (first, other) = (world.device(), world.device());
+    world.sync(&first);
+    for index in 0..499 {
+        other.set(&format!("o{index}"), "n", "1");
+    }
+    world.sync(&other);
+    for name in ["x", "y"] {
+        run(counter(&first, name).add(1)).unwrap();
+    }
+    world.fault(&[Fault::AnswerLost]);
+    assert!(world.try_sync(&first).is_err());
+    world.way.caller.lock().unwrap().access = Access::Read;
+    world.fault(&[Fault::None, Fault::None, Fault::Unreachable]);
+    assert!(world.try_sync(&first).is_err());
+    assert_eq!(run(first.replica.end()).unwrap().seq, seq(500), "the page ends between the two");
+    let again = world.open(first.copy_of_store(), 0);
+    for name in ["x", "y"] {
+        assert_eq!(run(counter(&again, name).get()).unwrap(), 1, "{name}");
+    }
+    world.way.caller.lock().unwrap().access = Access::Write;
+    assert!(world.sync(&again).is_safe());
+    assert_eq!(run(again.replica.end()).unwrap().seq, seq(501));
 }

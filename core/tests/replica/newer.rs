@@ -41,6 +41,15 @@ fn what_a_newer_build_wrote_has_its_effect_on_an_older_one_once_that_is_updated(
 /// Found by the simulator: while they were offered again, the ops of a newer build were applied by an older one's rules.
 #[test]
 fn what_a_newer_build_wrote_is_not_interpreted_while_it_is_offered_again() {
+    offered_again_by_an_older_build(false);
+}
+
+#[test]
+fn a_newer_builds_restore_is_not_interpreted_while_it_is_offered_again() {
+    offered_again_by_an_older_build(true);
+}
+
+fn offered_again_by_an_older_build(with_a_restore: bool) {
     let mut world = World::new();
     let server = Arc::new(MemoryStore::new());
     world.replace_server(Arc::clone(&server));
@@ -54,6 +63,12 @@ fn what_a_newer_build_wrote_is_not_interpreted_while_it_is_offered_again() {
     let backup = Arc::new(server.fork());
     world.sync(&newer);
     newer.set("1", "n", "new");
+    if with_a_restore {
+        world.sync(&newer);
+        newer.set("1", "n", "newest");
+        world.sync(&newer);
+        run(newer.replica.restore(seq(2))).unwrap();
+    }
     world.sync(&newer);
     world.sync(&old);
     world.replace_server(backup);

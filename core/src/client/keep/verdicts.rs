@@ -111,8 +111,9 @@ impl<'a> Work<'a> {
 
     /// A batch applies whole or not at all, so one that cannot go keeps the others here.
     pub(super) fn park_batch(&mut self) {
-        let entries: Vec<Entry> = self.keep.entries.values().cloned().collect();
-        for entry in entries.into_iter().filter(|entry| entry.batch.is_some()) {
+        let batch = self.kept.parked.iter().find_map(|(entry, _)| entry.batch);
+        let entries: Vec<Entry> = self.keep.entries.values().filter(|entry| entry.batch == batch).cloned().collect();
+        for entry in entries {
             if !self.kept.parked.iter().any(|(parked, _)| parked.no == entry.no) {
                 self.park(entry, ParkReason::Batch);
             }
