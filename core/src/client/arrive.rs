@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::commit::DeskChange;
 use super::desk::{Drawer, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::error::ReplicaError;
@@ -15,7 +16,6 @@ use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
 use super::replica::{Inner, Replica, entries_of};
-use super::resolve::DeskChange;
 use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, Place, Pushed, Refusal};

@@ -4,11 +4,11 @@
 //! heard counts for the history it was said of, and is forgotten with it. It costs one small call after a sync that brought
 //! something, at most one each [`limits::ACKNOWLEDGE_MS_MIN`]; one that fails is made up for by the next.
 
+use super::commit::DeskChange;
 use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::replica::{Inner, Replica};
-use super::resolve::DeskChange;
 use super::transport::Transport;
 use crate::call::{Call, Reply};
 use crate::limits;

@@ -14,6 +14,7 @@
 mod arrive;
 mod backoff;
 mod changes;
+mod commit;
 mod conflict;
 mod desk;
 mod doubt;

@@ -8,13 +8,13 @@
 
 use bytes::Bytes;
 
+use super::commit::DeskChange;
 use super::desk::{Drawer, Item, Sent};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
 use super::mirror::Means;
 use super::replica::Inner;
-use super::resolve::DeskChange;
 use super::sealing::epoch_of;
 use crate::call::{Page, PageOp};
 use crate::clock::VectorClock;

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::commit::holds_desk;
 use super::desk::{Identity, note};
 use super::error::ReplicaError;
 use super::events::Event;
@@ -310,23 +311,6 @@ impl Inner {
         lock(&self.memory).identity = after;
         Ok(())
     }
-
-    /// Changes the desk, if it is as this process remembers it.
-    pub(super) async fn decide_on_desk<F>(&self, scope: Scope, rule: F) -> Result<(), ReplicaError>
-    where
-        F: Fn(&View) -> Choice<bool> + Send + Sync + 'static,
-    {
-        if self.change(scope, rule).await? {
-            return Ok(());
-        }
-        self.reload().await?;
-        Err(ReplicaError::Stopped("the desk was changed meanwhile; try again".into()))
-    }
-}
-
-/// Whether the desk is as this process remembers it.
-fn holds_desk(identity: &Identity, desk: &LogView) -> bool {
-    desk.heads.get(&Identity::key()).and_then(Head::live_state) == Some(&identity.to_bytes())
 }
 
 /// A fetched head in the place of the one that is there: of an evicted entity the version is known, only the state is not.

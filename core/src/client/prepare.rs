@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use super::desk::{Drawer, Identity, Item, Lane, Sent, note};
+use super::commit::DeskChange;
+use super::desk::{Drawer, Identity, Item, Lane, Sent};
 use super::entry::{Base, Entry, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
@@ -18,10 +19,9 @@ use super::sealer::Unsealed;
 use super::sealing::{Unresealed, epoch_of};
 use crate::call::Push;
 use crate::clock::VectorClock;
-use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::id::RequestId;
 use crate::limits;
-use crate::oplog::{ConflictPolicy, Draft, EntityKey, Head, OpBytes, Payload, Precondition, Remainder};
+use crate::oplog::{ConflictPolicy, Draft, EntityKey, OpBytes, Payload, Precondition, Remainder};
 use crate::seq::{Cursor, Seq};
 use crate::store::StoreExt;
 use crate::time::Env;
@@ -171,14 +171,9 @@ impl Inner {
         if lane == Lane::Again {
             made.sent = self.filled(made.sent, &env).await?;
         }
-        let written = self.keep_made(lane, &identity, &made).await?;
-        if !written {
-            self.reload().await?;
-            return Err(ReplicaError::Stopped("the desk was changed by somebody else; try again".into()));
-        }
-        let Made { identity, sent, parked } = made;
+        self.keep_made(lane, &made).await?;
+        let Made { sent, parked, .. } = made;
         let mut memory = lock(&self.memory);
-        memory.identity = identity;
         memory.set_sent(lane, (!sent.items.is_empty()).then(|| sent.clone()));
         for parked in &parked {
             memory.pending.remove(parked.no(), parked.entry.keys());
@@ -198,28 +193,14 @@ impl Inner {
         self.moved([entry]);
     }
 
-    async fn keep_made(&self, lane: Lane, before: &Identity, made: &Made) -> Result<bool, ReplicaError> {
-        let places = self.places;
-        let mut heads = vec![(Identity::key(), note(made.identity.to_bytes()))];
+    async fn keep_made(&self, lane: Lane, made: &Made) -> Result<(), ReplicaError> {
+        let mut puts: Vec<_> =
+            made.parked.iter().map(|parked| (Drawer::Parked.key(parked.no().get()), parked.to_bytes())).collect();
         if !made.sent.items.is_empty() {
-            heads.push((lane.key(), note(made.sent.to_bytes())));
+            puts.push((lane.key(), made.sent.to_bytes()));
         }
-        heads.extend(made.parked.iter().map(|parked| (Drawer::Parked.key(parked.no().get()), note(parked.to_bytes()))));
-        let gone: Vec<EntityKey> = made.parked.iter().map(|parked| Drawer::Queue.key(parked.no().get())).collect();
-        let forget = if gone.is_empty() { Forget::Nothing } else { Forget::Heads(gone) };
-        let before = before.to_bytes();
-        let reads = Reads { heads: vec![Identity::key()], ..Reads::default() };
-        let rule = move |view: &View| {
-            let desk = view.log(places.desk);
-            let found = desk.heads.get(&Identity::key()).and_then(Head::live_state);
-            let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(&before)) else {
-                return Choice::Done(false, None);
-            };
-            let writes =
-                LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
-            Choice::Done(true, Some(writes.alone()))
-        };
-        Ok(self.change(Scope::log(places.desk, reads), rule).await?)
+        let gone = made.parked.iter().map(|parked| Drawer::Queue.key(parked.no().get())).collect();
+        self.change_desk(DeskChange { puts, gone, identity: Some(made.identity.clone()) }).await
     }
 
     /// Writes whose entity a full state replaced, which they have not seen, are made on top of it at once. The server would

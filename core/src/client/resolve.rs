@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use super::commit::DeskChange;
 use super::conflict::{Choose, Conflict, Outcome, Ruling, rule};
-use super::desk::{Drawer, Identity, note};
+use super::desk::Drawer;
 use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
 use super::events::Event;
@@ -16,19 +17,10 @@ use super::parked::{ParkReason, Parked};
 use super::receipt::{Fate, Receipt};
 use super::replica::{Inner, PLAIN_WRITE, Replica, entries_of};
 use crate::clock::VectorClock;
-use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View};
 use crate::limits;
-use crate::oplog::{ConflictPolicy, ConflictReason, Draft, EntityKey, Head, Op, Payload, Precondition};
+use crate::oplog::{ConflictPolicy, ConflictReason, Draft, Op, Payload, Precondition};
 use crate::seq::Seq;
 use crate::store::{PageLimit, StoreExt};
-
-/// What changes on the desk besides the identity.
-#[derive(Debug, Default)]
-pub(super) struct DeskChange {
-    pub(super) puts: Vec<(EntityKey, bytes::Bytes)>,
-    pub(super) gone: Vec<EntityKey>,
-    pub(super) identity: Option<Identity>,
-}
 
 impl Replica {
     /// Parked writes, oldest first.
@@ -341,34 +333,6 @@ impl Inner {
         memory.conflicts = memory.conflicts.saturating_sub(gone.len() as u64);
         drop(memory);
         change.gone.extend(gone.iter().map(|no| Drawer::Conflicts.key(no.get())));
-        Ok(())
-    }
-
-    /// Changes the desk, if it is as this process remembers it.
-    pub(super) async fn change_desk(&self, change: DeskChange) -> Result<(), ReplicaError> {
-        if change.puts.is_empty() && change.gone.is_empty() && change.identity.is_none() {
-            return Ok(());
-        }
-        let before = lock(&self.memory).identity.clone();
-        let after = change.identity.clone().unwrap_or_else(|| before.clone());
-        let places = self.places;
-        let expected = before.to_bytes();
-        let mut heads: Vec<_> = change.puts.iter().map(|(key, bytes)| (key.clone(), note(bytes.clone()))).collect();
-        heads.push((Identity::key(), note(after.to_bytes())));
-        let forget = if change.gone.is_empty() { Forget::Nothing } else { Forget::Heads(change.gone) };
-        let reads = Reads { heads: vec![Identity::key()], ..Reads::default() };
-        let rule = move |view: &View| {
-            let desk = view.log(places.desk);
-            let found = desk.heads.get(&Identity::key()).and_then(Head::live_state);
-            let Some(bounds) = desk.bounds.clone().filter(|_| found == Some(&expected)) else {
-                return Choice::Done(false, None);
-            };
-            let writes =
-                LogWrites { heads: heads.clone(), forget: forget.clone(), ..LogWrites::new(places.desk, bounds) };
-            Choice::Done(true, Some(writes.alone()))
-        };
-        self.decide_on_desk(Scope::log(places.desk, reads), rule).await?;
-        lock(&self.memory).identity = after;
         Ok(())
     }
 

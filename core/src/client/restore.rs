@@ -8,6 +8,7 @@
 //!
 //! Next: `past`, which builds the state; the server's own restore, for callers that keep no copy, is in `server`.
 
+use super::commit::DeskChange;
 use super::desk::{Drawer, Identity, note};
 use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
@@ -15,7 +16,6 @@ use super::gate::lock;
 use super::past::Past;
 use super::receipt::{Fate, Receipt};
 use super::replica::{Inner, Replica, lost_answer};
-use super::resolve::DeskChange;
 use crate::decide::{Choice, LogWrites, Reads, Scope, View};
 use crate::id::OpId;
 use crate::limits;

@@ -10,12 +10,13 @@
 //!
 //! Next: `to_offer` in `arrive`, which offers; [`LogWrites`], which prunes.
 
+use super::commit::DeskChange;
 use super::error::ReplicaError;
 use super::gate::lock;
 use super::mirror::Unreadable;
 use super::past::Past;
 use super::replica::Inner;
-use crate::decide::{Choice, LogWrites, Reads, Scope, View};
+use crate::decide::LogWrites;
 use crate::limits;
 use crate::oplog::{LogBounds, Payload, Snapshot};
 use crate::seq::Seq;
@@ -116,7 +117,6 @@ impl Inner {
 
     async fn prune_to(&self, before: LogBounds, past: Past) -> Result<(), ReplicaError> {
         let (Some(first), Some(anchor)) = (past.cursor.seq.next(), past.cursor.anchor) else { return Ok(()) };
-        let log = self.places.mirror;
         let gone = self.bytes_between(before.first, past.cursor.seq).await?;
         let snapshot = Snapshot {
             seq: past.cursor.seq,
@@ -125,22 +125,21 @@ impl Inner {
             schema_version: past.schema_version,
             payload: Payload::Plain(past.state.to_bytes()),
         };
-        let rule = move |view: &View| {
-            // Somebody else has the replica by now.
-            let Some(bounds) = view.log(log).bounds.clone().filter(|bounds| *bounds == before) else {
-                return Choice::Done((), None);
-            };
-            let bytes = bounds.bytes.saturating_sub(gone);
-            let bounds = LogBounds { first, base: anchor, snapshot: snapshot.seq, bytes, ..bounds };
-            let writes = LogWrites {
-                snapshot: Some(snapshot.clone()),
-                prune_before: Some(first),
-                forget_pruned: true,
-                ..LogWrites::new(log, bounds)
-            };
-            Choice::Done((), Some(writes.alone()))
+        let bytes = before.bytes.saturating_sub(gone);
+        let bounds = LogBounds { first, base: anchor, snapshot: snapshot.seq, bytes, ..before.clone() };
+        let writes = LogWrites {
+            snapshot: Some(snapshot),
+            prune_before: Some(first),
+            forget_pruned: true,
+            ..LogWrites::new(self.places.mirror, bounds)
         };
-        Ok(self.store.decide(Scope::log(log, Reads::default()), rule).await?)
+        // What was not understood, and goes, is no matter any more: a full state that was came after it.
+        let gone = self.unknown_before(first).await?;
+        let unread = gone.len() as u64;
+        self.change_both(before, writes, DeskChange { gone, ..DeskChange::default() }).await?;
+        let mut memory = lock(&self.memory);
+        memory.unread = memory.unread.saturating_sub(unread);
+        Ok(())
     }
 
     /// Canonical bytes of the ops from `first` to `last`.

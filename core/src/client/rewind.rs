@@ -126,7 +126,8 @@ impl Inner {
             }
             write.keep_only(only);
         }
-        Ok(Some(write))
+        // What is not there cannot be made again.
+        Ok(Some(write).filter(|write| write.end().seq == to))
     }
 
     /// Ops that had no effect here, at places after this one: what is known of them is of a history that goes.

@@ -7,11 +7,11 @@
 //! How: the policy is asked for once, before anything is sent, and pinned on the desk. The highest epoch of which something
 //! opened here, or to which this device rotated, is kept beside it. What a server says about its epoch is a hint.
 
+use super::commit::DeskChange;
 use super::desk::{Identity, Item};
 use super::error::ReplicaError;
 use super::gate::lock;
 use super::replica::{Inner, Replica};
-use super::resolve::DeskChange;
 use super::sealer::{Unopened, Unsealed};
 use super::session::Halt;
 use super::transport::{CallError, Transport};

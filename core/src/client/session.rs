@@ -315,6 +315,11 @@ impl Session {
         }
     }
 
+    /// Whether it may not write, and has read all there is.
+    pub(super) const fn has_read_on(&self) -> bool {
+        self.cycle.denied && self.cycle.at_end
+    }
+
     /// What to do next; the same again until its outcome was handed in.
     #[must_use]
     pub fn poll(&self) -> Output {

@@ -1,12 +1,12 @@
 //! Driving a conversation: the session says what to do, the replica and the transport do it. No timer and no task is
 //! started here.
 
+use super::commit::DeskChange;
 use super::desk::Identity;
 use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::replica::Replica;
-use super::resolve::DeskChange;
 use super::sealer::Unsealed;
 use super::session::{Halt, Input, Output, Phase, Session, SessionOptions};
 use super::status::Status;
@@ -45,6 +45,7 @@ impl Replica {
     ) -> Result<Option<Timestamp>, ReplicaError> {
         loop {
             if self.inner.unlocked() {
+                self.inner.read_what_keys_open().await?;
                 session.handle(Input::Unlocked, self.inner.env.env());
             }
             let input = match session.poll() {
@@ -57,7 +58,7 @@ impl Replica {
                             conversation.error = None;
                         }
                     }
-                    if phase == Phase::Live {
+                    if phase == Phase::Live || session.has_read_on() {
                         self.was_synced().await?;
                         self.inner.prune().await?;
                         self.acknowledge(transport).await?;
@@ -177,8 +178,11 @@ impl Replica {
             return Ok(error);
         }
         // Not its first ops: those may have been pruned.
-        let Ok(Reply::Log { bounds: theirs, .. }) = transport.call(Call::Status(self.log().log)).await else {
-            return Ok(error);
+        let theirs = match transport.call(Call::Status(self.log().log)).await {
+            Ok(Reply::Log { bounds, .. }) => bounds,
+            Ok(_) | Err(CallError::Refused(_)) => return Ok(error),
+            // Whose log it is was not heard: nobody is called a stranger for that.
+            Err(lost) => return Ok(lost),
         };
         let bounds = self.inner.store.bounds(self.inner.places.mirror).await?;
         let known = bounds.map(|bounds| bounds.clock).unwrap_or_default();

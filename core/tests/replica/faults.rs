@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use syncline::access::Access;
-use syncline::client::{Fate, Halt, Phase};
+use syncline::client::{Fate, Halt, Phase, Retain, Tier};
+use syncline::limits::ACKNOWLEDGE_MS_MIN;
 
 use crate::world::{Device, Fault, World, run, seq};
 
@@ -182,6 +183,33 @@ fn a_write_that_a_copy_sent_in_part_is_not_parked_before_all_news_was_read() {
     assert!(world.sync(&first).is_safe());
     assert_eq!(copy.read("1"), r#"{"due":"soon","title":"late"}"#);
     assert_eq!(first.read("1"), copy.read("1"));
+}
+
+/// It holds nobody up who waits for every device, and its copy does not grow for ever.
+#[test]
+fn a_device_that_may_not_write_any_more_lets_go_of_history_and_says_what_it_has() {
+    let mut world = World::new();
+    world.retain = Retain::Window { ops: 20, ms: 0 };
+    let (member, other) = (world.device(), world.device());
+    for device in [&member, &other] {
+        world.sync(device);
+    }
+    member.set("1", "n", "waits");
+    let may = |access: Access| world.way.caller.lock().unwrap().access = access;
+    let mut receipt = None;
+    for round in 0..40 {
+        may(Access::Write);
+        receipt = Some(other.set("2", "n", &round.to_string()));
+        world.sync(&other);
+        may(Access::Read);
+        world.later(ACKNOWLEDGE_MS_MIN);
+        assert!(world.try_sync(&member).is_err());
+    }
+    assert!(run(member.replica.at(seq(5))).is_err(), "it has let go of that");
+    may(Access::Write);
+    world.later(ACKNOWLEDGE_MS_MIN);
+    world.sync(&other);
+    assert_eq!(run(receipt.unwrap().reached(Tier::EveryDevice)).unwrap(), Some(seq(40)));
 }
 
 fn counter(device: &Device, name: &str) -> syncline::client::Value<syncline::crdt::Counter> {

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use syncline::client::ReplicaOptions;
+use syncline::client::{ReplicaOptions, Retain, SharedKeyring};
 use syncline::store::MemoryStore;
 
+use crate::sealed::{holder, keys, secret, with};
 use crate::world::{Fault, World, run, seq};
+
+fn newer(options: &mut ReplicaOptions) {
+    options.schema = crate::world::schema().understood_up_to(2);
+    options.schema_version = 2;
+}
 
 /// Found by the simulator: what an older build had read past stayed without effect after the update.
 #[test]
 fn what_a_newer_build_wrote_has_its_effect_on_an_older_one_once_that_is_updated() {
     let mut world = World::new();
-    let newer = |options: &mut ReplicaOptions| {
-        options.schema = crate::world::schema().understood_up_to(2);
-        options.schema_version = 2;
-    };
     let (old, new) = (world.device(), world.open_with(Arc::default(), 0, newer));
     old.set("1", "a", "old");
     world.sync(&old);
@@ -53,10 +55,7 @@ fn offered_again_by_an_older_build(with_a_restore: bool) {
     let mut world = World::new();
     let server = Arc::new(MemoryStore::new());
     world.replace_server(Arc::clone(&server));
-    let newer = world.open_with(Arc::default(), 0, |options| {
-        options.schema = crate::world::schema().understood_up_to(2);
-        options.schema_version = 2;
-    });
+    let newer = world.open_with(Arc::default(), 0, newer);
     let old = world.device();
     old.set("1", "n", "old");
     world.sync(&old);
@@ -83,4 +82,61 @@ fn offered_again_by_an_older_build(with_a_restore: bool) {
     world.sync(&old);
     world.sync(&newer);
     assert_eq!(newer.read("1"), r#"{"n":"new"}"#);
+}
+
+/// Found by the simulator: the note of what was not understood stayed after the history that it was about had gone.
+#[test]
+fn what_was_not_understood_and_was_let_go_of_is_no_matter_any_more() {
+    let mut world = World::new();
+    world.retain = Retain::Window { ops: 20, ms: 0 };
+    let (old, new) = (world.device(), world.open_with(Arc::default(), 0, newer));
+    old.set("1", "n", "old");
+    for device in [&old, &new] {
+        world.sync(device);
+    }
+    for name in ["2", "3", "4"] {
+        new.set(name, "n", "new");
+    }
+    world.sync(&new);
+    world.sync(&old);
+    assert_eq!(old.replica.status().unread, 3);
+    run(old.replica.restore(seq(1))).unwrap();
+    for round in 0..40 {
+        old.set("1", "n", &round.to_string());
+        world.sync(&old);
+    }
+    assert!(run(old.replica.at(seq(6))).is_err(), "it has let go of that");
+    assert_eq!(old.replica.status().unread, 0);
+    let updated = world.open_with(old.store, 0, newer);
+    assert_eq!((updated.replica.status().unread, run(updated.replica.unread()).unwrap()), (0, Vec::new()));
+}
+
+#[test]
+fn what_a_newer_build_sealed_has_its_effect_after_the_update_once_its_key_comes() {
+    let mut world = World::new();
+    let both = |keys: &SharedKeyring| {
+        let sealed = with(keys, None);
+        move |options: &mut ReplicaOptions| {
+            newer(options);
+            sealed(options);
+        }
+    };
+    let late = keys(&[1]);
+    let old = holder(&mut world, &late);
+    let new = world.open_with(Arc::default(), 0, both(&keys(&[1, 2])));
+    old.set("1", "a", "old");
+    for device in [&old, &new] {
+        world.sync(device);
+    }
+    run(new.replica.rotate_keys(&world.way, 2)).unwrap();
+    new.set("1", "b", "new");
+    world.sync(&new);
+    world.sync(&old);
+    assert_eq!((old.read("1"), old.replica.status().unread), (r#"{"a":"old"}"#.to_owned(), 1));
+    let updated = world.open_with(old.store, 0, both(&late));
+    assert_eq!(updated.replica.status().unread, 1, "it lacks the key");
+    late.add(2, &secret(2)).unwrap();
+    updated.replica.keys_changed();
+    world.sync(&updated);
+    assert_eq!((updated.read("1"), updated.replica.status().unread), (new.read("1"), 0));
 }

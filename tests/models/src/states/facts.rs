@@ -163,8 +163,7 @@ pub(crate) fn device_facts(store: &MemoryStore) -> Result<DeviceFacts, String> {
     };
     let (shown, amount, aside, status) = run(looking).map_err(|error| format!("it cannot be looked at: {error}"))?;
     let causal = serde_json::from_str(&shown[2]).ok().map(|said: Causal| said.hot);
-    // What came by way of another device while it still waits to be offered here shows twice until it was.
-    let counts = if status.unsynced > 0 { counted_or_more(amount) } else { counted(amount)? };
+    let counts = counted(amount)?;
     let mut held = log.held | counts | named(&shown[1]) | causal.map_or(0, |number| 1 << number);
     for op in &aside {
         let (writes, amount) = writes_of(op);
