@@ -8,7 +8,7 @@
 //! What must hold: the horizon lies at the end of a batch; it never passes an op that this build, or the keys it has,
 //! cannot read; a state too large for a full-state op is not put in the place of ops, which could then not be offered.
 //!
-//! Next: `to_offer` in `arrive`, which offers; [`LogWrites`], which prunes.
+//! Next: `offer`, which offers; [`LogWrites`], which prunes.
 
 use super::commit::DeskChange;
 use super::error::ReplicaError;

@@ -181,6 +181,10 @@ impl Server {
     /// [`ErrorCode::LogNotFound`], else the store's failure.
     pub async fn prune(&self, log: LogKey, before: Seq) -> Result<Pruned, Refusal> {
         let bounds = self.bounds(log).await?;
+        let nothing = || Refusal::new(ErrorCode::LogMoved, "nothing stands in for what would be dropped");
+        if before > bounds.first && bounds.full_state.as_ref().is_none_or(|mark| before > mark.seq) {
+            return Err(nothing());
+        }
         let (mut bytes, mut at) = (0, bounds.first.before());
         while at < before.before() {
             let page = self.store.ops_after(log, at, PageLimit::default()).await.map_err(refuse_store)?;
@@ -193,6 +197,6 @@ impl Server {
         let reads = Reads { anchors: vec![before.before()], ..Reads::default() };
         let rule = move |view: &decide::View| decide::prune(&plan, view);
         let pruned = self.store.decide(Scope::log(log, reads), rule).await.map_err(refuse_store)?;
-        pruned.ok_or_else(|| Refusal::new(ErrorCode::LogMoved, "nothing stands in for what would be dropped"))
+        pruned.ok_or_else(nothing)
     }
 }

@@ -65,7 +65,7 @@ fn fault_c10_a_device_whose_storage_was_wiped_is_a_new_one_and_reads_everything_
     // Its old self is waited for only until it was silent for too long.
     world.later(syncline::limits::REPLICA_SILENT_MS_MAX);
     for device in [&phone, &laptop, &phone] {
-        world.later(syncline::limits::ACKNOWLEDGE_MS_MIN);
+        world.later(ACKNOWLEDGE_MS_MIN);
         device.set("3", "n", "3");
         world.sync(device);
     }

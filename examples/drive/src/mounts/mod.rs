@@ -29,6 +29,21 @@ use crate::watch::Watch;
 /// How often everything is gone over in one sync: what crosses a border takes two.
 const ROUNDS_MAX: usize = 4;
 
+/// What the name of a journal begins with that nobody opens any more.
+const THROWN_AWAY: &str = "gone-";
+
+/// Removes what is remembered of a mount. At no moment is there a part of it under its name: a journal without its newest
+/// notes would take a folder that was emptied for deletions.
+fn throw_away(state: &Path) -> std::io::Result<()> {
+    let name = state.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let aside = state.with_file_name(format!("{THROWN_AWAY}{name}"));
+    if aside.exists() {
+        fs::remove_dir_all(&aside)?;
+    }
+    fs::rename(state, &aside)?;
+    fs::remove_dir_all(aside)
+}
+
 /// A device with all that is mounted in its folder.
 #[derive(Debug)]
 pub struct Mounts {
@@ -203,7 +218,7 @@ impl Mounts {
         if mount.lives && engine.is_leaving() {
             // It came back: what was taken out of it comes again, and what stayed is told.
             drop(engine);
-            fs::remove_dir_all(&state).map_err(|error| EngineError::Folder { path: state.clone(), error })?;
+            throw_away(&state).map_err(|error| EngineError::Folder { path: state.clone(), error })?;
             engine = open()?;
         }
         let folder = engine.device().folder.clone();
@@ -218,9 +233,12 @@ impl Mounts {
     fn forget(&self, seen: &BTreeSet<EntityId>) {
         let Ok(entries) = fs::read_dir(self.own.device().state.join("mounts")) else { return };
         for entry in entries.flatten() {
-            let id = entry.file_name().to_str().and_then(|name| name.parse::<EntityId>().ok());
-            if id.is_some_and(|id| !seen.contains(&id)) {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with(THROWN_AWAY) {
                 let _ = fs::remove_dir_all(entry.path());
+            } else if name.parse::<EntityId>().is_ok_and(|id| !seen.contains(&id)) {
+                let _ = throw_away(&entry.path());
             }
         }
     }
