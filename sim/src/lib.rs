@@ -85,8 +85,14 @@ pub fn once(seed: u64, describe: impl Fn(&mut World)) -> Result<Report, Broken> 
 /// Runs a plan, one that was kept of a failure for example, over the same world.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`]; and a plan of another world, with what this one is without, is not run.
 pub fn replay(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Box<Failure>> {
+    let mut world = World::default();
+    describe(&mut world);
+    if let Some(how) = plan.is_not_of(&world) {
+        let broken = Broken { promise: "a plan is of its world".to_owned(), how, at: 0 };
+        return Err(Box::new(Failure { broken, plan: plan.clone(), trace: Vec::new() }));
+    }
     let broken = match play(&describe, plan, false).result {
         Ok(report) => return Ok(report),
         Err(broken) => broken,

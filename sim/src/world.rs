@@ -199,6 +199,10 @@ impl World {
         self.at(act).map_or("nothing", |(name, ..)| name.as_str())
     }
 
+    pub(crate) fn has(&self, act: u64) -> bool {
+        self.at(act).is_some()
+    }
+
     fn at(&self, act: u64) -> Option<&(String, u64, Act)> {
         self.acts.get(usize::try_from(act).ok()?)
     }

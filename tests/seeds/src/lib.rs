@@ -13,6 +13,11 @@ pub const WORLDS: &[(&str, Describe)] = &[("mixed", mixed::world), ("diary", mix
 /// The world of a kept plan, whose file is called `WORLD-what_was_broken.plan`.
 #[must_use]
 pub fn of_file(file: &Path) -> Option<Describe> {
-    let world = file.file_stem()?.to_str()?.split('-').next()?;
+    of_name(file.file_stem()?.to_str()?.split('-').next()?)
+}
+
+/// The world of this name.
+#[must_use]
+pub fn of_name(world: &str) -> Option<Describe> {
     WORLDS.iter().find(|(name, _)| *name == world).map(|(_, describe)| *describe)
 }
