@@ -10,7 +10,7 @@
 //! use syncline_sim::{World, Wrote};
 //!
 //! let report = syncline_sim::run(7, |world: &mut World| {
-//!     world.schema(Schema::default());
+//!     world.schema(Schema::default()).devices(1, 3).sealed_at_times(true);
 //!     world.act("tick a task off", 1, |device, mut draw| async move {
 //!         let task = device.replica.collection("tasks")?.named(&draw.below(5).to_string());
 //!         let receipt = task.set("done", &true).await?;
@@ -99,8 +99,17 @@ pub fn replay(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Box<
     };
     let plan = Shrinker::new(&describe, &broken).shrink(plan.clone());
     let again = play(&describe, &plan, true);
-    let broken = again.result.err().unwrap_or(broken);
+    let broken = match again.result {
+        Err(same) if same.promise == broken.promise => same,
+        other => another(&broken, other.err()),
+    };
     Err(Box::new(Failure { broken, plan, trace: again.lines }))
+}
+
+/// The same plan, played once more, was another run: worse than what it broke, because nobody can look at that again.
+fn another(broken: &Broken, then: Option<Broken>) -> Broken {
+    let then = then.map_or_else(|| "then every promise held".to_owned(), |then| format!("then {then}"));
+    Broken { promise: "a plan is one run".to_owned(), how: format!("first {broken}; {then}"), at: broken.at }
 }
 
 fn play(describe: &dyn Fn(&mut World), plan: &Plan, readable: bool) -> run::Ended {
