@@ -87,12 +87,7 @@ pub fn once(seed: u64, describe: impl Fn(&mut World)) -> Result<Report, Broken> 
 /// # Errors
 /// As [`run`]; and a plan of another world, with what this one is without, is not run.
 pub fn replay(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Box<Failure>> {
-    let mut world = World::default();
-    describe(&mut world);
-    if let Some(how) = plan.is_not_of(&world) {
-        let broken = Broken { promise: "a plan is of its world".to_owned(), how, at: 0 };
-        return Err(Box::new(Failure { broken, plan: plan.clone(), trace: Vec::new() }));
-    }
+    fits(plan, &describe).map_err(|broken| Failure { broken, plan: plan.clone(), trace: Vec::new() })?;
     let broken = match play(&describe, plan, false).result {
         Ok(report) => return Ok(report),
         Err(broken) => broken,
@@ -104,6 +99,23 @@ pub fn replay(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Box<
         other => another(&broken, other.err()),
     };
     Err(Box::new(Failure { broken, plan, trace: again.lines }))
+}
+
+/// Runs a plan once, as [`once`] does a seed.
+///
+/// # Errors
+/// What did not hold.
+pub fn replay_once(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Broken> {
+    fits(plan, &describe)?;
+    play(&describe, plan, false).result
+}
+
+/// A plan of another world is not run.
+fn fits(plan: &Plan, describe: &dyn Fn(&mut World)) -> Result<(), Broken> {
+    let mut world = World::default();
+    describe(&mut world);
+    let promise = || "a plan is of its world".to_owned();
+    plan.is_not_of(&world).map_or(Ok(()), |how| Err(Broken { promise: promise(), how, at: 0 }))
 }
 
 /// The same plan, played once more, was another run: worse than what it broke, because nobody can look at that again.

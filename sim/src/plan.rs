@@ -87,9 +87,9 @@ impl Plan {
             rates,
             events: Vec::new(),
         };
-        let acts = draw.between(10, 120);
-        for _ in 0..acts {
-            plan.push_act(draw, world);
+        let (acts, times) = (world.draw_acts(draw), draw.between(10, 120));
+        for _ in 0..times {
+            plan.push_act(draw, &acts);
         }
         let faults = draw.between(0, 24);
         for _ in 0..faults {
@@ -101,13 +101,13 @@ impl Plan {
         plan
     }
 
-    fn push_act(&mut self, draw: &mut Draw, world: &World) {
+    fn push_act(&mut self, draw: &mut Draw, acts: &[(usize, u64)]) {
         // Bursts: several acts at nearly the same time on different devices are what conflicts are made of.
         let at = match self.events.last() {
             Some(last) if draw.chance(600) => last.at + draw.below(3_000),
             _ => draw.below(self.heals_at),
         };
-        let Some(act) = world.choose(draw) else { return };
+        let Some(act) = choose(draw, acts) else { return };
         let who = draw.below(self.devices as u64);
         self.events.push(Event { at, kind: Kind::Act, who, with: draw.number(), span: act as u64 });
     }
@@ -150,6 +150,17 @@ impl Plan {
     pub(crate) fn rate(&self, mishap: Mishap) -> u64 {
         self.rates.iter().find(|(of, _)| *of == mishap).map_or(0, |(_, rate)| *rate)
     }
+}
+
+/// One of these, each as often as its weight says.
+fn choose(draw: &mut Draw, acts: &[(usize, u64)]) -> Option<usize> {
+    let mut at = draw.below(acts.iter().map(|(_, weight)| weight).sum());
+    let chosen = acts.iter().find(|(_, weight)| {
+        let here = at < *weight;
+        at = at.saturating_sub(*weight);
+        here
+    });
+    chosen.map(|(act, _)| *act)
 }
 
 fn draw_kinds(draw: &mut Draw, world: &World, sealed: bool) -> Vec<Kind> {

@@ -21,3 +21,9 @@ pub fn of_file(file: &Path) -> Option<Describe> {
 pub fn of_name(world: &str) -> Option<Describe> {
     WORLDS.iter().find(|(name, _)| *name == world).map(|(_, describe)| *describe)
 }
+
+/// A promise as files are called after it.
+#[must_use]
+pub fn words(promise: &str) -> String {
+    promise.chars().filter(|c| *c == ' ' || c.is_ascii_alphanumeric()).collect::<String>().replace(' ', "_")
+}

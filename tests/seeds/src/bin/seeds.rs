@@ -8,11 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use std::{env, fs, io, thread};
 
 use syncline_prove::{Given, Tally};
-use syncline_seeds::{Describe, WORLDS};
-use syncline_sim::{Failure, Report};
+use syncline_seeds::{Describe, WORLDS, words};
+use syncline_sim::{Broken, Failure, Report};
 
 /// Findings after which one has seen enough.
-const FINDINGS_MAX: usize = 5;
+const FINDINGS_MAX: usize = 10;
+/// Findings of one promise that are made small and told; more of them are counted, so that one fault does not hide the others.
+const SAME_MAX: usize = 1;
 /// One seed in so many is run twice. Seeds take turns with the worlds, so that it divides by none of their numbers.
 const TWICE_ONE_IN: u64 = 51;
 
@@ -37,15 +39,34 @@ fn work(given: Given, next: &AtomicU64, tally: &Mutex<Tally>) {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         let world = usize::try_from(seed).unwrap_or_default() % WORLDS.len();
         let Some((name, describe)) = WORLDS.get(world) else { return };
-        match once(name, seed, *describe) {
-            Ok(report) => count(&mut lock(), &report),
+        let known = |broken: &Broken| {
+            let begins = format!("world {name}, seed ");
+            let mut findings = lock();
+            let same = |finding: &&String| finding.starts_with(&begins) && finding.contains(&broken.promise);
+            let known = findings.findings().iter().filter(same).count() >= SAME_MAX;
+            if known {
+                findings.add(&format!("again: {}", broken.promise), 1);
+            }
+            known
+        };
+        match once(name, seed, *describe, known) {
+            Ok(Some(report)) => count(&mut lock(), &report),
+            Ok(None) => lock().add("seeds", 1),
             Err(why) => lock().found(format!("world {name}, seed {seed}: {why}")),
         }
     }
 }
 
-fn once(name: &str, seed: u64, describe: Describe) -> Result<Report, String> {
-    let report = syncline_sim::run(seed, describe).map_err(|failure| told(name, seed, &failure))?;
+fn once(name: &str, seed: u64, describe: Describe, known: impl Fn(&Broken) -> bool) -> Result<Option<Report>, String> {
+    let report = match syncline_sim::once(seed, describe) {
+        Ok(report) => report,
+        Err(broken) if known(&broken) => return Ok(None),
+        // Made small.
+        Err(broken) => match syncline_sim::run(seed, describe) {
+            Err(failure) => return Err(told(name, seed, &failure)),
+            Ok(_) => return Err(format!("{broken}, and not when the seed was run once more")),
+        },
+    };
     if seed.is_multiple_of(TWICE_ONE_IN) {
         let again = syncline_sim::run(seed, describe);
         let again = again.map_err(|failure| format!("only the second time: {}", told(name, seed, &failure)))?;
@@ -53,7 +74,7 @@ fn once(name: &str, seed: u64, describe: Describe) -> Result<Report, String> {
             return Err(format!("two runs are not the same: {report:?} and {again:?}"));
         }
     }
-    Ok(report)
+    Ok(Some(report))
 }
 
 /// What is found, in words and as a plan; nobody copies the plan by hand, in which a word gets lost.
@@ -71,9 +92,7 @@ fn write(name: &str, seed: u64, failure: &Failure) -> io::Result<PathBuf> {
     let program = env::current_exe()?;
     let folder = program.parent().unwrap_or(Path::new(".")).join("findings");
     fs::create_dir_all(&folder)?;
-    let promise: String =
-        failure.broken.promise.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let file = folder.join(format!("{name}-{promise}_{seed}.plan"));
+    let file = folder.join(format!("{name}-{}_{seed}.plan", words(&failure.broken.promise)));
     let how = failure.broken.to_string().replace('\n', " ");
     fs::write(&file, format!("# Breaks: {how}\n{}", failure.plan))?;
     fs::write(file.with_extension("trace"), failure.trace.join("\n") + "\n")?;
@@ -86,6 +105,8 @@ fn count(tally: &mut Tally, report: &Report) {
     tally.add("events", report.events);
     tally.add("calls", report.calls);
     tally.add("followed writes", report.writes);
+    tally.add("runs whose values were reckoned a second time", u64::from(report.reckoned > 0));
+    tally.add("values reckoned a second time", report.reckoned);
     for (fault, times) in &report.faults {
         tally.add("faults", *times);
         tally.add(&format!("fault {fault}"), *times);
