@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use syncline::client::{Fate, Replica};
 use syncline::crdt::{Content as _, Counter, Set};
 use syncline::decide::{Choice, LogView, Reads, Scope, View};
-use syncline::oplog::{Op, OpKind, Payload, Remainder};
+use syncline::oplog::{EntityKey, Op, OpKind, Payload, Remainder};
 use syncline::store::{MemoryStore, StoreExt as _};
 use syncline::{LogKey, OpId, ReplicaId, Seq};
 
@@ -33,6 +33,11 @@ impl Ledger {
             let life = room.life.load(Ordering::Relaxed);
             self.told.push(Told { op: receipt.op(), no: receipt.no(), key, receipt, room: room.number, life });
         }
+    }
+
+    /// What was written on, as far as acts said.
+    pub(crate) fn keys(&self) -> Vec<EntityKey> {
+        self.told.iter().filter_map(|told| told.key.clone()).collect()
     }
 
     pub(crate) fn len(&self) -> u64 {

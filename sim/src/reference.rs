@@ -29,12 +29,17 @@ fn when(stood: &Stood) -> When {
     (ms, counter, stood.op.replica(), stood.seq)
 }
 
+/// Every entity that the log's ops, or the newest full state, name.
+pub(crate) fn keys(log: &[Stood]) -> BTreeSet<EntityKey> {
+    let of_ops = log.iter().flat_map(|stood| stood.op.subject().keys().collect::<Vec<_>>());
+    let state = begins(log).map(|(state, _)| state).unwrap_or_default();
+    of_ops.chain(state.iter().map(|(key, _)| key.clone())).collect()
+}
+
 /// What each entity must show that can be reckoned here; `None`: nothing.
 pub(crate) fn reckon(log: &[Stood], schema: &Schema) -> BTreeMap<EntityKey, Option<serde_json::Value>> {
     let Some((state, after)) = begins(log) else { return BTreeMap::new() };
-    let all = log.iter().flat_map(|stood| stood.op.subject().keys().collect::<Vec<_>>());
-    let all = all.chain(state.iter().map(|(key, _)| key.clone())).filter(|key| !key.collection.is_system());
-    let mut entities: BTreeMap<EntityKey, Vec<&Stood>> = all.map(|key| (key, Vec::new())).collect();
+    let mut entities: BTreeMap<EntityKey, Vec<&Stood>> = keys(log).into_iter().map(|key| (key, Vec::new())).collect();
     for stood in after {
         for key in stood.op.subject().keys() {
             entities.entry(key).or_default().push(stood);

@@ -123,7 +123,8 @@ impl House {
             self.put_snapshot(Arc::clone(room)).await;
         }
         let log = self.check_log().await;
-        let keys = log.iter().flat_map(|stood| stood.op.subject().keys().collect::<Vec<_>>());
+        // Of what was pruned, somebody wrote it here, or it is in the state that stands in for it.
+        let keys = reference::keys(&log).into_iter().chain(lock(&self.ledger).keys());
         let collections: BTreeSet<Collection> = keys.map(|key| key.collection).collect();
         let mut first: Option<(String, Shown)> = None;
         let mut unfit = Vec::new();
