@@ -1,7 +1,9 @@
-//! Everything that is said goes through the bytes it would be on a wire, each form in turn; what comes out must be what
-//! went in.
+//! What has a body goes through the bytes it would be on a wire, now one form and now the other: pushes and their verdicts,
+//! pages and snapshots, asked for and given. What comes out must be what went in. What is said in an address or a header is
+//! not: a pull's cursor, an acknowledgement, a log's bounds.
 
 use syncline::call::{Call, Push, Reply};
+use syncline::oplog::Snapshot;
 use syncline::wire::{WireError, binary, json};
 
 use crate::draw::Draw;
@@ -14,7 +16,13 @@ const JSON_ONE_IN: u64 = 8;
 
 /// The call as it arrives.
 pub(crate) fn call(call: Call, draw: &mut Draw, weather: &Weather) -> Call {
-    let Call::Push(push) = call else { return call };
+    let push = match call {
+        Call::Push(push) => push,
+        Call::PutSnapshot { log, snapshot: given } => {
+            return Call::PutSnapshot { log, snapshot: Box::new(snapshot(*given, draw, weather)) };
+        }
+        other => return other,
+    };
     let said = draw.below(JSON_ONE_IN) == 0;
     let through = if said {
         json::PushJson::of(&push).and_then(|body| Ok(serde_json::to_vec(&body)?)).and_then(|bytes| {
@@ -51,18 +59,20 @@ pub(crate) fn reply(reply: Reply, draw: &mut Draw, weather: &Weather) -> Reply {
             };
             Reply::Pulled(same(page, through, weather, PartialEq::eq))
         }
-        Reply::Snapshot(Some(snapshot)) => {
-            let through = if said {
-                json::SnapshotJson::of(&snapshot)
-                    .and_then(|body| Ok(serde_json::to_vec(&body)?))
-                    .and_then(|bytes| serde_json::from_slice::<json::SnapshotJson>(&bytes)?.read())
-            } else {
-                binary::decode_snapshot(binary::encode_snapshot(&snapshot))
-            };
-            Reply::Snapshot(Some(same(snapshot, through.map(Box::new), weather, PartialEq::eq)))
-        }
+        Reply::Snapshot(Some(given)) => Reply::Snapshot(Some(Box::new(snapshot(*given, draw, weather)))),
         other => other,
     }
+}
+
+fn snapshot(given: Snapshot, draw: &mut Draw, weather: &Weather) -> Snapshot {
+    let through = if draw.below(JSON_ONE_IN) == 0 {
+        json::SnapshotJson::of(&given)
+            .and_then(|body| Ok(serde_json::to_vec(&body)?))
+            .and_then(|bytes| serde_json::from_slice::<json::SnapshotJson>(&bytes)?.read())
+    } else {
+        binary::decode_snapshot(binary::encode_snapshot(&given))
+    };
+    same(given, through, weather, PartialEq::eq)
 }
 
 fn same<T: std::fmt::Debug>(

@@ -88,6 +88,11 @@ impl House {
                 true
             }
             Kind::Rotate => self.rotate(room),
+            Kind::PutSnapshot => {
+                let (house, room) = (Arc::clone(self), Arc::clone(room));
+                self.weather.schedule.begin(Group::Device(room.number), async move { house.put_snapshot(room).await });
+                true
+            }
             Kind::BackUp => {
                 let image = Image { kept: room.disk.kept().fork(), writes: lock(&room.writes).clone() };
                 *lock(&room.image) = Some(image);
@@ -99,6 +104,7 @@ impl House {
                 else {
                     return false;
                 };
+                self.double(room);
                 self.replace_disk(room, kept, writes, event.span, runner);
                 true
             }
@@ -114,6 +120,7 @@ impl House {
                 if self.rooms().len() >= DEVICES_MAX {
                     return false;
                 }
+                self.double(room);
                 let copy = self.add(room.disk.kept().fork(), lock(&room.writes).clone(), Some(room));
                 self.boot(&copy, event.span);
                 true
@@ -179,6 +186,11 @@ impl House {
             house.weather.sleep(after_ms).await;
             room.tell(true);
         });
+    }
+
+    /// Two selves of a device go by its names from here on: a server that knows no better takes what both write.
+    fn double(&self, room: &Room) {
+        lock(&self.doubled).extend(lock(&room.names).iter().copied());
     }
 
     fn replace_disk(

@@ -11,7 +11,7 @@ use syncline::seal::LogSecret;
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore};
 use syncline::time::EnvSource;
-use syncline::{BucketId, Digest, Env, LogId, LogKey, OpId, Timestamp};
+use syncline::{BucketId, Digest, Env, LogId, LogKey, OpId, ReplicaId, Timestamp};
 
 use crate::disk::Disk;
 use crate::draw::Draw;
@@ -38,7 +38,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    fn new(weather: &Arc<Weather>, draw: Draw) -> Arc<Self> {
+    pub(crate) fn new(weather: &Arc<Weather>, draw: Draw) -> Arc<Self> {
         Arc::new(Self { weather: Arc::clone(weather), ahead_ms: AtomicI64::new(0), draw: Mutex::new(draw) })
     }
 
@@ -62,6 +62,14 @@ pub(crate) struct Image {
     pub(crate) writes: BTreeSet<usize>,
 }
 
+/// Writes whose users decided about them, on any device.
+#[derive(Debug, Default)]
+pub(crate) struct Decided {
+    pub(crate) given_up: BTreeSet<OpId>,
+    /// Sent again after they were set aside.
+    pub(crate) retried: BTreeSet<OpId>,
+}
+
 /// A device.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -73,6 +81,10 @@ pub(crate) struct Room {
     pub(crate) writes: Mutex<BTreeSet<usize>>,
     pub(crate) replica: Mutex<Option<Replica>>,
     pub(crate) era: AtomicU64,
+    /// How often its process opened its replica.
+    pub(crate) life: AtomicU64,
+    /// Every name that what is on its disk had.
+    pub(crate) names: Mutex<BTreeSet<ReplicaId>>,
     /// When calls arrive again, and when answers do.
     pub(crate) mute_until: AtomicU64,
     pub(crate) deaf_until: AtomicU64,
@@ -81,8 +93,7 @@ pub(crate) struct Room {
     pub(crate) version: AtomicU32,
     pub(crate) calls: AtomicU64,
     pub(crate) keys: SharedKeyring,
-    /// Writes whose users decided about them, on any device.
-    given_up: Arc<Mutex<BTreeSet<OpId>>>,
+    decided: Arc<Mutex<Decided>>,
     /// Whether it is told of networks that come and go.
     pub(crate) network: Mutex<Option<UnboundedSender<bool>>>,
 }
@@ -91,7 +102,7 @@ impl Room {
     pub(crate) fn device(&self) -> Option<world::Device> {
         let replica = lock(&self.replica).clone()?;
         let era = self.era.load(Ordering::Relaxed);
-        Some(world::Device { replica, number: self.number, era, given_up: Arc::clone(&self.given_up) })
+        Some(world::Device { replica, number: self.number, era, decided: Arc::clone(&self.decided) })
     }
 
     pub(crate) fn caller(&self, now: u64) -> Caller {
@@ -102,6 +113,11 @@ impl Room {
             _ => {}
         }
         caller
+    }
+
+    /// Notes the name that the replica has by now.
+    pub(crate) fn note_name(&self, replica: &Replica) {
+        lock(&self.names).insert(replica.id());
     }
 
     /// Tells the running process of a network that came or went.
@@ -136,7 +152,13 @@ pub(crate) struct House {
     pub(crate) servers: Mutex<Vec<Option<Process>>>,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) epoch: AtomicU32,
-    pub(crate) given_up: Arc<Mutex<BTreeSet<OpId>>>,
+    /// The version of the application that its server understands.
+    pub(crate) version: AtomicU32,
+    /// Entities whose value was reckoned a second time.
+    pub(crate) reckoned: AtomicU64,
+    pub(crate) decided: Arc<Mutex<Decided>>,
+    /// Names that an older self and a younger one, or two devices, had at once.
+    pub(crate) doubled: Mutex<BTreeSet<ReplicaId>>,
     /// Devices that are to be killed: it is the runner's to do.
     pub(crate) to_kill: Mutex<Vec<usize>>,
 }
@@ -153,7 +175,10 @@ impl House {
             servers: Mutex::new(vec![None; plan.servers]),
             ledger: Mutex::default(),
             epoch: AtomicU32::new(1),
-            given_up: Arc::default(),
+            version: AtomicU32::new(VERSION),
+            reckoned: AtomicU64::new(0),
+            decided: Arc::default(),
+            doubled: Mutex::default(),
             to_kill: Mutex::default(),
             weather,
             plan,
@@ -178,13 +203,15 @@ impl House {
             writes: Mutex::new(writes),
             replica: Mutex::default(),
             era: AtomicU64::new(0),
+            life: AtomicU64::new(0),
+            names: Mutex::new(like.map_or_else(BTreeSet::new, |room| lock(&room.names).clone())),
             mute_until: AtomicU64::new(0),
             deaf_until: AtomicU64::new(0),
             rights: Mutex::default(),
             version: AtomicU32::new(like.map_or(VERSION, |room| room.version.load(Ordering::Relaxed))),
             calls: AtomicU64::new(0),
             keys,
-            given_up: Arc::clone(&self.given_up),
+            decided: Arc::clone(&self.decided),
             network: Mutex::default(),
         });
         rooms.push(Arc::clone(&room));
@@ -193,10 +220,14 @@ impl House {
 
     /// Everybody who has the key of an epoch has the same one: the application brings it to its devices.
     pub(crate) fn give_key(&self, keys: &SharedKeyring, epoch: u32) {
-        let secret = Digest::of(&[b"key", &self.weather.seed.to_be_bytes(), &epoch.to_be_bytes()]);
-        if let Err(error) = keys.add(epoch, &LogSecret::from_bytes(*secret.as_bytes())) {
+        if let Err(error) = keys.add(epoch, &self.key(epoch)) {
             self.weather.broke("a key can be added twice", error.to_string());
         }
+    }
+
+    pub(crate) fn key(&self, epoch: u32) -> LogSecret {
+        let secret = Digest::of(&[b"key", &self.weather.seed.to_be_bytes(), &epoch.to_be_bytes()]);
+        LogSecret::from_bytes(*secret.as_bytes())
     }
 
     pub(crate) fn rooms(&self) -> Vec<Arc<Room>> {
@@ -206,7 +237,8 @@ impl House {
     pub(crate) fn start_server(&self, number: usize) {
         let fanout = MemoryFanout::new();
         let store = Arc::clone(&self.store) as Arc<dyn syncline::store::Store>;
-        let server = Server::new(store, Arc::new(fanout.clone()), self.world.schema.clone());
+        let schema = self.world.schema.clone().understood_up_to(self.version.load(Ordering::Relaxed));
+        let server = Server::new(store, Arc::new(fanout.clone()), schema);
         if let Some(place) = lock(&self.servers).get_mut(number) {
             *place = Some(Process { server: Arc::new(server), fanout, since: self.weather.now() });
         }

@@ -1,17 +1,21 @@
 //! What became of writes: each that returned is followed until the end.
 //!
-//! What must hold: a write is excused only when an event took the last disk that had it, and no server's log has it.
+//! What must hold: a write is excused only when an event took the last disk that had it, and no server's log has it; or
+//! when a later one of the same author on the same entity says all that it says, and is somewhere itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use syncline::client::{Fate, Replica};
+use syncline::crdt::{Content as _, Counter, Set};
 use syncline::decide::{Choice, LogView, Reads, Scope, View};
-use syncline::oplog::EntityKey;
-use syncline::store::{MemoryStore, PageLimit, Store as _, StoreExt as _};
-use syncline::{LogKey, OpId, Seq};
+use syncline::oplog::{EntityKey, Op, OpKind, Payload, Remainder};
+use syncline::store::{MemoryStore, StoreExt as _};
+use syncline::{LogKey, OpId, ReplicaId, Seq};
 
 use crate::house::{House, LOG, Room};
+use crate::reference::Stood;
 use crate::schedule::lock;
 use crate::world::{Told, Wrote};
 
@@ -26,8 +30,14 @@ impl Ledger {
     pub(crate) fn follow(&mut self, room: &Room, wrote: Wrote) {
         for (receipt, key) in wrote.writes {
             lock(&room.writes).insert(self.told.len());
-            self.told.push(Told { op: receipt.op(), no: receipt.no(), key, receipt });
+            let life = room.life.load(Ordering::Relaxed);
+            self.told.push(Told { op: receipt.op(), no: receipt.no(), key, receipt, room: room.number, life });
         }
+    }
+
+    /// What was written on, as far as acts said.
+    pub(crate) fn keys(&self) -> Vec<EntityKey> {
+        self.told.iter().filter_map(|told| told.key.clone()).collect()
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -36,6 +46,45 @@ impl Ledger {
 
     pub(crate) fn excused(&self) -> u64 {
         self.excused.len() as u64
+    }
+}
+
+/// Where writes ended.
+struct Fates<'f> {
+    log: &'f [Stood],
+    told: &'f [Told],
+    /// Followed ops that are in the log or were set aside.
+    kept: BTreeSet<OpId>,
+}
+
+impl Fates<'_> {
+    /// Whether a later write of one of these authors on the same entity is somewhere: one that was followed, or one in the
+    /// log that nobody was told of, because its act was killed or heard that the outcome is unknown.
+    fn says_all(&self, write: &Told, author: &Author) -> bool {
+        let is_later =
+            |other: &&Told| author.rooms.contains(&other.room) && other.no > write.no && other.key == write.key;
+        let followed = self.told.iter().filter(is_later).any(|later| self.kept.contains(&later.op));
+        let told = |op: &Op| self.told.iter().any(|told| told.op == op.id());
+        followed || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !told(&stood.op))
+    }
+
+    /// Whether the op at a place is the write, or, where these authors' later ones may say what it says, one of those.
+    fn stands_at(&self, seq: Seq, write: &Told, author: Option<&Author>) -> bool {
+        let at = self.log.binary_search_by_key(&seq, |stood| stood.seq).ok().and_then(|at| self.log.get(at));
+        at.is_some_and(|at| at.op.id() == write.op || author.is_some_and(|author| author.wrote(&at.op, write)))
+    }
+}
+
+/// Whoever may have sent a write: each device whose disk has it, by whatever names they had.
+struct Author {
+    rooms: BTreeSet<usize>,
+    names: BTreeSet<ReplicaId>,
+}
+
+impl Author {
+    /// Whether an op is by it, and on the entity of that write.
+    fn wrote(&self, op: &Op, write: &Told) -> bool {
+        self.names.contains(&op.replica()) && op.subject().keys().any(|key| write.key.as_ref() == Some(&key))
     }
 }
 
@@ -73,53 +122,73 @@ impl House {
         }
     }
 
-    /// In the end: every followed write is in the log, parked, in a conflict record, taken back, or excused.
-    pub(crate) async fn settle_fates(self: &Arc<Self>) {
+    /// In the end: every followed write is in the log, parked, in a conflict record, taken back, or excused; and where the
+    /// process still runs that wrote it, its receipt says what is.
+    pub(crate) async fn settle_fates(self: &Arc<Self>, log: &[Stood]) {
         let (told, excused) = {
             let ledger = lock(&self.ledger);
             (ledger.told.clone(), ledger.excused.clone())
         };
         let ops: Vec<OpId> = told.iter().map(|told| told.op).collect();
-        let in_log = known(&self.store.kept(), LOG, &ops).await;
-        let mut kept = in_log.clone();
-        kept.extend(lock(&self.given_up).iter().copied());
+        let mut kept = known(&self.store.kept(), LOG, &ops).await;
+        kept.extend(lock(&self.decided).given_up.iter().copied());
         for room in self.rooms() {
             let Some(replica) = lock(&room.replica).clone() else { continue };
             kept.extend(self.set_aside(&replica).await);
         }
-        let untold = self.untold(&told).await;
+        let all = Fates { log, told: &told, kept };
         for (index, write) in told.iter().enumerate() {
-            if kept.contains(&write.op) || excused.contains(&index) {
-                continue;
+            let (author, fate) = (self.author_of(index, write), write.receipt.fate());
+            let said = format!("write {} (op {}) of device {}, whose fate is {fate:?}", write.no, write.op, write.room);
+            // What was dropped from the log cannot be looked at any more.
+            let pruned = |seq| log.first().is_none_or(|first| seq < first.seq);
+            let says_by_another = matches!(fate, Fate::Accepted(seq) if pruned(seq)) && self.may_fold(write);
+            let somewhere = all.kept.contains(&write.op)
+                || excused.contains(&index)
+                || fate == Fate::Discarded
+                || says_by_another
+                || self.may_fold(write) && all.says_all(write, &author);
+            if !somewhere {
+                let promise = "a write ends in the log, parked or in a conflict record";
+                self.weather.broke(promise, format!("{said}, is nowhere"));
             }
-            // Writes that waited together on one entity were sent as one of them.
-            let sent_as_one = write.key.as_ref().is_some_and(|key| untold.contains(key))
-                || write.key.is_some()
-                    && told
-                        .iter()
-                        .enumerate()
-                        .any(|(other, as_one)| other != index && as_one.key == write.key && kept.contains(&as_one.op));
-            if sent_as_one || matches!(write.receipt.fate(), Fate::Accepted(_) | Fate::Discarded) {
-                continue;
+            if fate == Fate::Waiting && self.still_runs(write) {
+                self.weather.broke("a receipt says in the end what became of its write", said.clone());
             }
-            let how =
-                format!("write {} (op {}), whose fate is {:?}, is nowhere", write.no, write.op, write.receipt.fate());
-            self.weather.broke("a write ends in the log, parked or in a conflict record", how);
+            if let Fate::Accepted(seq) = fate
+                && !pruned(seq)
+                && self.still_runs(write)
+                && !all.stands_at(seq, write, self.may_fold(write).then_some(&author))
+            {
+                self.weather.broke("an accepted write is where its receipt says", format!("{said}, is not there"));
+            }
         }
     }
 
-    /// Entities on which there are writes in the log that nobody was told of: their acts were killed, or heard that the
-    /// outcome is unknown.
-    async fn untold(&self, told: &[Told]) -> BTreeSet<EntityKey> {
-        let told: BTreeSet<OpId> = told.iter().map(|told| told.op).collect();
-        let (mut found, mut after, kept) = (BTreeSet::new(), Seq::ZERO, self.store.kept());
-        while let Ok(page) = kept.ops_after(LOG, after, PageLimit::default()).await {
-            let Some(last) = page.ops.last() else { break };
-            after = last.seq;
-            let ops = page.ops.iter().filter_map(|logged| logged.op.read().ok()).filter(|op| !told.contains(&op.id()));
-            found.extend(ops.flat_map(|op| op.subject().keys().collect::<Vec<_>>()));
+    fn still_runs(&self, write: &Told) -> bool {
+        let rooms = self.rooms();
+        rooms.get(write.room).is_some_and(|room| room.life.load(Ordering::Relaxed) == write.life)
+    }
+
+    fn author_of(&self, index: usize, write: &Told) -> Author {
+        let has_it = |room: &Arc<Room>| room.number == write.room || lock(&room.writes).contains(&index);
+        let rooms: Vec<_> = self.rooms().into_iter().filter(has_it).collect();
+        let names = rooms.iter().flat_map(|room| lock(&room.names).clone()).collect();
+        Author { rooms: rooms.iter().map(|room| room.number).collect(), names }
+    }
+
+    /// Whether a later write on the same entity may say all that this one says, so that this one is not sent. Asked is the
+    /// entity's reducer, with two writes on one field where any values would do.
+    fn may_fold(&self, write: &Told) -> bool {
+        let Some(key) = &write.key else { return false };
+        let reducer = &self.world.schema.rules(&key.collection).reducer;
+        match reducer.holds() {
+            Some(holds) => ![Counter::NAME, Set::NAME].contains(&holds),
+            None => {
+                let (older, newer) = (Payload::Json(r#"{"a":1}"#.into()), Payload::Json(r#"{"a":2}"#.into()));
+                reducer.remainder((OpKind::Update, &older), (OpKind::Update, &newer)) == Remainder::Nothing
+            }
         }
-        found
     }
 
     /// Ops that are parked or in conflict records on a device.

@@ -10,7 +10,7 @@
 //! use syncline_sim::{World, Wrote};
 //!
 //! let report = syncline_sim::run(7, |world: &mut World| {
-//!     world.schema(Schema::default());
+//!     world.schema(Schema::default()).devices(1, 3).sealed_at_times(true);
 //!     world.act("tick a task off", 1, |device, mut draw| async move {
 //!         let task = device.replica.collection("tasks")?.named(&draw.below(5).to_string());
 //!         let receipt = task.set("done", &true).await?;
@@ -85,16 +85,43 @@ pub fn once(seed: u64, describe: impl Fn(&mut World)) -> Result<Report, Broken> 
 /// Runs a plan, one that was kept of a failure for example, over the same world.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`]; and a plan of another world, with what this one is without, is not run.
 pub fn replay(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Box<Failure>> {
+    fits(plan, &describe).map_err(|broken| Failure { broken, plan: plan.clone(), trace: Vec::new() })?;
     let broken = match play(&describe, plan, false).result {
         Ok(report) => return Ok(report),
         Err(broken) => broken,
     };
     let plan = Shrinker::new(&describe, &broken).shrink(plan.clone());
     let again = play(&describe, &plan, true);
-    let broken = again.result.err().unwrap_or(broken);
+    let broken = match again.result {
+        Err(same) if same.promise == broken.promise => same,
+        other => another(&broken, other.err()),
+    };
     Err(Box::new(Failure { broken, plan, trace: again.lines }))
+}
+
+/// Runs a plan once, as [`once`] does a seed.
+///
+/// # Errors
+/// What did not hold.
+pub fn replay_once(plan: &Plan, describe: impl Fn(&mut World)) -> Result<Report, Broken> {
+    fits(plan, &describe)?;
+    play(&describe, plan, false).result
+}
+
+/// A plan of another world is not run.
+fn fits(plan: &Plan, describe: &dyn Fn(&mut World)) -> Result<(), Broken> {
+    let mut world = World::default();
+    describe(&mut world);
+    let promise = || "a plan is of its world".to_owned();
+    plan.is_not_of(&world).map_or(Ok(()), |how| Err(Broken { promise: promise(), how, at: 0 }))
+}
+
+/// The same plan, played once more, was another run: worse than what it broke, because nobody can look at that again.
+fn another(broken: &Broken, then: Option<Broken>) -> Broken {
+    let then = then.map_or_else(|| "then every promise held".to_owned(), |then| format!("then {then}"));
+    Broken { promise: "a plan is one run".to_owned(), how: format!("first {broken}; {then}"), at: broken.at }
 }
 
 fn play(describe: &dyn Fn(&mut World), plan: &Plan, readable: bool) -> run::Ended {

@@ -96,6 +96,8 @@ named! {
         Upgrade = "upgrade",
         /// A device gives the log a new key.
         Rotate = "rotate-keys",
+        /// A device gives the server a snapshot.
+        PutSnapshot = "put-snapshot",
         /// A server's process is killed, and started again.
         KillServer = "kill-server",
         /// The servers' clocks are set.
@@ -115,6 +117,6 @@ impl Kind {
     /// Whether it is something that goes wrong, not something that is done.
     #[must_use]
     pub const fn is_fault(self) -> bool {
-        !matches!(self, Self::Act | Self::BackUp | Self::BackUpServer)
+        !matches!(self, Self::Act | Self::BackUp | Self::BackUpServer | Self::PutSnapshot)
     }
 }

@@ -209,6 +209,8 @@ async fn decide(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     let parked = device.replica.parked().await?;
     if let Some(parked) = draw.pick(&parked) {
         if draw.chance(500) {
+            // Of a batch, all of it is.
+            device.replica.parked().await?.iter().for_each(|parked| device.retries(parked.op().id()));
             device.replica.retry(parked.no(), None).await?;
         } else {
             // Of a batch, all of it goes.

@@ -39,6 +39,8 @@ pub struct Report {
     pub writes: u64,
     /// Of those, writes that were lost with the only disk that had them, so that nobody could have kept them.
     pub lost_with_a_disk: u64,
+    /// Entities whose value in the end was reckoned a second time, from the log's ops.
+    pub reckoned: u64,
     /// Calls that devices made.
     pub calls: u64,
 }

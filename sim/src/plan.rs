@@ -87,9 +87,9 @@ impl Plan {
             rates,
             events: Vec::new(),
         };
-        let acts = draw.between(10, 120);
-        for _ in 0..acts {
-            plan.push_act(draw, world);
+        let (acts, times) = (world.draw_acts(draw), draw.between(10, 120));
+        for _ in 0..times {
+            plan.push_act(draw, &acts);
         }
         let faults = draw.between(0, 24);
         for _ in 0..faults {
@@ -101,13 +101,13 @@ impl Plan {
         plan
     }
 
-    fn push_act(&mut self, draw: &mut Draw, world: &World) {
+    fn push_act(&mut self, draw: &mut Draw, acts: &[(usize, u64)]) {
         // Bursts: several acts at nearly the same time on different devices are what conflicts are made of.
         let at = match self.events.last() {
             Some(last) if draw.chance(600) => last.at + draw.below(3_000),
             _ => draw.below(self.heals_at),
         };
-        let Some(act) = world.choose(draw) else { return };
+        let Some(act) = choose(draw, acts) else { return };
         let who = draw.below(self.devices as u64);
         self.events.push(Event { at, kind: Kind::Act, who, with: draw.number(), span: act as u64 });
     }
@@ -135,10 +135,32 @@ impl Plan {
         }
     }
 
+    /// What of it cannot be in this world: a mishap or an event that the world is without, or an act that it has not.
+    pub(crate) fn is_not_of(&self, world: &World) -> Option<String> {
+        let mishaps = self.rates.iter().map(|(mishap, _)| mishap.name());
+        let mut names = mishaps.chain(self.events.iter().map(|event| event.kind.name()));
+        if let Some(name) = names.find(|name| !world.takes(name)) {
+            return Some(format!("the world is without {name}"));
+        }
+        let mut acts = self.events.iter().filter(|event| event.kind == Kind::Act).map(|event| event.span);
+        acts.find(|act| !world.has(*act)).map(|act| format!("the world has no act of the number {act}"))
+    }
+
     /// How often this happens, in a thousand.
     pub(crate) fn rate(&self, mishap: Mishap) -> u64 {
         self.rates.iter().find(|(of, _)| *of == mishap).map_or(0, |(_, rate)| *rate)
     }
+}
+
+/// One of these, each as often as its weight says.
+fn choose(draw: &mut Draw, acts: &[(usize, u64)]) -> Option<usize> {
+    let mut at = draw.below(acts.iter().map(|(_, weight)| weight).sum());
+    let chosen = acts.iter().find(|(_, weight)| {
+        let here = at < *weight;
+        at = at.saturating_sub(*weight);
+        here
+    });
+    chosen.map(|(act, _)| *act)
 }
 
 fn draw_kinds(draw: &mut Draw, world: &World, sealed: bool) -> Vec<Kind> {
@@ -181,12 +203,11 @@ impl fmt::Display for Plan {
         writeln!(f, "seed {}", self.seed)?;
         writeln!(f, "devices {}", self.devices)?;
         writeln!(f, "servers {}", self.servers)?;
-        if let Some(ops) = self.retain {
-            writeln!(f, "retain {ops}")?;
+        match self.retain {
+            Some(ops) => writeln!(f, "retain {ops}")?,
+            None => writeln!(f, "retain all")?,
         }
-        if self.sealed {
-            writeln!(f, "sealed")?;
-        }
+        writeln!(f, "sealed {}", if self.sealed { "yes" } else { "no" })?;
         writeln!(f, "heals {}", self.heals_at)?;
         for (mishap, rate) in &self.rates {
             writeln!(f, "rate {} {rate}", mishap.name())?;
@@ -198,56 +219,92 @@ impl fmt::Display for Plan {
     }
 }
 
-/// A line of a kept plan that is none.
+/// Why a text is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PlanError {
-    /// The line.
-    pub line: String,
+pub enum PlanError {
+    /// A line that is none, or that stands there for the second time.
+    Line(String),
+    /// What a plan begins with is not all there. Nothing is made up for it: the run would be another one.
+    Missing(&'static str),
 }
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a line of a plan: {}", self.line)
+        match self {
+            Self::Line(line) => write!(f, "not a line of a plan: {line}"),
+            Self::Missing(name) => write!(f, "a plan without a line that begins with {name}"),
+        }
     }
 }
 
 impl std::error::Error for PlanError {}
 
+/// A plan whose text is being read.
+#[derive(Debug, Default)]
+struct Half {
+    seed: Option<u64>,
+    devices: Option<usize>,
+    servers: Option<usize>,
+    retain: Option<Option<u64>>,
+    sealed: Option<bool>,
+    heals_at: Option<u64>,
+    rates: Vec<(Mishap, u64)>,
+    events: Vec<Event>,
+}
+
 impl FromStr for Plan {
     type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, PlanError> {
-        let (rates, events) = (Vec::new(), Vec::new());
-        let mut plan =
-            Self { seed: 0, devices: 1, servers: 1, retain: None, sealed: false, heals_at: 0, rates, events };
+        let mut half = Half::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            plan.read(line).ok_or_else(|| PlanError { line: line.to_owned() })?;
+            half.read(line).ok_or_else(|| PlanError::Line(line.to_owned()))?;
         }
-        Ok(plan)
+        let Half { seed, devices, servers, retain, sealed, heals_at, rates, events } = half;
+        Ok(Self {
+            seed: seed.ok_or(PlanError::Missing("seed"))?,
+            devices: devices.ok_or(PlanError::Missing("devices"))?,
+            servers: servers.ok_or(PlanError::Missing("servers"))?,
+            retain: retain.ok_or(PlanError::Missing("retain"))?,
+            sealed: sealed.ok_or(PlanError::Missing("sealed"))?,
+            heals_at: heals_at.ok_or(PlanError::Missing("heals"))?,
+            rates,
+            events,
+        })
     }
 }
 
-impl Plan {
+impl Half {
     fn read(&mut self, line: &str) -> Option<()> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            ["seed", seed] => self.seed = seed.parse().ok()?,
-            ["devices", count] => self.devices = count.parse().ok()?,
-            ["servers", count] => self.servers = count.parse().ok()?,
-            ["retain", ops] => self.retain = Some(ops.parse().ok()?),
-            ["sealed"] => self.sealed = true,
-            ["heals", at] => self.heals_at = at.parse().ok()?,
-            ["rate", name, rate] => self.rates.push((Mishap::from_name(name)?, rate.parse().ok()?)),
-            ["at", at, name, who, with, span] => self.events.push(Event {
-                at: at.parse().ok()?,
-                kind: Kind::from_name(name)?,
-                who: who.parse().ok()?,
-                with: with.parse().ok()?,
-                span: span.parse().ok()?,
-            }),
+        let again = match words.as_slice() {
+            ["seed", seed] => self.seed.replace(seed.parse().ok()?).is_some(),
+            ["devices", count] => self.devices.replace(count.parse().ok()?).is_some(),
+            ["servers", count] => self.servers.replace(count.parse().ok()?).is_some(),
+            ["retain", "all"] => self.retain.replace(None).is_some(),
+            ["retain", ops] => self.retain.replace(Some(ops.parse().ok()?)).is_some(),
+            ["sealed", "yes"] => self.sealed.replace(true).is_some(),
+            ["sealed", "no"] => self.sealed.replace(false).is_some(),
+            ["heals", at] => self.heals_at.replace(at.parse().ok()?).is_some(),
+            ["rate", name, rate] => {
+                let mishap = Mishap::from_name(name)?;
+                let again = self.rates.iter().any(|(known, _)| *known == mishap);
+                self.rates.push((mishap, rate.parse().ok()?));
+                again
+            }
+            ["at", at, name, who, with, span] => {
+                self.events.push(Event {
+                    at: at.parse().ok()?,
+                    kind: Kind::from_name(name)?,
+                    who: who.parse().ok()?,
+                    with: with.parse().ok()?,
+                    span: span.parse().ok()?,
+                });
+                false
+            }
             _ => return None,
-        }
-        Some(())
+        };
+        (!again).then_some(())
     }
 }

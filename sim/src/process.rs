@@ -20,6 +20,8 @@ use crate::way::Way;
 /// How long a failure of the local store is left alone, and a socket that broke.
 const STORE_AGAIN_MS: u64 = 5_000;
 const LISTEN_AGAIN_MS: u64 = 10_000;
+/// How far apart things are done once everything works.
+const BETWEEN_ACTS_MS: u64 = 150;
 /// How long one waits without a look at the clock: it may have been set meanwhile.
 const LOOK_AGAIN_MS: u64 = 60_000;
 
@@ -46,6 +48,8 @@ impl House {
             self.weather.sleep(STORE_AGAIN_MS).await;
         };
         self.weather.note(&[8, room.number as u64], format_args!("device {} is open", room.number));
+        room.life.fetch_add(1, Ordering::Relaxed);
+        room.note_name(&replica);
         *lock(&room.replica) = Some(replica.clone());
         loop {
             if let Err(error) = self.converse(&room, &replica, &mut news).await {
@@ -83,7 +87,9 @@ impl House {
         let mut wakes: Option<Box<dyn SignalSource>> = None;
         let mut listen_at = 0;
         loop {
-            let until = replica.advance(&mut session, &way).await?;
+            let until = replica.advance(&mut session, &way).await;
+            room.note_name(replica);
+            let until = until?;
             if wakes.is_none() && self.weather.now() >= listen_at {
                 wakes = way.wakes(LOG).await.ok().flatten();
                 listen_at = self.weather.now() + LISTEN_AGAIN_MS;
@@ -141,6 +147,64 @@ impl House {
             }
             house.check(&device).await;
         });
+    }
+
+    /// Each act of the world once, on one device after the other, while everything works. What an act asks for
+    /// may not be there; any other error is one that nothing explains any more.
+    pub(crate) async fn do_everything(self: &Arc<Self>) {
+        let rooms = self.rooms();
+        for (act, room) in (0..self.world.acts()).zip(rooms.iter().cycle()) {
+            let Some(device) = room.device() else { continue };
+            let (name, draw) = (self.world.named(act), self.weather.draw(&[16, act]));
+            self.weather.note(&[9, room.number as u64, act], format_args!("device {}: {name}", room.number));
+            let Some(doing) = self.world.begin(act, device.clone(), draw) else { continue };
+            match doing.await {
+                Ok(wrote) => lock(&self.ledger).follow(room, wrote),
+                Err(error) => self.judge_calm(room.number, name, &error),
+            }
+            self.check(&device).await;
+            self.weather.sleep(BETWEEN_ACTS_MS).await;
+        }
+    }
+
+    /// A device gives the server a snapshot.
+    pub(crate) async fn put_snapshot(self: &Arc<Self>, room: Arc<Room>) {
+        let Some(device) = room.device() else { return };
+        let way = Way { house: Arc::clone(self), room: Arc::clone(&room) };
+        let calm = self.weather.is_calm();
+        match device.replica.put_snapshot(&way).await {
+            Ok(cursor) => {
+                let at = cursor.map_or(0, |cursor| cursor.seq.get());
+                self.weather.note(&[17, at], format_args!("device {} put a snapshot at seq {at}", room.number));
+            }
+            Err(error) if calm => self.judge_calm(room.number, "put a snapshot", &error),
+            Err(error) => self.judge(room.number, "put a snapshot", &error),
+        }
+    }
+
+    fn judge_calm(&self, device: usize, doing: &str, error: &ReplicaError) {
+        use ReplicaError::{
+            Beyond, InsideBatch, List, NoSuchWrite, NotKept, NothingThere, NothingToUndo, Path, Text, Tree, UnderWay,
+        };
+        self.judge(device, doing, error);
+        let asked_for_what_is_not_there = matches!(
+            error,
+            Beyond { .. }
+                | InsideBatch(_)
+                | List(_)
+                | NoSuchWrite(_)
+                | NotKept(_)
+                | NothingThere
+                | NothingToUndo
+                | Path(_)
+                | Text(_)
+                | Tree(_)
+                | UnderWay(_)
+        );
+        if !asked_for_what_is_not_there {
+            let how = format!("device {device} cannot {doing}: {error}");
+            self.weather.broke("everything can be done once everything works", how);
+        }
     }
 
     /// What must hold on a device at any time.

@@ -7,19 +7,26 @@ use std::sync::atomic::Ordering;
 use syncline::access::Caller;
 use syncline::call::{Call, Reply};
 use syncline::client::{CallError, Phase, Replica, Transport, Unreadable};
-use syncline::oplog::{Collection, ConflictPolicy, EntityKey, LogBounds};
+use syncline::oplog::{Collection, ConflictPolicy, EntityKey, LogBounds, Op, Payload};
+use syncline::seal::{self, LogKeyring, SealContext};
 use syncline::store::{MemoryStore, PageLimit, Store, StoreExt as _};
 use syncline::time::EnvSource;
 use syncline::{Anchor, Cursor, EntityId, ReplicaId, Seq};
 
 use crate::draw::Draw;
-use crate::house::{House, LOG, Room};
-use crate::menu::Kind;
+use crate::house::{Clock, House, LOG, Room};
 use crate::reference::{self, Stood};
 use crate::schedule::{Runner, lock, now_or};
 
 /// What everybody shows, entity by entity.
 type Shown = BTreeMap<EntityKey, Option<bytes::Bytes>>;
+
+/// Ops without effect on a device.
+struct Unfit {
+    device: usize,
+    known_from: Seq,
+    ops: BTreeSet<Seq>,
+}
 
 impl House {
     /// Ends every fault: links, disks and servers work, everybody may do everything, has every key and the newest version.
@@ -39,8 +46,12 @@ impl House {
                 self.boot(room, 0);
             }
         }
+        let updated = self.version.swap(newest, Ordering::Relaxed) != newest;
         for number in 0..self.plan.servers {
-            if lock(&self.servers).get(number).is_some_and(Option::is_none) {
+            if updated {
+                runner.kill(crate::schedule::Group::Server(number));
+            }
+            if updated || lock(&self.servers).get(number).is_some_and(Option::is_none) {
                 self.start_server(number);
             }
         }
@@ -77,11 +88,10 @@ impl House {
             let in_step = cursor == end || (cursor.seq == Seq::ZERO && end.seq == Seq::ZERO);
             if status.phase != Some(Phase::Live) || status.unsynced > 0 || !in_step {
                 return Some(format!(
-                    "device {}: {:?}, {} unsynced ({} once opened anew), at {} of {}, {}",
+                    "device {}: {:?}, {} unsynced, at {} of {}, {}",
                     room.number,
                     status.phase,
                     status.unsynced,
-                    self.unsynced_on_disk(&room),
                     cursor.seq,
                     end.seq,
                     status.error.unwrap_or_default()
@@ -91,34 +101,41 @@ impl House {
         None
     }
 
-    /// What a device that is opened from this disk says of it.
-    fn unsynced_on_disk(&self, room: &Room) -> String {
-        let (disk, env) = (Arc::new(room.disk.kept().fork()), Arc::clone(&room.clock) as Arc<dyn EnvSource>);
-        match now_or(Replica::open(disk as Arc<dyn Store>, LOG, env, self.options(room))) {
-            Some(Ok(replica)) => replica.status().unsynced.to_string(),
-            Some(Err(error)) => error.to_string(),
-            None => String::new(),
-        }
+    /// How many unsynced writes the devices have that are opened anew from these disks. It has a clock of its own, so that
+    /// what one looks at is not changed by the look.
+    pub(crate) fn unsynced_on_disks(&self) -> String {
+        let on_disk = |room: Arc<Room>| {
+            let env = Clock::new(&self.weather, self.weather.draw(&[15, room.number as u64]));
+            let disk = Arc::new(room.disk.kept().fork());
+            match now_or(Replica::open(disk as Arc<dyn Store>, LOG, env, self.options(&room))) {
+                Some(Ok(replica)) => replica.status().unsynced.to_string(),
+                Some(Err(error)) => error.to_string(),
+                None => "?".to_owned(),
+            }
+        };
+        self.rooms().into_iter().map(on_disk).collect::<Vec<_>>().join(", ")
     }
 
     /// Everything that must hold at rest.
     pub(crate) async fn check_rest(self: &Arc<Self>) {
+        // For newcomers to begin from; a server makes its own where it can read.
+        if let Some(room) = self.rooms().last() {
+            self.put_snapshot(Arc::clone(room)).await;
+        }
         let log = self.check_log().await;
-        let keys = log.iter().flat_map(|stood| stood.op.subject().keys().collect::<Vec<_>>());
+        // Of what was pruned, somebody wrote it here, or it is in the state that stands in for it.
+        let keys = reference::keys(&log).into_iter().chain(lock(&self.ledger).keys());
         let collections: BTreeSet<Collection> = keys.map(|key| key.collection).collect();
         let mut first: Option<(String, Shown)> = None;
+        let mut unfit = Vec::new();
         for room in self.rooms() {
             let Some(device) = room.device() else { continue };
-            // What can never apply is left out by everybody alike; what a newer build wrote is understood by now.
-            let unread = device.replica.unread().await.unwrap_or_default();
-            let unknown = unread.iter().filter(|(_, why)| *why == Unreadable::Unknown).count();
-            if unknown > 0 {
-                self.weather.broke("everything in the log is understood in the end", format!("{unknown} ops are not"));
-            }
+            unfit.extend(self.unfit(&room, &device.replica).await);
             let shown = self.shown(&device.replica, &collections).await;
             self.alike(&mut first, format!("device {}", room.number), shown);
             self.check(&device).await;
         }
+        self.alike_unfit(&unfit);
         if let Some((_, shown)) = &first {
             self.as_reckoned(&log, shown);
         }
@@ -127,11 +144,46 @@ impl House {
                 self.alike(&mut first, format!("a newcomer (page by page: {from_start})"), shown);
             }
         }
-        self.settle_fates().await;
+        self.settle_fates(&log).await;
         let devices: Vec<_> = self.rooms().iter().filter_map(|room| room.device()).collect();
         for (name, check) in &self.world.at_rest {
             if let Err(how) = check(devices.clone()).await {
                 self.weather.broke(name, how);
+            }
+        }
+    }
+
+    /// The ops that have no effect on a device because their content does not fit, and from which seq on it would know.
+    async fn unfit(&self, room: &Room, replica: &Replica) -> Option<Unfit> {
+        let unread = match replica.unread().await {
+            Ok(unread) => unread,
+            Err(error) => {
+                self.weather.broke("what was not understood can be read", error.to_string());
+                return None;
+            }
+        };
+        // What can never apply is left out by everybody alike; what a newer build wrote is understood by now; and nobody
+        // here alters anything, or goes against the log's policy on sealing.
+        if let Some((seq, why)) = unread.iter().find(|(_, why)| !matches!(why, Unreadable::LeftOut | Unreadable::Unfit))
+        {
+            let how = format!("op {seq} is not on device {}: {why:?}", room.number);
+            self.weather.broke("everything in the log is understood in the end", how);
+        }
+        let known_from = room.disk.kept().bounds(LOG).await.ok().flatten().map_or(Seq::FIRST, |bounds| bounds.first);
+        let ops = unread.into_iter().filter(|(_, why)| *why == Unreadable::Unfit).map(|(seq, _)| seq).collect();
+        Some(Unfit { device: room.number, known_from, ops })
+    }
+
+    /// Whoever read an op by itself says the same of it.
+    fn alike_unfit(&self, all: &[Unfit]) {
+        let Some((first, others)) = all.split_first() else { return };
+        for other in others {
+            let from = first.known_from.max(other.known_from);
+            if !first.ops.range(from..).eq(other.ops.range(from..)) {
+                let of =
+                    |one: &Unfit| format!("{:?} on device {}", one.ops.range(from..).collect::<Vec<_>>(), one.device);
+                let how = format!("{}, {}", of(first), of(other));
+                self.weather.broke("what does not fit is left out by everybody alike", how);
             }
         }
     }
@@ -157,9 +209,26 @@ impl House {
         self.weather.broke("all devices show the same in the end", how);
     }
 
+    /// What an op says. The house has every key that anybody was given.
+    fn opened(&self, seq: Seq, op: &Op) -> Payload {
+        if !op.payload().is_sealed() {
+            return op.payload().clone();
+        }
+        let mut keyring = LogKeyring::new();
+        for epoch in 1..=self.epoch.load(Ordering::Relaxed) {
+            // Each epoch once.
+            let _ = keyring.add(epoch, &self.key(epoch));
+        }
+        seal::open(&keyring, &SealContext::of_op(LOG, op), op.payload()).unwrap_or_else(|error| {
+            self.weather.broke("what is sealed opens with its key", format!("op {seq}: {error}"));
+            op.payload().clone()
+        })
+    }
+
     /// What is shown is what the log amounts to, reckoned without the product's merging.
     fn as_reckoned(&self, log: &[Stood], shown: &Shown) {
         for (key, expected) in reference::reckon(log, &self.world.schema) {
+            self.reckoned.fetch_add(1, Ordering::Relaxed);
             let bytes = shown.get(&key).cloned().flatten();
             let value = bytes.as_deref().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
             // A map without fields may still be one.
@@ -197,7 +266,10 @@ impl House {
                     self.weather.broke("the running hash covers every op", format!("not at {at}"));
                 }
                 match logged.op.read() {
-                    Ok(op) => log.push(Stood { seq: at, accepted_at: logged.accepted_at, op }),
+                    Ok(op) => {
+                        let payload = self.opened(at, &op);
+                        log.push(Stood { seq: at, accepted_at: logged.accepted_at, op, payload });
+                    }
                     Err(error) => self.weather.broke("the log reads", format!("{at}: {error}")),
                 }
             }
@@ -210,11 +282,14 @@ impl House {
         log
     }
 
-    /// Causes stand before effects, and an author's edits of one thing in the order of their times.
+    /// Causes stand before effects, an author's ops in the order of its counters, and its edits of one thing in the order of
+    /// their times.
     fn check_order(&self, log: &[Stood]) {
         let mut last: BTreeMap<(ReplicaId, EntityKey), &Stood> = BTreeMap::new();
-        // An older self may write in its name what a server takes that knows no better.
-        let copied = self.plan.events.iter().any(|event| matches!(event.kind, Kind::PutBack | Kind::Clone));
+        let mut counted: BTreeMap<ReplicaId, &Stood> = BTreeMap::new();
+        // Two selves that go by one name do not know of each other's times, and what was set aside keeps the time at which it
+        // was made.
+        let (doubled, retried) = (lock(&self.doubled).clone(), lock(&self.decided).retried.clone());
         for (index, stood) in log.iter().enumerate() {
             let clock = stood.op.clock();
             let effect = |earlier: &&Stood| earlier.op.clock() != clock && earlier.op.clock().covers(clock);
@@ -222,10 +297,25 @@ impl House {
                 let how = format!("{} after {}", stood.seq, effect.seq);
                 self.weather.broke("what was seen stands before what was made of it", how);
             }
+            let before = counted.insert(stood.op.replica(), stood);
+            if let Some(before) = before.filter(|before| before.op.counter() >= stood.op.counter()) {
+                let how = format!(
+                    "{} is {}'s op {}, and {} after it the op {}",
+                    before.seq,
+                    stood.op.replica(),
+                    before.op.counter(),
+                    stood.seq,
+                    stood.op.counter()
+                );
+                self.weather.broke("an author's ops stand in the order of its counters", how);
+            }
+            if doubled.contains(&stood.op.replica()) || retried.contains(&stood.op.id()) {
+                continue;
+            }
             for key in stood.op.subject().keys().filter(|key| self.policy(key) == ConflictPolicy::Merge) {
                 let before = last.insert((stood.op.replica(), key), stood);
                 let before = before.filter(|before| before.op.hlc() > stood.op.hlc());
-                if let Some(before) = before.filter(|_| !copied) {
+                if let Some(before) = before {
                     let how =
                         format!("{} says {}, {} after it {}", before.seq, before.op.hlc(), stood.seq, stood.op.hlc());
                     self.weather.broke("a device's time only goes forward", how);
@@ -271,7 +361,13 @@ impl House {
             let Ok(entities) = replica.collection(collection.as_str()) else { continue };
             let mut after: Option<EntityId> = None;
             loop {
-                let ids = entities.ids(after, 500).await.unwrap_or_default();
+                let ids = match entities.ids(after, 500).await {
+                    Ok(ids) => ids,
+                    Err(error) => {
+                        self.weather.broke("what is shown can be read", error.to_string());
+                        break;
+                    }
+                };
                 for id in &ids {
                     let key = EntityKey { collection: collection.clone(), entity: *id };
                     match replica.state(&key).await {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use syncline::store::MemoryStore;
 
@@ -17,6 +18,8 @@ const REST_MS: u64 = 30 * 60_000;
 const LOOK_MS: u64 = 1_000;
 /// How often somebody presses the button again: what waits for its user does not wait for ever.
 const ENCOURAGE_MS: u64 = 60_000;
+/// How long somebody waits for what takes moments.
+const MINUTE_MS: u64 = 60_000;
 /// Polls of a run: far more than any takes that ends.
 const POLLS_MAX: u64 = 30_000_000;
 /// Tasks at once: a few per device, and calls that are late.
@@ -53,7 +56,7 @@ pub(crate) fn run(world: &Arc<World>, plan: &Plan, readable: bool) -> Ended {
         Some(broken) => Err(broken),
         None => {
             let ledger = lock(&house.ledger);
-            let calls = house.rooms().iter().map(|room| room.calls.load(std::sync::atomic::Ordering::Relaxed)).sum();
+            let calls = house.rooms().iter().map(|room| room.calls.load(Ordering::Relaxed)).sum();
             Ok(Report {
                 trace_hash: weather.trace.hash(),
                 events: weather.trace.events(),
@@ -61,6 +64,7 @@ pub(crate) fn run(world: &Arc<World>, plan: &Plan, readable: bool) -> Ended {
                 faults: weather.counts(),
                 writes: ledger.len(),
                 lost_with_a_disk: ledger.excused(),
+                reckoned: house.reckoned.load(Ordering::Relaxed),
                 calls,
             })
         }
@@ -95,24 +99,63 @@ fn until(house: &Arc<House>, runner: &mut Runner, moment: u64) -> bool {
 
 fn rest(house: &Arc<House>, runner: &mut Runner) {
     house.heal(runner);
+    // Once more after everybody did everything: what works again is not only to look at.
+    if !comes_to_rest(house, runner) {
+        return;
+    }
+    let at = Arc::clone(house);
+    if !comes_to_an_end(house, runner, "all acts come to an end", async move { at.do_everything().await })
+        || !comes_to_rest(house, runner)
+    {
+        return;
+    }
+    let at = Arc::clone(house);
+    comes_to_an_end(house, runner, "the checks come to an end", async move { at.check_rest().await });
+}
+
+/// Lets time pass until nobody has anything to send or to hear.
+fn comes_to_rest(house: &Arc<House>, runner: &mut Runner) -> bool {
     let healed = house.weather.now();
     let mut next_word = healed + ENCOURAGE_MS;
     loop {
         if !until(house, runner, house.weather.now() + LOOK_MS) {
-            return;
+            return false;
         }
-        let Some(why) = house.restless() else { break };
+        let Some(why) = house.restless() else { return true };
         if house.weather.now() > healed + REST_MS {
-            house.weather.broke("all comes to rest once everything works", why);
-            return;
+            let how = format!("{why} (unsynced, once opened anew: {})", house.unsynced_on_disks());
+            house.weather.broke("all comes to rest once everything works", how);
+            return false;
         }
         if house.weather.now() > next_word {
             next_word += ENCOURAGE_MS;
             house.encourage();
         }
     }
-    let at = Arc::clone(house);
-    house.weather.schedule.begin(Group::Wire, async move { at.check_rest().await });
-    // A minute is more than the checks take: they wait for slow disks only.
-    until(house, runner, house.weather.now() + ENCOURAGE_MS);
+}
+
+/// Does something that takes less than a minute: it waits for disks that work, and at most a little.
+fn comes_to_an_end(
+    house: &Arc<House>,
+    runner: &mut Runner,
+    promise: &str,
+    doing: impl Future<Output = ()> + Send + 'static,
+) -> bool {
+    let done = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    house.weather.schedule.begin(Group::Wire, async move {
+        doing.await;
+        ended.store(true, Ordering::Relaxed);
+    });
+    let begun = house.weather.now();
+    while !done.load(Ordering::Relaxed) {
+        if !until(house, runner, house.weather.now() + LOOK_MS) {
+            return false;
+        }
+        if house.weather.now() > begun + MINUTE_MS && !done.load(Ordering::Relaxed) {
+            house.weather.broke(promise, format!("not within {MINUTE_MS} ms"));
+            return false;
+        }
+    }
+    true
 }

@@ -88,5 +88,6 @@ impl<'w> Shrinker<'w> {
 }
 
 fn size(plan: &Plan) -> (usize, usize, usize, u64) {
-    (plan.events.len(), plan.rates.len(), plan.devices + plan.servers, plan.heals_at)
+    let rules = usize::from(plan.sealed) + usize::from(plan.retain.is_some());
+    (plan.events.len(), plan.rates.len(), plan.devices + plan.servers + rules, plan.heals_at)
 }

@@ -1,6 +1,5 @@
 //! What a user says of their application: its rules, what is done on a device, and what must hold.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -10,6 +9,7 @@ use syncline::client::{Receipt, Replica, ReplicaError, WriteNo};
 use syncline::oplog::{EntityKey, Schema};
 
 use crate::draw::Draw;
+use crate::house::Decided;
 use crate::schedule::lock;
 
 /// A device as acts and checks see it.
@@ -22,13 +22,19 @@ pub struct Device {
     pub number: usize,
     /// How often its content was replaced by an older or another one: what it showed before says nothing about now.
     pub era: u64,
-    pub(crate) given_up: Arc<Mutex<BTreeSet<OpId>>>,
+    pub(crate) decided: Arc<Mutex<Decided>>,
 }
 
 impl Device {
     /// Says that a write, parked or in a conflict record, is about to be decided by its user: its fate is followed no more.
     pub fn gives_up(&self, op: OpId) {
-        lock(&self.given_up).insert(op);
+        lock(&self.decided).given_up.insert(op);
+    }
+
+    /// Says that a parked write is about to be sent again: it keeps the time at which it was made, and so may come after
+    /// younger ones.
+    pub fn retries(&self, op: OpId) {
+        lock(&self.decided).retried.insert(op);
     }
 }
 
@@ -49,13 +55,6 @@ impl Wrote {
     #[must_use]
     pub fn on(key: &EntityKey, receipt: Receipt) -> Self {
         Self { writes: vec![(receipt, Some(key.clone()))] }
-    }
-
-    /// And more.
-    #[must_use]
-    pub fn and(mut self, more: Self) -> Self {
-        self.writes.extend(more.writes);
-        self
     }
 }
 
@@ -84,6 +83,9 @@ pub(crate) struct Told {
     pub(crate) no: WriteNo,
     pub(crate) key: Option<EntityKey>,
     pub(crate) receipt: Receipt,
+    /// Whose process wrote it, and which of that device's lives.
+    pub(crate) room: usize,
+    pub(crate) life: u64,
 }
 
 pub(crate) type ActFuture = Pin<Box<dyn Future<Output = Result<Wrote, ReplicaError>> + Send>>;
@@ -146,6 +148,8 @@ impl World {
 
     /// Something that the application does on a device, `weight` times as often as an act of weight 1. It says what it
     /// wrote. An error is the application's to live with, and no finding, unless it says that something stored is damaged.
+    /// Once everything works again each act is done once more; then an error is a finding, unless it says that what was asked
+    /// for is not there.
     pub fn act<F, R>(&mut self, name: &str, weight: u64, act: F) -> &mut Self
     where
         F: Fn(Device, Draw) -> R + Send + Sync + 'static,
@@ -186,17 +190,24 @@ impl World {
         !self.without.iter().any(|without| without == name)
     }
 
-    pub(crate) fn choose(&self, draw: &mut Draw) -> Option<usize> {
-        let mut at = draw.below(self.acts.iter().map(|(_, weight, _)| weight).sum());
-        self.acts.iter().position(|(_, weight, _)| {
-            let here = at < *weight;
-            at = at.saturating_sub(*weight);
-            here
-        })
+    /// Which acts there are in a run: most of them, so that what one of them hides, a restore for example, is seen in runs
+    /// without it.
+    pub(crate) fn draw_acts(&self, draw: &mut Draw) -> Vec<(usize, u64)> {
+        let all = self.acts.iter().enumerate().map(|(act, (_, weight, _))| (act, *weight));
+        let some: Vec<_> = all.clone().filter(|_| draw.chance(600)).collect();
+        if some.is_empty() { all.collect() } else { some }
     }
 
     pub(crate) fn named(&self, act: u64) -> &str {
         self.at(act).map_or("nothing", |(name, ..)| name.as_str())
+    }
+
+    pub(crate) fn acts(&self) -> u64 {
+        self.acts.len() as u64
+    }
+
+    pub(crate) fn has(&self, act: u64) -> bool {
+        self.at(act).is_some()
     }
 
     fn at(&self, act: u64) -> Option<&(String, u64, Act)> {

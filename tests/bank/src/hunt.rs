@@ -1,4 +1,5 @@
-//! Looking for one bug, in a process of its own: what hangs or falls over was found too.
+//! Looking for one bug, in a process of its own: what hangs or falls over was found too, where the same seed without the bug
+//! does not.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -53,21 +54,41 @@ impl Hunt {
             match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => match line.split_once(' ') {
                     Some(("found", how)) => return end(child, Outcome::Found(seeds + 1, how.to_owned())),
+                    // The same seed without the bug breaks a promise too.
+                    Some(("anyway", _)) => since = Instant::now(),
                     _ => (seeds, since) = (seeds + 1, Instant::now()),
                 },
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let hangs = since.elapsed() > self.limit / 4;
-                    let outcome =
-                        if hangs { Outcome::Found(seeds + 1, "it hangs".into()) } else { Outcome::Nothing(seeds) };
                     child.kill()?;
-                    return end(child, outcome);
+                    child.wait()?;
+                    let hangs = since.elapsed() > self.limit / 4;
+                    return if hangs {
+                        self.of_the_bug(program, seeds, "it hangs")
+                    } else {
+                        Ok(Outcome::Nothing(seeds))
+                    };
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     let status = child.wait()?;
-                    let fell = || Outcome::Found(seeds + 1, format!("it falls over: {status}"));
-                    return Ok(if status.success() { Outcome::Nothing(seeds) } else { fell() });
+                    if status.success() {
+                        return Ok(Outcome::Nothing(seeds));
+                    }
+                    return self.of_the_bug(program, seeds, &format!("it falls over: {status}"));
                 }
             }
+        }
+    }
+
+    /// What the seed after so many others did is the bug's where the seed comes to its end without it.
+    fn of_the_bug(self, program: &Path, seeds: u64, how: &str) -> anyhow::Result<Outcome> {
+        let found = Outcome::Found(seeds + 1, how.to_owned());
+        let without = Self { bug: 0, seed: self.seed + seeds, seeds: 1, limit: self.limit / 4 };
+        if self.bug == 0 {
+            return Ok(found);
+        }
+        match without.run(program)? {
+            Outcome::Nothing(1) => Ok(found),
+            _ => Ok(Outcome::Nothing(seeds)),
         }
     }
 }
