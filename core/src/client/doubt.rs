@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::conflict::Conflict;
 use super::desk::Drawer;
 use super::entry::WriteNo;
 use super::error::ReplicaError;
@@ -18,7 +19,6 @@ use super::replica::{Begin, Inner, load};
 use crate::decide::{Choice, Reads, Scope, View};
 use crate::id::OpId;
 use crate::limits;
-use crate::oplog::Head;
 use crate::seq::Seq;
 use crate::store::{StoreError, StoreExt};
 
@@ -52,40 +52,54 @@ impl Inner {
     /// Reads the desk again.
     pub(super) async fn reload(&self) -> Result<(), ReplicaError> {
         let mut doubt = Doubt { doubtful: &self.doubtful, sure: false };
-        let lease = lock(&self.memory).identity.lease;
+        let (lease, heirs) = {
+            let memory = lock(&self.memory);
+            (memory.identity.lease, memory.heirs())
+        };
         let memory = load(&self.store, self.places, &*self.env, lease, Begin::Held, self.schema.version_max()).await?;
         *lock(&self.memory) = memory;
         self.version.fetch_add(2, Ordering::AcqRel);
-        self.tell_receipts().await?;
+        self.tell_receipts(&heirs).await?;
         doubt.sure = true;
         Ok(())
     }
 
-    /// Tells the receipts of writes that wait no more what became of them.
-    async fn tell_receipts(&self) -> Result<(), ReplicaError> {
-        let told: Vec<(WriteNo, Arc<Watched>)> = {
+    /// Tells the receipts of writes that wait no more what became of them; `heirs` are the ops that said writes which were
+    /// under way with later ones.
+    async fn tell_receipts(&self, heirs: &BTreeMap<WriteNo, OpId>) -> Result<(), ReplicaError> {
+        let mut told: Vec<(WriteNo, OpId, Arc<Watched>)> = Vec::new();
+        let renew = {
             let memory = lock(&self.memory);
-            // What is not in another history is offered to it, or comes from there.
-            if memory.identity.renew {
-                return Ok(());
+            for (no, watched) in self.receipts.waiting() {
+                let op = heirs.get(&no).copied().unwrap_or_else(|| watched.said_by());
+                match memory.pending.named(op) {
+                    _ if memory.pending.has(no) => {}
+                    Some(_) => watched.is_now_said_by(op),
+                    None => told.push((no, op, watched)),
+                }
             }
-            let waits = |no: WriteNo, op: OpId| memory.pending.has(no) || memory.pending.named(op).is_some();
-            self.receipts.waiting().into_iter().filter(|(no, watched)| !waits(*no, watched.said_by())).collect()
+            memory.identity.renew
         };
         if told.is_empty() {
             return Ok(());
         }
-        let placed = self.placed(told.iter().map(|(_, watched)| watched.said_by()).collect()).await?;
+        // What is of another history than the server's has no place.
+        let placed =
+            if renew { BTreeMap::new() } else { self.placed(told.iter().map(|(_, op, _)| *op).collect()).await? };
+        let (by_no, by_op) = if told.iter().all(|(_, op, _)| placed.contains_key(op)) {
+            Default::default()
+        } else {
+            self.on_record().await?
+        };
         let end = self.cursor().await?.seq;
-        for (no, watched) in told {
-            let op = watched.said_by();
+        for (no, op, watched) in told {
             match placed.get(&op) {
                 Some(seq) => watched.settle(op, *seq),
-                None => match self.on_record(no).await? {
-                    Some(fate) => watched.set(fate),
-                    // It is in the log, at the end of the copy at the latest, among what the copy let go of or with
-                    // another write.
-                    None => watched.settle(op, end),
+                None => match by_no.get(&no).or_else(|| by_op.get(&op)) {
+                    Some(fate) => watched.set(fate.clone()),
+                    // It is in what the copy began from or let go of: at its end at the latest.
+                    None if !renew => watched.settle(op, end),
+                    None => {}
                 },
             }
         }
@@ -107,14 +121,20 @@ impl Inner {
         Ok(placed)
     }
 
-    /// What is on record of a write that does not wait.
-    async fn on_record(&self, no: WriteNo) -> Result<Option<Fate>, ReplicaError> {
-        let head = self.store.head(self.places.desk, &Drawer::Parked.key(no.get())).await?;
-        if let Some(bytes) = head.as_ref().and_then(Head::live_state) {
-            let parked = Parked::from_bytes(no, bytes.clone()).map_err(ReplicaError::Corrupt)?;
-            return Ok(Some(Fate::Parked(parked.reason)));
+    /// What is on record of writes that do not wait, by their numbers, and by their ops: those that were offered again had
+    /// other numbers.
+    async fn on_record(&self) -> Result<(BTreeMap<WriteNo, Fate>, BTreeMap<OpId, Fate>), ReplicaError> {
+        let (mut by_no, mut by_op) = (BTreeMap::new(), BTreeMap::new());
+        for (no, bytes) in self.drawer(Drawer::Parked).await? {
+            let parked = Parked::from_bytes(no, bytes).map_err(ReplicaError::Corrupt)?;
+            by_no.insert(no, Fate::Parked(parked.reason.clone()));
+            by_op.insert(parked.entry.op.id(), Fate::Parked(parked.reason));
         }
-        let head = self.store.head(self.places.desk, &Drawer::Conflicts.key(no.get())).await?;
-        Ok(head.map(|_| Fate::Lost))
+        for (no, bytes) in self.drawer(Drawer::Conflicts).await? {
+            let conflict = Conflict::from_bytes(no, bytes).map_err(ReplicaError::Corrupt)?;
+            by_no.insert(no, Fate::Lost);
+            by_op.insert(conflict.entry.op.id(), Fate::Lost);
+        }
+        Ok((by_no, by_op))
     }
 }

@@ -57,6 +57,12 @@ impl Memory {
         }
     }
 
+    /// The ops under way that say earlier writes too, by those.
+    pub(super) fn heirs(&self) -> BTreeMap<WriteNo, OpId> {
+        let items = self.again.iter().chain(&self.new).flat_map(|sent| &sent.items);
+        items.flat_map(|item| item.covers.iter().map(|no| (*no, item.op.id()))).collect()
+    }
+
     pub(super) fn set_sent(&mut self, lane: Lane, sent: Option<Sent>) {
         let sent = sent.map(Arc::new);
         match lane {

@@ -79,6 +79,11 @@ impl Watched {
         lock(&self.op).unwrap_or(self.own)
     }
 
+    /// It was sent as one with a later write, or is offered again.
+    pub(super) fn is_now_said_by(&self, op: OpId) {
+        *lock(&self.op) = Some(op);
+    }
+
     pub(super) fn is_said_by(&self, op: OpId) -> bool {
         *lock(&self.op) == Some(op)
     }
