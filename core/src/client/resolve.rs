@@ -70,8 +70,17 @@ impl Replica {
         let mut again = Vec::new();
         for parked in parked.iter().filter(together) {
             let mut entry = self.inner.on_top(&parked.entry, seen, &clock).await?;
-            if let Some(payload) = instead.clone().filter(|_| entry.no == no) {
-                entry.op = Draft { payload, ..entry.op.draft().clone() }.seal()?;
+            let instead = instead.clone().filter(|_| entry.no == no);
+            let sealed = parked.entry.op.payload().is_sealed();
+            if instead.is_some() || sealed {
+                let payload = match instead {
+                    Some(payload) => payload,
+                    None => self.inner.means().open(&parked.entry.op)?,
+                };
+                let draft = Draft { payload, ..entry.op.draft().clone() };
+                // Of what had been in the log before, the seal holds for the op that it was.
+                let draft = if sealed { self.inner.sealed(draft, &self.inner.env.env())? } else { draft };
+                entry.op = draft.seal()?;
             }
             change.gone.push(Drawer::Parked.key(entry.no.get()));
             change.puts.push((Drawer::Queue.key(entry.no.get()), entry.to_bytes()));
@@ -122,7 +131,8 @@ impl Replica {
         let mut entry = None;
         let payload = match choose {
             Choose::Theirs => None,
-            Choose::Mine => Some(conflict.entry.op.payload().clone()),
+            // What had been in the log before is sealed for the op that it was.
+            Choose::Mine => Some(self.inner.means().open(&conflict.entry.op)?),
             Choose::Instead(payload) => Some(payload),
         };
         if let Some(payload) = payload {
@@ -187,7 +197,7 @@ impl Inner {
     }
 
     /// A write as it would be made now: with everything seen, and on the present version where its policy wants one.
-    pub(super) async fn on_top(&self, entry: &Entry, seen: Seq, clock: &VectorClock) -> Result<Entry, ReplicaError> {
+    async fn on_top(&self, entry: &Entry, seen: Seq, clock: &VectorClock) -> Result<Entry, ReplicaError> {
         let mut again = entry.again(seen, clock.clone())?;
         let Some(key) = again.keys().next() else {
             let precondition = match again.op.precondition() {
@@ -214,7 +224,8 @@ impl Inner {
 
     /// Decides every write that lost.
     pub(super) async fn resolve_lost(&self) -> Result<(), ReplicaError> {
-        let numbers = std::mem::take(&mut lock(&self.memory).lost);
+        // They stay there until it is done: the store may fail meanwhile.
+        let numbers = lock(&self.memory).lost.clone();
         if numbers.is_empty() {
             return Ok(());
         }
@@ -264,6 +275,7 @@ impl Inner {
         self.change_desk(change).await?;
         {
             let mut memory = lock(&self.memory);
+            memory.lost.retain(|no| !numbers.contains(no));
             for entry in same.iter().chain(ended.iter().map(|conflict| &conflict.entry)) {
                 memory.pending.remove(entry.no, entry.keys());
             }
