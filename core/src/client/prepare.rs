@@ -18,11 +18,10 @@ use super::replica::{Inner, Replica};
 use super::sealer::Unsealed;
 use super::sealing::{Unresealed, epoch_of};
 use crate::call::Push;
-use crate::clock::VectorClock;
 use crate::id::RequestId;
 use crate::limits;
-use crate::oplog::{ConflictPolicy, Draft, EntityKey, OpBytes, Payload, Precondition, Remainder};
-use crate::seq::{Cursor, Seq};
+use crate::oplog::{Draft, EntityKey, OpBytes, Payload, Precondition, Remainder};
+use crate::seq::Cursor;
 use crate::store::StoreExt;
 use crate::time::Env;
 
@@ -119,6 +118,7 @@ impl Inner {
         };
         let (mut run, mut bytes): (Vec<Entry>, usize) = (Vec::new(), 0);
         let mut held: Vec<WriteNo> = Vec::new();
+        let mut last_of: HashMap<EntityKey, usize> = HashMap::new();
         'reading: loop {
             let page = self.entries_after(after, limits::BATCH_OPS_MAX).await?;
             let Some(last) = page.last() else { break };
@@ -150,6 +150,14 @@ impl Inner {
                     held.push(entry.no);
                     continue;
                 }
+                for key in entry.keys().collect::<Vec<_>>() {
+                    let before = last_of.insert(key, run.len()).filter(|_| lane == Lane::New && !whole);
+                    if let Some(before) = before
+                        && self.saw_what_an_earlier_did_not(&run[before], &entry).await?
+                    {
+                        break 'reading;
+                    }
+                }
                 bytes += size;
                 let full = entry.op.full_state().is_some();
                 run.push(entry);
@@ -165,7 +173,6 @@ impl Inner {
     async fn make(&self, lane: Lane, entries: Vec<Entry>, atomic: bool) -> Result<Option<Sent>, ReplicaError> {
         let env = self.env.env();
         let identity = lock(&self.memory).identity.clone();
-        let entries = if lane == Lane::New { self.on_full_state(entries).await? } else { entries };
         let chosen = if lane == Lane::New && !atomic { self.still_worth(entries) } else { whole(entries) };
         let mut made = self.seal(&identity, chosen, atomic, lane, &env)?;
         if lane == Lane::Again {
@@ -203,45 +210,18 @@ impl Inner {
         self.change_desk(DeskChange { puts, gone, identity: Some(made.identity.clone()) }).await
     }
 
-    /// Writes whose entity a full state replaced, which they have not seen, are made on top of it at once. The server would
-    /// say that they are superseded, and take what was written here on the same entity after it: made again then, the older
-    /// write would come after the newer one.
-    async fn on_full_state(&self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, ReplicaError> {
-        if lock(&self.memory).identity.renew {
-            return Ok(entries);
+    /// Whether a write has seen a full state, or what the copy began from, that the one before it on the same entity has not.
+    /// The server may find the earlier one superseded and take the later one, and the earlier, made again, would come last.
+    async fn saw_what_an_earlier_did_not(&self, earlier: &Entry, later: &Entry) -> Result<bool, ReplicaError> {
+        if earlier.op.clock() == later.op.clock() || lock(&self.memory).identity.renew {
+            return Ok(false);
         }
-        let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(entries) };
-        let Some(mark) = &bounds.full_state else { return Ok(entries) };
-        for entry in &mut entries {
-            if self.may_be_superseded(entry, &mark.clock) && self.replaced(entry, mark.seq).await? {
-                *entry = self.on_top(entry, bounds.last, &bounds.clock).await?;
-            }
-        }
-        Ok(entries)
-    }
-
-    /// A write that names a version is its author's to state anew.
-    fn may_be_superseded(&self, entry: &Entry, by: &VectorClock) -> bool {
-        use ConflictPolicy::{Causal, Merge};
-        let mut policies = entry.keys().map(|key| self.schema.rules(&key.collection).policy);
-        entry.op.full_state().is_none()
-            && entry.op.precondition() == Precondition::None
-            && !entry.op.clock().covers(by)
-            && policies.all(|policy| matches!(policy, Causal | Merge))
-    }
-
-    /// Whether a full state at this place is the newest that is known of something the write changes.
-    async fn replaced(&self, entry: &Entry, by: Seq) -> Result<bool, ReplicaError> {
-        for key in entry.keys().collect::<Vec<_>>() {
-            if !self.holds(&key) {
-                continue;
-            }
-            let head = self.store.head(self.places.mirror, &key).await?;
-            if head.is_none_or(|head| head.version <= by) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(false) };
+        let state = bounds.full_state.as_ref();
+        let blind = |entry: &Entry| {
+            entry.seen < bounds.first.before() || state.is_some_and(|state| !entry.op.clock().covers(&state.clock))
+        };
+        Ok(blind(earlier) && !blind(later))
     }
 
     /// Leaves out what later writes of the same run overwrite.
