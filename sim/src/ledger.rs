@@ -64,8 +64,8 @@ impl Fates<'_> {
         let is_later =
             |other: &&Told| author.rooms.contains(&other.room) && other.no > write.no && other.key == write.key;
         let followed = self.told.iter().filter(is_later).any(|later| self.kept.contains(&later.op));
-        let told = |op: &Op| self.told.iter().any(|told| told.op == op.id());
-        followed || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !told(&stood.op))
+        let earlier = |op: &Op| self.told.iter().any(|told| told.op == op.id() && told.no <= write.no);
+        followed || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !earlier(&stood.op))
     }
 
     /// Whether the op at a place is the write, or, where these authors' later ones may say what it says, one of those.

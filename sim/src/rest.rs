@@ -330,7 +330,8 @@ impl House {
         let mut restored: Option<&Stood> = None;
         let mut edited: BTreeMap<EntityKey, &Stood> = BTreeMap::new();
         for stood in log {
-            if stood.op.full_state().is_some() {
+            // What a log begins with replaces nothing.
+            if stood.op.full_state().is_some() && stood.seq > Seq::FIRST {
                 restored = Some(stood);
                 edited.clear();
             }

@@ -338,10 +338,16 @@ impl<'v> Batch<'v> {
     }
 
     fn rule_on_entities(&self, op: &Op) -> Result<(), Verdict> {
+        // What a log begins with replaces nothing: it stands for a history, and an op that has not seen all of that was
+        // written beside it. Foreign clients begin a log with what replaces whatever their devices have.
+        let first = self.bounds.full_state.as_ref().filter(|mark| mark.seq == Seq::FIRST);
+        let first = first.filter(|_| self.schema.counters() == Counters::Dense);
+        let first = first.map(|mark| FullStateMark { clock: crate::VectorClock::new(), ..mark.clone() });
+        let full_state = first.as_ref().or(self.bounds.full_state.as_ref());
         for key in op.subject().keys() {
             let head = self.head(&key);
             let policy = self.schema.rules(&key.collection).policy;
-            match arbitrate(policy, head, self.bounds.full_state.as_ref(), op) {
+            match arbitrate(policy, head, full_state, op) {
                 Ruling::Accept => {}
                 Ruling::Reject(reason) => return Err(rejected(reason)),
                 Ruling::Conflict(reason) => {
