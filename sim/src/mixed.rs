@@ -119,7 +119,8 @@ async fn count(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
 async fn change_set(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     let name = name(&mut draw);
     let set = device.replica.collection("sets")?.set(&name)?;
-    let element = draw.below(20);
+    // So few that what one device adds another takes away meanwhile.
+    let element = draw.below(6);
     let receipt = match draw.below(3) {
         0 => set.remove(&element).await?,
         _ => Some(set.add(&element).await?),
