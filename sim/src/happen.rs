@@ -150,7 +150,7 @@ impl House {
                 self.replace_store(MemoryStore::new(), event.span, runner);
                 true
             }
-            Kind::Prune => self.prune(event.with),
+            Kind::Prune => self.prune(event.with, event.span),
         }
     }
 
@@ -240,10 +240,13 @@ impl House {
         self.rooms().iter().all(|room| has_log(&room.disk.kept()))
     }
 
-    fn prune(self: &Arc<Self>, permille: u64) -> bool {
+    /// Up to so far, or up to the newest full state, itself and then the one after it.
+    fn prune(self: &Arc<Self>, permille: u64, near: u64) -> bool {
         let Some(bounds) = now_or(self.store.kept().bounds(LOG)).and_then(Result::ok).flatten() else { return false };
         let (first, last) = (bounds.first.get(), bounds.last.get());
-        let before = Seq::new(first + last.saturating_sub(first) * permille / 1_000).unwrap_or(bounds.first);
+        let state = bounds.full_state.as_ref().map(|mark| mark.seq.get()).filter(|_| near > 0);
+        let at = state.map_or(first + last.saturating_sub(first) * permille / 1_000, |state| state + near - 1);
+        let before = Seq::new(at.min(last)).unwrap_or(bounds.first);
         let house = Arc::clone(self);
         self.weather.schedule.begin(Group::Server(0), async move {
             let mut draw = house.weather.draw(&[12, before.get()]);

@@ -119,7 +119,8 @@ async fn count(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
 async fn change_set(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     let name = name(&mut draw);
     let set = device.replica.collection("sets")?.set(&name)?;
-    let element = draw.below(20);
+    // So few that what one device adds another takes away meanwhile.
+    let element = draw.below(6);
     let receipt = match draw.below(3) {
         0 => set.remove(&element).await?,
         _ => Some(set.add(&element).await?),
@@ -204,7 +205,13 @@ async fn decide(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     if let Some(conflict) = draw.pick(&conflicts) {
         device.gives_up(conflict.mine().id());
         let choose = if draw.chance(500) { Choose::Mine } else { Choose::Theirs };
-        return Ok(device.replica.resolve(conflict.no(), choose).await?.into());
+        // What was chosen waits like any other write, and a later one may say all that it says.
+        let key = conflict.mine().subject().keys().next();
+        let receipt = device.replica.resolve(conflict.no(), choose).await?;
+        return Ok(match (key, receipt) {
+            (Some(key), Some(receipt)) => Wrote::on(&key, receipt),
+            (_, receipt) => receipt.into(),
+        });
     }
     let parked = device.replica.parked().await?;
     if let Some(parked) = draw.pick(&parked) {

@@ -25,7 +25,7 @@ pub struct Event {
     pub who: u64,
     /// With which number: of an act its stream of chance, of a clock by how much.
     pub with: u64,
-    /// For how long, in milliseconds; of an act which one.
+    /// For how long, in milliseconds; of an act which one; of pruning how near to the newest full state, 0 for anywhere.
     pub span: u64,
 }
 
@@ -122,7 +122,8 @@ impl Plan {
             Kind::Offline | Kind::Mute | Kind::Deaf => (0, if draw.chance(500) { short } else { long }),
             Kind::Rights => (draw.below(2), long),
             Kind::Clock | Kind::ServerClock => (draw_skew(draw, kind), 0),
-            Kind::Prune => (draw.below(1_000), 0),
+            // Anywhere, or right at the newest full state.
+            Kind::Prune => (draw.below(1_000), draw.below(4)),
             _ => (draw.below(1_000), short),
         };
         // Several links stop one by one and come back in another order.

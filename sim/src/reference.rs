@@ -117,8 +117,8 @@ fn counter(state: Option<&[u8]>, ops: &[&Stood]) -> Option<Option<serde_json::Va
     Some(counted.then(|| sum.into()))
 }
 
-/// Every element with an add that nobody named who took it away. Of a state one sees the elements and not their adds, so a
-/// remove that names others than later ones may have left something.
+/// Every element with an add that nobody named who took it away or added it anew. Of a state one sees the elements and not
+/// their adds, so where one of those was named, it is not known whether another is left.
 #[allow(clippy::option_option, reason = "no state, one that does not read, one that shows nothing")]
 fn set(before: Option<Option<Option<serde_json::Value>>>, ops: &[&Stood]) -> Option<Option<serde_json::Value>> {
     let before: Vec<serde_json::Value> = match before {
@@ -126,16 +126,10 @@ fn set(before: Option<Option<Option<serde_json::Value>>>, ops: &[&Stood]) -> Opt
         Some(Some(Some(serde_json::Value::Array(elements)))) => elements,
         Some(_) => return None,
     };
-    let begins_anew = before.is_empty();
+    let later: BTreeSet<OpId> = ops.iter().map(|stood| stood.op.id()).collect();
     let mut adds: Vec<(OpId, bytes::Bytes)> = Vec::new();
     let mut named: BTreeSet<(OpId, bytes::Bytes)> = BTreeSet::new();
     for (edit, stood) in edits::<Set>(ops)?.into_iter().zip(ops) {
-        if let SetEdit::Remove(elements) = &edit
-            && !begins_anew
-            && elements.iter().any(|(_, gone)| gone.iter().any(|gone| !ops.iter().any(|op| op.op.id() == gone.id)))
-        {
-            return None;
-        }
         let (elements, added) = match edit {
             SetEdit::Add(elements) => (elements, true),
             SetEdit::Remove(elements) => (elements, false),
@@ -147,13 +141,17 @@ fn set(before: Option<Option<Option<serde_json::Value>>>, ops: &[&Stood]) -> Opt
             }
         }
     }
-    let there: BTreeSet<bytes::Bytes> =
-        adds.into_iter().filter(|add| !named.contains(add)).map(|(_, text)| text).collect();
-    let after: Vec<serde_json::Value> =
-        there.iter().map(|text| serde_json::from_slice(text)).collect::<Result<_, _>>().ok()?;
+    let read = |text: &bytes::Bytes| serde_json::from_slice::<serde_json::Value>(text).ok();
+    let there = adds.iter().filter(|add| !named.contains(*add)).map(|(_, text)| read(text));
+    let there: Vec<serde_json::Value> = there.collect::<Option<_>>()?;
+    let unsure = named.iter().filter(|(id, _)| !later.contains(id)).map(|(_, text)| read(text));
+    let unsure: Vec<serde_json::Value> = unsure.collect::<Option<_>>()?;
+    if before.iter().any(|element| unsure.contains(element) && !there.contains(element)) {
+        return None;
+    }
     // In the order of their texts, each once, as they are shown.
     let values: BTreeMap<String, serde_json::Value> =
-        before.into_iter().chain(after).map(|value| (value.to_string(), value)).collect();
+        before.into_iter().chain(there).map(|value| (value.to_string(), value)).collect();
     Some((!values.is_empty()).then(|| values.into_values().collect::<Vec<_>>().into()))
 }
 
