@@ -107,6 +107,7 @@ macro_rules! store_conformance {
                 a_clock_names_only_what_the_log_has
                 a_conflict_spends_the_authors_counter
                 a_full_state_supersedes_what_had_not_seen_it
+                what_a_log_begins_with_replaces_nothing
                 only_one_replica_seeds_a_log
                 an_op_about_several_entities_is_accepted_for_all_or_none
                 system_collections_are_reserved

@@ -221,6 +221,15 @@ pub async fn a_full_state_supersedes_what_had_not_seen_it(store: Arc<dyn Store>)
     assert_eq!(bounds(&*store, log(1)).await.full_state.map(|mark| mark.seq), Some(seq(3)));
 }
 
+/// It stands for a history; what was written beside that, and offered later, is no older for it.
+pub async fn what_a_log_begins_with_replaces_nothing(store: Arc<dyn Store>) {
+    let (mut one, mut two) = (Author::new(1), Author::new(2));
+    let first = one.full_state(FullStateKind::Initial, LogState::default().to_bytes(), Precondition::Absent);
+    assert_eq!(push(&*store, log(1), &[first]).await, [accepted(1)]);
+    let beside = two.op(OpKind::Create, "causal", 1, "a");
+    assert_eq!(push(&*store, log(1), &[beside]).await, [accepted(2)]);
+}
+
 /// Of two devices that seed an empty log, one wins.
 pub async fn only_one_replica_seeds_a_log(store: Arc<dyn Store>) {
     let (mut one, mut two) = (Author::new(1), Author::new(2));

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use syncline::EntityId;
 use syncline::call::Call;
-use syncline::client::{Halt, Phase, ReplicaError, ReplicaOptions, SharedKeyring, Transport as _, Unopened};
-use syncline::oplog::Sealing;
+use syncline::client::{
+    Choose, Halt, Phase, ReplicaError, ReplicaOptions, SharedKeyring, Transport as _, Unopened, Write,
+};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition, Sealing};
 use syncline::seal::LogSecret;
 use syncline::store::MemoryStore;
 
@@ -238,5 +241,40 @@ fn a_logs_policy_is_held_on_the_devices_end_before_anything_leaves_it() {
                 assert_eq!(!finds(&sent, "private"), seals, "{row}");
             }
         }
+    }
+}
+
+/// An op that had been in the log lost when it was offered again; what was chosen of it was sent with a seal for the op that it
+/// had been. Found by the simulator.
+#[test]
+fn what_is_chosen_of_a_sealed_conflict_is_read_by_everybody() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let (a, b) = (holder(&mut world, &keys(&[1])), holder(&mut world, &keys(&[1])));
+    let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named("1") };
+    let write = |device: &Device, title: &str| {
+        let payload = Payload::Json(format!(r#"{{"title":"{title}"}}"#).into());
+        let (key, kind, precondition) = (key.clone(), OpKind::Update, Precondition::None);
+        run(device.replica.write(Write { key, kind, precondition, payload })).unwrap();
+    };
+    for device in [&a, &b] {
+        world.sync(device);
+    }
+    let backup = Arc::new(server.fork());
+    write(&a, "mine");
+    world.sync(&a);
+    world.replace_server(backup);
+    write(&b, "theirs");
+    world.sync(&b);
+    world.sync(&a);
+    let conflicts = run(a.replica.conflicts()).unwrap();
+    assert_eq!(conflicts.len(), 1);
+    assert!(conflicts[0].mine().payload().is_sealed(), "it was in the log before");
+    run(a.replica.resolve(conflicts[0].no(), Choose::Mine)).unwrap();
+    for device in [&a, &b] {
+        world.sync(device);
+        assert!(run(device.replica.unread()).unwrap().is_empty());
+        assert_eq!(run(device.replica.state(&key)).unwrap().unwrap(), r#"{"title":"mine"}"#);
     }
 }
