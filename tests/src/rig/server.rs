@@ -12,13 +12,13 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
+use super::ports;
 
 /// The operator's token of every server in these tests.
 pub const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
@@ -48,10 +48,6 @@ pub fn program(name: &str) -> PathBuf {
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found
         .unwrap_or_else(|| panic!("{name} is not built beside {}: run ./test, or cargo build -p {name}", own.display()))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 impl Process {
@@ -85,7 +81,7 @@ impl Process {
     }
 
     fn prepare(data: &Path, store: Option<&str>, more: &[&str], pids: Option<PathBuf>) -> Self {
-        let port = free_port();
+        let port = ports::free().expect("a free port");
         let mut arguments =
             vec!["--data".to_owned(), data.display().to_string(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
         if let Some(store) = store {
