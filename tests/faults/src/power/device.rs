@@ -18,12 +18,12 @@ use syncline::oplog::{OpKind, Payload, Precondition, Schema};
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore, Store};
 use syncline::time::{Env, EnvSource, Timestamp};
+use syncline_prove::Chance;
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 use syncline_test_vfs::Machine;
 
 use super::lives::{CUTS, Mode, cut_at_last};
 use super::{keeps_all, wait};
-use crate::chance::Chance;
 use crate::part::{Counts, count};
 
 /// Entities that are written.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use syncline::store::{StoreError, StoreErrorKind};
+use syncline_prove::Chance;
 use syncline_storage_sqlite::{Durability, SqliteOptions, SqliteStore};
 use syncline_test_vfs::Machine;
 
 use super::device;
 use super::writer::{Writer, check_by, options};
-use crate::chance::Chance;
 use crate::part::{Counts, count};
 
 /// What a life has to endure.

@@ -16,14 +16,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use syncline::limits;
-use syncline_prove::Tally;
+use syncline_prove::{Chance, Tally};
 use syncline_tests::rig::server::{Process, TOKEN};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::random::Random;
 use good::Good;
 use shapes::Shapes;
 
@@ -62,17 +61,17 @@ pub async fn run(tally: &mut Tally, effort: Effort, seed: u64) -> anyhow::Result
     let addr: SocketAddr = server.url.trim_start_matches("http://").parse()?;
     let shapes = Arc::new(Shapes::new());
     let begun = Instant::now();
-    let mut random = Random::new(seed);
+    let mut chance = Chance::new(seed);
     let each = (0..shapes.len()).map(Kind::Shape).chain(sockets::QUICK.iter().copied().map(Kind::Socket));
     let mut each = each.collect::<Vec<_>>().into_iter();
     let next = || match effort {
         Effort::Once => each.next(),
         Effort::For(time) if begun.elapsed() > time => None,
-        Effort::For(_) => Some(match random.below(10) {
-            0 => Kind::Slow(slow::ALL[random.below(slow::ALL.len())]),
+        Effort::For(_) => Some(match chance.index(10) {
+            0 => Kind::Slow(slow::ALL[chance.index(slow::ALL.len())]),
             1 => Kind::Socket(sockets::Way::PingsUnread),
-            2..=4 => Kind::Socket(sockets::QUICK[random.below(sockets::QUICK.len())]),
-            _ => Kind::Shape(random.below(shapes.len())),
+            2..=4 => Kind::Socket(sockets::QUICK[chance.index(sockets::QUICK.len())]),
+            _ => Kind::Shape(chance.index(shapes.len())),
         }),
     };
     let (answered, longest) = {
