@@ -199,7 +199,9 @@ async fn fault_w15_a_peer_that_sends_and_never_reads_frees_its_place() {
         std::future::pending::<()>().await;
     };
     let again = async { while rig.client().wakes(KEY).await.is_err() {} };
-    let freed = async { tokio::select! { () = flood => {}, () = again => {} } };
+    let freed = async {
+        tokio::select! { () = flood => {}, () = again => {} }
+    };
     tokio::time::timeout(PATIENCE, freed).await.expect("its place is free again");
 }
 
