@@ -179,6 +179,32 @@ async fn fault_w15_a_peer_that_talks_floods_or_stays_silent_is_let_go() {
     assert_eq!(next(&mut wakes).await, Some(0), "others are not affected");
 }
 
+/// It neither reads what it is sent nor leaves, and keeps the server busy with pings as long as it can write.
+#[tokio::test]
+async fn fault_w15_a_peer_that_sends_and_never_reads_frees_its_place() {
+    let brief = Duration::from_millis(200);
+    let rig = Rig::with(ServerOptions {
+        ping_interval: brief,
+        write_stall: brief,
+        sockets_at_once_max: 1,
+        ..ServerOptions::default()
+    })
+    .await;
+    let mut deaf = socket(&rig).await;
+    assert!(rig.client().wakes(KEY).await.is_err(), "its place is taken");
+    let pings = frame(9, &[b'x'; 125]).repeat(1_000);
+    let flood = async {
+        while deaf.write_all(&pings).await.is_ok() {}
+        // Cut off, it does not go away either.
+        std::future::pending::<()>().await;
+    };
+    let again = async { while rig.client().wakes(KEY).await.is_err() {} };
+    let freed = async {
+        tokio::select! { () = flood => {}, () = again => {} }
+    };
+    tokio::time::timeout(PATIENCE, freed).await.expect("its place is free again");
+}
+
 #[tokio::test]
 async fn more_sockets_than_allowed_are_refused_with_busy() {
     let rig = Rig::with(ServerOptions { sockets_at_once_max: 1, ..ServerOptions::default() }).await;

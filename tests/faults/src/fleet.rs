@@ -16,12 +16,11 @@ use syncline::conformance::bodies::content;
 use syncline::digest::{BlobId, Digest};
 use syncline::oplog::{Op, Sealing};
 use syncline::{LogId, OpId};
+use syncline_prove::Chance;
 use syncline_tests::rig::device::{Device, landed};
 use syncline_tests::rig::server::TOKEN;
 use syncline_transport_http::client::{ClientOptions, HttpClient};
 use tokio::task::JoinHandle;
-
-use crate::chance::Chance;
 
 /// Tries of one call; a server that is killed is back long before.
 pub const PATIENCE: u32 = 1_500;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline::client::Transport;
+use syncline_prove::Chance;
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 use syncline_tests::rig::folder::Folder;
 use syncline_tests::rig::server::Process;
 
-use crate::chance::Chance;
 use crate::fleet::{Fleet, Reader, client, log};
 use crate::part::{Counts, count, runtime};
 

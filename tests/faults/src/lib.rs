@@ -16,7 +16,6 @@
 )]
 
 pub mod blobs;
-pub mod chance;
 pub mod databases;
 pub mod fleet;
 pub mod kills;

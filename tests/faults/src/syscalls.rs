@@ -9,12 +9,13 @@
 pub mod order;
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use syncline::call::{Call, Push, Reply};
+use syncline::call::{Call, ErrorCode, Push, Reply};
 use syncline::client::{BlobTransport as _, CallError, Transport as _};
 use syncline::conformance::bodies::content;
 use syncline::digest::Digest;
@@ -81,7 +82,7 @@ pub const CALLS: &[(&str, &[Fault])] = &[
 pub struct Point {
     /// The call's name.
     pub call: &'static str,
-    /// The first is 1; each thread counts its own.
+    /// The first is 1, and strace counts to 65535; each thread counts its own.
     pub number: u64,
     /// What happens.
     pub fault: Fault,
@@ -151,25 +152,39 @@ async fn meet_it(point: Point) -> (Met, Counts) {
     let trace = folder.path().join("trace");
     server.start_through(&words(point, &trace, &folder.path().join("data/blobs/.temp/$$-0")));
     let mut work = Work::new();
+    let ended;
     match server.try_run() {
         Ok(()) => {
             let way = client(&server.url);
             let patience = Duration::from_secs(60);
             tokio::time::timeout(patience, work.go(&way)).await.unwrap_or_else(|_| panic!("{point:?}: it hangs"));
+            let end = server.ended_within(if point.fault == Fault::Kill { LINGERS } else { Duration::ZERO });
+            ended = end.is_some();
+            if let Some(end) = end {
+                let killed = point.fault == Fault::Kill && end.signal() == Some(9);
+                assert!(killed || !end.success(), "{point:?}: it ends as if all were well");
+                assert!(killed || end.signal().is_none(), "{point:?}: it is not killed and ends by {end}");
+            }
             let once = matches!(point.fault, Fault::Full | Fault::Io);
-            if once && server.ended_within(Duration::ZERO).is_none() {
+            if once && !ended {
                 let went_on = work.goes_on(&way).await;
                 assert!(went_on, "{point:?}: it lives and takes nothing any more");
                 count(&mut counts, "servers that went on", 1);
             }
         }
         Err(said) => {
+            ended = true;
             count(&mut counts, "starts refused", 1);
             assert!(!said.contains("panicked"), "{point:?}: it panics instead of saying what is wrong: {said}");
+            assert!(!said.contains("strace: "), "{point:?}: it was never started: {said}");
         }
     }
     server.kill();
-    let met = if injected(&trace) { Met::Reached } else { Met::Beyond };
+    // That it was killed is said of our own SIGKILL just before, too.
+    let came = if point.fault == Fault::Kill { ended } else { injected(&trace) };
+    let met = if came { Met::Reached } else { Met::Beyond };
+    assert!(came || !ended, "{point:?}: it ends, and nothing failed");
+    assert!(came || work.refused + work.unanswered == 0, "{point:?}: it refuses, and nothing failed");
     count(&mut counts, point.fault.counted(), u64::from(met == Met::Reached));
     server.start_through(&[]);
     server.try_run().unwrap_or_else(|said| panic!("{point:?}: it does not start again: {said}"));
@@ -187,8 +202,12 @@ async fn meet_it(point: Point) -> (Met, Counts) {
 pub fn words(point: Point, trace: &Path, unfinished: &Path) -> Vec<String> {
     let Point { call, number, fault } = point;
     let lasting = if fault == Fault::StaysFull { "+" } else { "" };
-    let mut words: Vec<String> = ["strace", "-D", "-f", "-q", "--seccomp-bpf", "-o"].map(str::to_owned).into();
+    let mut words: Vec<String> = ["strace", "-D", "-f", "-q", "-o"].map(str::to_owned).into();
     words.push(trace.display().to_string());
+    // A signal at a call of certain files never comes with it.
+    if (call, fault) != ("write", Fault::Kill) {
+        words.push("--seccomp-bpf".to_owned());
+    }
     words.extend(["-e".to_owned(), format!("trace={call}")]);
     words.extend(["-e".to_owned(), format!("inject={call}:{}:when={number}{lasting}", fault.words())]);
     if call == "write" {
@@ -199,11 +218,23 @@ pub fn words(point: Point, trace: &Path, unfinished: &Path) -> Vec<String> {
     words
 }
 
-/// Whether a trace shows that the fault came.
+/// Whether the trace of a process that has ended shows that a call was made to fail. A kill shows no such thing: whether that
+/// came says how the process ended.
+///
+/// # Panics
+/// When the trace has no end.
 #[must_use]
 pub fn injected(trace: &Path) -> bool {
-    let trace = fs::read_to_string(trace).unwrap_or_default();
-    trace.contains("(INJECTED)") || trace.contains("killed by SIGKILL")
+    let begun = Instant::now();
+    loop {
+        let text = fs::read_to_string(trace).unwrap_or_default();
+        // The last line says how the last thread ended; what writes it may be a moment behind.
+        if text.trim_end().ends_with(" +++") {
+            return text.contains("(INJECTED)");
+        }
+        assert!(begun.elapsed() < LINGERS, "a trace without an end: {text}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// What one client does: makes logs, pushes, stores blobs in all three ways; everything once.
@@ -214,8 +245,14 @@ struct Work {
     acknowledged: usize,
     told: Acknowledged,
     refused: u64,
+    /// Calls that ended without an answer.
+    unanswered: u64,
+    /// Whether the log of the blobs was acknowledged.
+    has_log: bool,
 }
 
+/// A process that was killed ends within that, and what traces it with it.
+const LINGERS: Duration = Duration::from_secs(2);
 const PUSHES: u64 = 12;
 /// How often a server that lives is asked to go on.
 const TRIES: u32 = 500;
@@ -224,7 +261,15 @@ const BLOBS: u64 = 6;
 impl Work {
     fn new() -> Self {
         let device = Device::new(1, log(1), Vec::new());
-        Self { device, batches: Vec::new(), acknowledged: 0, told: Acknowledged::default(), refused: 0 }
+        Self {
+            device,
+            batches: Vec::new(),
+            acknowledged: 0,
+            told: Acknowledged::default(),
+            refused: 0,
+            unanswered: 0,
+            has_log: false,
+        }
     }
 
     async fn go(&mut self, way: &Arc<HttpClient>) {
@@ -241,7 +286,7 @@ impl Work {
             }
             if turn == 1 {
                 let made = way.call(Call::CreateLog { log: log(3), sealing: Sealing::default() }).await;
-                self.saw(made);
+                self.has_log = self.saw(made).is_some();
             }
             if turn > 1 && turn < 2 + BLOBS {
                 self.store(way, turn).await;
@@ -266,13 +311,18 @@ impl Work {
         false
     }
 
-    /// What was answered, if it was. A refusal says what to do; nothing that is refused here is the client's fault.
+    /// What was answered, if it was. Of a call that failed a refusal says that for now it does not go: not that data is
+    /// damaged, and not that the client is wrong, but for a log that could not be made.
     fn saw<T>(&mut self, outcome: Result<T, CallError>) -> Option<T> {
         match outcome {
             Ok(answer) => return Some(answer),
-            Err(CallError::Refused(_)) => self.refused += 1,
+            Err(CallError::Refused(refusal)) => {
+                let no_log = refusal.code == ErrorCode::LogNotFound && !self.has_log;
+                assert!(no_log || is_for_now(refusal.code), "one call failed, and it says {refusal}");
+                self.refused += 1;
+            }
             Err(CallError::Protocol(said)) => panic!("an answer that does not read: {said}"),
-            Err(_) => {}
+            Err(_) => self.unanswered += 1,
         }
         None
     }
@@ -316,6 +366,18 @@ impl Work {
         }
         repeated.check_blobs(way).await;
     }
+}
+
+/// Whether a refusal says nothing of what is stored, and nothing of what was asked.
+const fn is_for_now(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::Busy
+            | ErrorCode::Unavailable
+            | ErrorCode::Timeout
+            | ErrorCode::OutcomeUnknown
+            | ErrorCode::StorageFull
+    )
 }
 
 fn push(ops: &[Op]) -> Call {

@@ -4,14 +4,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::ops::Range;
 use std::path::Path;
 
 use syncline::conformance::author::Author;
 use syncline::oplog::{Gap, OpKind};
 use syncline::seq::Cursor;
 use syncline::store::{StoreError, StoreErrorKind};
+use syncline_faults::part::{Counts, count};
+use syncline_faults::power::lives::{CUTS, FAILURES, MODES};
 use syncline_faults::power::writer::{LOGS, Writer, log, measure, options, pull, pull_all, push_others};
-use syncline_faults::power::{Mode, life, lives::MODES};
+use syncline_faults::power::{Mode, life};
 use syncline_storage_sqlite::{Durability, SqliteOptions, SqliteStore};
 use syncline_test_vfs::Machine;
 
@@ -59,27 +62,32 @@ fn fault_q01_power_cut_loses_nothing_acknowledged() {
     }
 }
 
+/// Lives lives of these seeds; what all of them counted. Not too few cuts fell into operations.
+fn lives(mode: Mode, seeds: Range<u64>) -> Counts {
+    let machine = Machine::new(0);
+    let mut counts = Counts::new();
+    let times = (seeds.end - seeds.start) * CUTS;
+    for seed in seeds {
+        let folder = tempfile::tempdir().unwrap();
+        life(mode, seed, &machine, folder.path()).into_iter().for_each(|(what, more)| count(&mut counts, what, more));
+    }
+    assert!(counts[mode.cuts()] > times / 3, "{mode:?}, {times} times: {counts:?}");
+    counts
+}
+
 /// A small slice of what the part `power_cuts` does for minutes.
 #[test]
 fn fault_q01_many_cuts_in_one_life_lose_nothing_acknowledged_in_any_mode() {
-    let machine = Machine::new(0);
-    for seed in 0..5 {
-        for mode in MODES {
-            let folder = tempfile::tempdir().unwrap();
-            let counts = life(mode, seed, &machine, folder.path());
-            assert!(counts[mode.cuts()] > 10, "{mode:?}: {counts:?}");
-        }
+    for mode in MODES {
+        let counts = lives(mode, 0..5);
+        assert!(mode != Mode::AfterAnError || counts[FAILURES] > CUTS, "{counts:?}");
     }
 }
 
 /// C1, C3: an edit is kept and queued or neither, and pages come with their cursor, on a device's file.
 #[test]
 fn fault_c01_a_devices_edits_survive_power_cuts_and_reach_the_server_once() {
-    let machine = Machine::new(0);
-    for seed in 100..110 {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(life(Mode::Device, seed, &machine, folder.path())[Mode::Device.cuts()] > 10);
-    }
+    lives(Mode::Device, 100..110);
 }
 
 #[test]
@@ -160,13 +168,14 @@ fn fault_q03_a_lying_disk_is_never_silent() {
 
 #[test]
 fn fault_q04_a_full_disk_refuses_and_leaves_the_rest_intact() {
+    let machine = Machine::new(0);
     for seed in 0..2 {
         let folder = tempfile::tempdir().unwrap();
         let (total, _) = measure(folder.path(), seed, pages(seed), PUSHES);
         for at in 1..=total {
             for lasting in [false, true] {
                 let folder = tempfile::tempdir().unwrap();
-                let machine = Machine::new(seed);
+                machine.renew(seed);
                 let options = full(&machine, folder.path(), seed);
                 let name = format!("seed {seed}, full at {at}, lasting {lasting}");
                 let mut writer = Writer::default();
@@ -178,6 +187,7 @@ fn fault_q04_a_full_disk_refuses_and_leaves_the_rest_intact() {
                 if let Err(error) = run(&options, &mut writer) {
                     assert_eq!(error.kind(), StoreErrorKind::Full, "{name}: {error}");
                 }
+                assert!(machine.failures() > 0, "{name}: it was never full");
                 machine.make_room();
                 let store = open(&options, &name);
                 writer.check(&store, &name);
@@ -203,61 +213,65 @@ fn fault_q04_a_store_goes_on_without_reopening_once_there_is_room() {
     writer.check(&store, "with room again");
 }
 
-#[test]
-fn fault_q05_a_failed_sync_is_not_trusted_afterwards() {
+/// Tries each sync of some runs; how many of them came, and failed, of how many.
+fn at_each_sync(case: impl Fn(&Machine, &SqliteOptions, u64, &str)) -> (u64, u64) {
+    let machine = Machine::new(0);
+    let (mut failed, mut tried) = (0, 0);
     for seed in 0..9 {
         let folder = tempfile::tempdir().unwrap();
         let (_, syncs) = measure(folder.path(), seed, pages(seed), PUSHES);
         for at in 1..=syncs {
             let folder = tempfile::tempdir().unwrap();
-            let machine = Machine::new(seed * 1_000 + at);
-            let options = full(&machine, folder.path(), seed);
-            let name = format!("seed {seed}, sync {at}");
-            let mut writer = Writer::default();
-            machine.fail_sync_at(at);
-            let store = SqliteStore::open(options.clone()).unwrap_or_else(|error| {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{name}: {error}");
-                open(&options, &name)
-            });
-            // The same store goes on: the sync failed once, its writes are shown and will never be written out.
-            if let Err(error) = writer.push_until(&store, PUSHES) {
-                assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{name}: {error}");
-                writer.push_until(&store, PUSHES).unwrap_or_else(|error| panic!("{name}, again: {error}"));
-            }
-            machine.cut_power();
-            drop(store);
-            machine.restart();
-            writer.check(&open(&options, &name), &name);
+            machine.renew(seed * 1_000 + at);
+            case(&machine, &full(&machine, folder.path(), seed), at, &format!("seed {seed}, sync {at}"));
+            tried += 1;
+            failed += machine.failures();
         }
     }
+    (failed, tried)
+}
+
+#[test]
+fn fault_q05_a_failed_sync_is_not_trusted_afterwards() {
+    let (failed, tried) = at_each_sync(|machine, options, at, name| {
+        let mut writer = Writer::default();
+        machine.fail_sync_at(at);
+        let store = SqliteStore::open(options.clone()).unwrap_or_else(|error| {
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{name}: {error}");
+            open(options, name)
+        });
+        // The same store goes on: the sync failed once, its writes are shown and will never be written out.
+        if let Err(error) = writer.push_until(&store, PUSHES) {
+            assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{name}: {error}");
+            writer.push_until(&store, PUSHES).unwrap_or_else(|error| panic!("{name}, again: {error}"));
+        }
+        machine.cut_power();
+        drop(store);
+        machine.restart();
+        writer.check(&open(options, name), name);
+    });
+    assert!(failed > 100, "{failed} of {tried} syncs failed");
 }
 
 #[test]
 fn fault_q05_a_process_that_follows_on_a_failed_sync_trusts_nothing_it_finds() {
-    for seed in 0..9 {
-        let folder = tempfile::tempdir().unwrap();
-        let (_, syncs) = measure(folder.path(), seed, pages(seed), PUSHES);
-        for at in 1..=syncs {
-            let folder = tempfile::tempdir().unwrap();
-            let machine = Machine::new(seed * 1_000 + at);
-            let options = full(&machine, folder.path(), seed);
-            let name = format!("seed {seed}, sync {at}");
-            let mut writer = Writer::default();
-            let store = open(&options, &name);
-            machine.fail_sync_at(at);
-            let failed = writer.push_until(&store, PUSHES);
-            // The dead process leaves frames in the system's cache that a successor finds whole, and no disk has.
-            machine.kill_process();
-            drop(store);
-            machine.start_process();
-            let store = open(&options, &name);
-            writer.push_until(&store, PUSHES).unwrap_or_else(|error| panic!("{name}, after {failed:?}: {error}"));
-            machine.cut_power();
-            drop(store);
-            machine.restart();
-            writer.check(&open(&options, &name), &name);
-        }
-    }
+    let (failed, tried) = at_each_sync(|machine, options, at, name| {
+        let mut writer = Writer::default();
+        let store = open(options, name);
+        machine.fail_sync_at(at);
+        let failed = writer.push_until(&store, PUSHES);
+        // The dead process leaves frames in the system's cache that a successor finds whole, and no disk has.
+        machine.kill_process();
+        drop(store);
+        machine.start_process();
+        let store = open(options, name);
+        writer.push_until(&store, PUSHES).unwrap_or_else(|error| panic!("{name}, after {failed:?}: {error}"));
+        machine.cut_power();
+        drop(store);
+        machine.restart();
+        writer.check(&open(options, name), name);
+    });
+    assert!(failed > 100, "{failed} of {tried} syncs failed");
 }
 
 #[test]

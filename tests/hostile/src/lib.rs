@@ -19,7 +19,6 @@ mod common;
 mod document;
 pub mod matrix;
 pub mod peers;
-mod random;
 pub mod schema;
 
 pub use document::{Operation, operations};

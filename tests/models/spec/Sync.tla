@@ -103,10 +103,9 @@ Empty == Spend("empties") /\ Becomes([origin |-> 2 + Empties - left.empties, ops
 Floor == /\ Spend("floors")
          /\ \E n \in (server.floor + 1)..Len(server.ops) : server' = [server EXCEPT !.floor = n]
          /\ UNCHANGED <<backup, copy, queue, aside, image, written, gone, issued>>
-LetGo(r) == /\ Spend("floors") /\ copy' = [copy EXCEPT ![r].kept = Len(copy[r].ops)]
-            /\ gone' = gone \cup ((1..written) \ (Range(server.ops) \cup
-                   UNION {Holds(IF s = r THEN copy'[r] ELSE copy[s], queue[s], aside[s]) : s \in Replicas}))
-            /\ UNCHANGED <<server, backup, queue, aside, image, written, issued>>
+(* A replica lets go of ops only right after the server said that its cursor fits: all of them are in the log then.         *)
+LetGo(r) == /\ Fits(r) /\ Spend("floors") /\ copy' = [copy EXCEPT ![r].kept = Len(copy[r].ops)]
+            /\ UNCHANGED <<server, backup, queue, aside, image, written, gone, issued>>
 Image(r) == /\ left.images > 0 /\ image' = [image EXCEPT ![r] = <<copy[r], queue[r], aside[r]>>]
             /\ UNCHANGED <<server, backup, copy, queue, aside, written, gone, issued, left>>
 Restore(r) == /\ Spend("images")

@@ -4,12 +4,16 @@
 //! with its [`Tally`] as one line of JSON on its standard output; it exits with 0 exactly when it found nothing. What it
 //! found is told in the tally *and*, with all that is needed to see it again, on its standard error.
 //!
+//! What it tries is drawn by its seed ([`Chance`]).
+//!
 //! Next: `src/main.rs` runs the parts and prints the table; `src/parts.rs` names them.
 
+mod chance;
 mod given;
 mod installed;
 mod tally;
 
+pub use chance::Chance;
 pub use given::Given;
 pub use installed::installed;
 pub use tally::Tally;

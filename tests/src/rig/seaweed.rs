@@ -4,7 +4,6 @@
 //! and keep apart by prefixes. It takes signed requests only.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::guard::Guard;
+use super::ports;
 
 /// Where tests find the shared server.
 pub const URL_VARIABLE: &str = "SYNCLINE_TEST_S3_URL";
@@ -63,7 +63,10 @@ impl Seaweed {
             r#"{{"identities":[{{"name":"tests","credentials":[{{"accessKey":"{KEY}","secretKey":"{SECRET}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
         );
         fs::write(folder.join("s3.json"), config)?;
-        let ports = free_ports()?;
+        let mut ports = [0; 8];
+        for port in &mut ports {
+            *port = ports::free()?;
+        }
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = ports;
         let log = File::create(folder.join("log"))?;
         // The shell says its number before it becomes the server, so the guard knows whom to end.
@@ -128,18 +131,6 @@ impl Drop for Seaweed {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Held together until all are known, so that they differ.
-fn free_ports() -> anyhow::Result<[u16; 8]> {
-    let mut listeners = Vec::new();
-    let mut ports = [0; 8];
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
 }
 
 /// The shared server's address.

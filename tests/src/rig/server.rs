@@ -1,7 +1,8 @@
 //! The reference server as a process that can be killed and started again on the same files and the same port.
 //!
-//! What must hold: a missing program, or a server that ends instead of listening, fails the test with what it said;
-//! dropping a [`Process`] ends it.
+//! What must hold: a missing program, or a server that ends instead of listening, fails the test with what it said; so does
+//! one that panicked anywhere, once it has ended, for its clients see no more of that than a closed connection; dropping a
+//! [`Process`] ends it.
 //!
 //! Next: [`super::postgres`] for a store that two of them share.
 
@@ -12,13 +13,14 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
+use super::ports;
 
 /// The operator's token of every server in these tests.
 pub const TOKEN: &str = "an-operator-token-for-tests-0123456789abcdef";
@@ -29,11 +31,33 @@ pub struct Process {
     arguments: Vec<String>,
     /// Where it answers, without a slash at the end.
     pub url: String,
-    child: Mutex<Option<Child>>,
+    running: Mutex<Option<Running>>,
     /// Where its number is written down for a guard.
     pids: Option<PathBuf>,
     /// What it is started through.
     via: Mutex<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// Reads what it cries, to its end.
+    ear: JoinHandle<String>,
+}
+
+/// What a panic begins with on standard error, and how many lines of one are kept.
+const PANIC: &str = "panicked at";
+const LINES: usize = 60;
+/// Who holds its standard error beside it, as `strace` does, ends right behind it.
+const LINGERS: Duration = Duration::from_secs(10);
+
+/// Reads standard error to its end, so that who writes it never waits; what was said from the first panic on.
+fn panics(stderr: ChildStderr) -> String {
+    let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let mut said = lines.skip_while(|line| !line.contains(PANIC));
+    let kept: Vec<String> = said.by_ref().take(LINES).collect();
+    said.for_each(drop);
+    kept.join("\n")
 }
 
 /// A program of this workspace, built beside the test or the program that asks.
@@ -48,10 +72,6 @@ pub fn program(name: &str) -> PathBuf {
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found
         .unwrap_or_else(|| panic!("{name} is not built beside {}: run ./test, or cargo build -p {name}", own.display()))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 impl Process {
@@ -85,7 +105,7 @@ impl Process {
     }
 
     fn prepare(data: &Path, store: Option<&str>, more: &[&str], pids: Option<PathBuf>) -> Self {
-        let port = free_port();
+        let port = ports::free().expect("a free port");
         let mut arguments =
             vec!["--data".to_owned(), data.display().to_string(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
         if let Some(store) = store {
@@ -93,7 +113,7 @@ impl Process {
         }
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let url = format!("http://127.0.0.1:{port}");
-        Self { arguments, url, child: Mutex::new(None), pids, via: Mutex::default() }
+        Self { arguments, url, running: Mutex::new(None), pids, via: Mutex::default() }
     }
 
     /// From its next start on it is started through these words: a shell expands them, and `$$` is the server's own number.
@@ -147,9 +167,9 @@ impl Process {
         }
         // Whatever it says later is read, so that it never waits for us.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        let mut stderr = child.stderr.take().expect("piped");
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        *self.child.lock().expect("no panic holds it") = Some(child);
+        let stderr = child.stderr.take().expect("piped");
+        let ear = std::thread::spawn(move || panics(stderr));
+        *self.running.lock().expect("no panic holds it") = Some(Running { child, ear });
         Ok(())
     }
 
@@ -175,10 +195,21 @@ impl Process {
         status
     }
 
+    /// Of one that has ended or was told to: how it ended, and whether it panicked before.
+    fn buried(&self, mut running: Running) -> (Option<ExitStatus>, String) {
+        let status = self.reap(&mut running.child);
+        let begun = Instant::now();
+        while !running.ear.is_finished() && begun.elapsed() < LINGERS {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let said = if running.ear.is_finished() { running.ear.join().unwrap_or_default() } else { String::new() };
+        (status, said)
+    }
+
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.child.lock().ok()?.as_ref().map(Child::id)
+        self.running.lock().ok()?.as_ref().map(|running| running.child.id())
     }
 
     /// Sends a signal by its name: `STOP`, `CONT`, `TERM`.
@@ -194,37 +225,62 @@ impl Process {
     /// Waits for its end for so long; how it ended.
     ///
     /// # Panics
-    /// When it does not run.
+    /// When it does not run, or panicked.
     pub fn ended_within(&self, time: Duration) -> Option<ExitStatus> {
-        let mut held = self.child.lock().expect("no panic holds it");
-        let child = held.as_mut().expect("the server runs");
+        let mut held = self.running.lock().expect("no panic holds it");
+        let running = held.as_mut().expect("the server runs");
         let begun = Instant::now();
-        while child.try_wait().expect("waited for").is_none() {
+        while running.child.try_wait().expect("waited for").is_none() {
             if begun.elapsed() > time {
                 return None;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        held.take().and_then(|mut child| self.reap(&mut child))
+        let (status, said) = self.buried(held.take()?);
+        drop(held);
+        assert!(said.is_empty(), "the server panicked:\n{said}");
+        status
     }
 
     /// SIGKILL: no goodbye, no flush.
     ///
     /// # Panics
-    /// When the system refuses.
+    /// When the system refuses, or when it panicked before.
     pub fn kill(&self) {
-        if let Some(mut child) = self.child.lock().expect("no panic holds it").take() {
-            child.kill().expect("killed");
-            self.reap(&mut child).expect("reaped");
+        let running = self.running.lock().expect("no panic holds it").take();
+        if let Some(mut running) = running {
+            running.child.kill().expect("killed");
+            let (status, said) = self.buried(running);
+            status.expect("reaped");
+            assert!(said.is_empty(), "the server panicked:\n{said}");
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.lock().ok().and_then(|mut child| child.take()) {
-            let _ = child.kill();
-            self.reap(&mut child);
+        if let Some(mut running) = self.running.lock().ok().and_then(|mut running| running.take()) {
+            let _ = running.child.kill();
+            let (_, said) = self.buried(running);
+            // A test that is failing says why already.
+            assert!(said.is_empty() || std::thread::panicking(), "the server panicked:\n{said}");
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "the server panicked")]
+    fn a_server_that_panicked_fails_the_test_that_ends_it() {
+        let folder = Folder::new("panics").unwrap();
+        let server = Process::within(&folder, None, &[]);
+        let cries = r#"/bin/sh -c 'echo "thread x panicked at y" >&2; exec "$0" "$@"'"#;
+        server.start_through(&[cries.to_owned()]);
+        server.run();
+        server.kill();
     }
 }

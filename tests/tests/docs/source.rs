@@ -6,10 +6,14 @@ use std::path::Path;
 
 use super::root;
 
-/// Every test of the repository by name, and whether it is ignored. A conformance case is one where its list names it.
+/// Every test of the repository by name, and whether it is ignored. A conformance case is one where its list names it; so is a
+/// story of the client's conversation, which is a file beside that list.
 pub(crate) fn tests() -> BTreeMap<String, bool> {
     let listed = super::read("core/src/conformance/mod.rs");
-    let mut tests = BTreeMap::new();
+    let told = super::read("core/tests/session/main.rs");
+    let stories = told.lines().filter_map(|line| line.trim().strip_suffix(';'));
+    let mut tests: BTreeMap<String, bool> =
+        stories.filter(|name| is_story(name)).map(|name| (name.to_owned(), false)).collect();
     each_source(&root(), &mut |path, text| {
         let cases = path.components().any(|part| part.as_os_str() == "conformance");
         let mut attributes = String::new();
@@ -31,6 +35,10 @@ pub(crate) fn tests() -> BTreeMap<String, bool> {
         }
     });
     tests
+}
+
+fn is_story(name: &str) -> bool {
+    root().join("core/tests/session").join(format!("{name}.script")).is_file()
 }
 
 /// The function that begins in this line.

@@ -10,10 +10,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use syncline_prove::Chance;
 use syncline_tests::rig::server::Process;
 use syncline_tests::rig::{postgres, seaweed};
 
-use crate::drive_house::{Device, Dice, Ledger, assert_alike, files};
+use crate::drive_house::{Device, Ledger, assert_alike, files};
 
 fn count() -> usize {
     std::env::var("SYNCLINE_DRIVE_FILES").map_or(1_000, |count| count.parse().expect("a number"))
@@ -39,9 +40,9 @@ pub(crate) fn plant(folder: &Path, count: usize) {
     let size: u64 = if count >= 20_000 { 1 << 30 } else { 48 << 20 };
     let mut image = fs::File::create(folder.join("disk.img")).unwrap();
     image.set_len(size).unwrap();
-    let mut dice = Dice(1);
+    let mut dice = Chance::new(1);
     for place in 0..8 {
-        let bytes: Vec<u8> = (0..70_000).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
+        let bytes: Vec<u8> = (0..70_000).map(|_| u8::try_from(dice.index(256)).unwrap()).collect();
         image.seek(SeekFrom::Start(place * size / 8 + 4_321)).unwrap();
         image.write_all(&bytes).unwrap();
     }
@@ -64,7 +65,7 @@ fn two_devices(at: &Path, servers: [&Process; 2], edits: usize) {
     assert_alike(&a, &b);
     let image = fs::metadata(b.folder.join("disk.img")).unwrap();
     assert!(image.blocks() * 512 < image.len() / 4, "the image's holes are filled: {} blocks", image.blocks());
-    let (mut dice, mut ledger) = (Dice(7), Ledger::default());
+    let (mut dice, mut ledger) = (Chance::new(7), Ledger::default());
     for _ in 0..2 {
         a.edit(&mut dice, edits / 4, &mut ledger);
         b.edit(&mut dice, edits / 4, &mut ledger);
@@ -106,7 +107,7 @@ fn devices_and_servers_that_are_killed_at_any_time_lose_nothing() {
     let (data, folders) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Process::start(data.path(), None);
     let [a, b] = ["A", "B"].map(|name| Device::attach(folders.path(), name, &server.url));
-    let (mut dice, mut ledger) = (Dice(3), Ledger::default());
+    let (mut dice, mut ledger) = (Chance::new(3), Ledger::default());
     plant(&a.folder, 150);
     let mut cut = 0;
     for round in 0..16 {
@@ -116,7 +117,7 @@ fn devices_and_servers_that_are_killed_at_any_time_lose_nothing() {
             }
             let mut sync = device.begin();
             // Anywhere in its work, from the beginning to after its end.
-            std::thread::sleep(Duration::from_millis(u64::try_from(dice.below(700)).unwrap()));
+            std::thread::sleep(Duration::from_millis(u64::try_from(dice.index(700)).unwrap()));
             if round % 3 == 2 {
                 server.kill();
                 server.run();

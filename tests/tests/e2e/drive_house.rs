@@ -6,20 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use syncline::digest::Digest;
+use syncline_prove::Chance;
 use syncline_tests::rig::server::{TOKEN, program};
-
-/// Numbers that look random and are the same every time (splitmix64).
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((x ^ (x >> 31)) % end as u64).unwrap()
-    }
-}
 
 pub(crate) struct Device {
     pub(crate) folder: PathBuf,
@@ -82,16 +70,16 @@ impl Device {
     }
 
     /// Does things to files and folders, as people and programs do.
-    pub(crate) fn edit(&self, dice: &mut Dice, acts: usize, ledger: &mut Ledger) {
+    pub(crate) fn edit(&self, dice: &mut Chance, acts: usize, ledger: &mut Ledger) {
         let before = self.contents();
         let (mut files, mut folders) = (users(&self.folder), folders(&self.folder));
-        let pick = |dice: &mut Dice, of: &[PathBuf]| of[dice.below(of.len())].clone();
+        let pick = |dice: &mut Chance, of: &[PathBuf]| of[dice.index(of.len())].clone();
         let mut done = 0;
         while done < acts {
             let (file, folder) = (pick(dice, &files), pick(dice, &folders));
-            let text = format!("{} {}", dice.below(usize::MAX), dice.below(usize::MAX));
-            let fresh = folder.join(format!("{}-{}", ["new", "Moved", "x"][dice.below(3)], dice.below(1 << 20)));
-            let worked = match dice.below(20) {
+            let text = format!("{} {}", dice.index(usize::MAX), dice.index(usize::MAX));
+            let fresh = folder.join(format!("{}-{}", ["new", "Moved", "x"][dice.index(3)], dice.index(1 << 20)));
+            let worked = match dice.index(20) {
                 0..6 if is_small(&file) => append(&file, &text),
                 6..8 if is_small(&file) => {
                     let beside = file.with_extension("saving~");

@@ -145,12 +145,14 @@ fn fault_s01_killed_between_commit_and_answer_the_retry_gets_the_same_seqs() {
     });
 }
 
-/// Kills at instants spread over the life of a push: before, while and after it is written.
+/// Kills closer and closer to the instant at which a push is there: one that came before it waits longer next time, one that
+/// came after it not so long.
 #[test]
 fn fault_s02_killed_at_any_instant_a_batch_is_there_whole_or_not_at_all() {
     on_both_stores(|server| async move {
         let log = LogId::from_bytes([6; 16]);
         let mut author = device(1, log, &server.url);
+        let (mut delay, mut before, mut after) = (Duration::from_millis(4), 0, 0);
         for round in 1..=20_u8 {
             let ops: Vec<Op> = (0..50).map(|_| author.write("notes", [round; 16], vec![b'1'; 200])).collect();
             let call = push_call(log, Some([round; 16]), ops);
@@ -158,18 +160,24 @@ fn fault_s02_killed_at_any_instant_a_batch_is_there_whole_or_not_at_all() {
                 let (client, call) = (client(&server.url), call.clone());
                 tokio::spawn(async move { client.call(call).await })
             };
-            tokio::time::sleep(Duration::from_micros(u64::from(round) * 700)).await;
+            tokio::time::sleep(delay).await;
             server.kill();
             let answered = cut.await.expect("ended").is_ok();
             server.run();
             let mut reader = device(99, log, &server.url);
             let there = count(&mut reader).await;
             assert!(there.is_multiple_of(50), "part of a batch is there: {there}");
+            if there == usize::from(round) * 50 {
+                (after, delay) = (after + 1, delay.mul_f64(0.6));
+            } else {
+                (before, delay) = (before + 1, delay.mul_f64(1.4));
+            }
             let again = pushed(&client(&server.url), call).await;
             assert_eq!(landed(&again.verdicts), 50);
             assert!(!answered || again.replayed, "an acknowledged batch was lost");
         }
         assert_eq!(count(&mut author).await, 1_000);
+        assert!(before > 0 && after > 0, "{before} kills came before the commit and {after} after it");
     });
 }
 

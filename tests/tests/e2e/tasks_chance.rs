@@ -3,11 +3,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use syncline_prove::Chance;
+
 /// Choices, and the seed to make them again; it says the seed when the test fails.
 #[derive(Debug)]
 pub(crate) struct Random {
     seed: u64,
-    state: u64,
+    chance: Chance,
 }
 
 impl Random {
@@ -16,16 +18,12 @@ impl Random {
         let given = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").subsec_nanos().into();
         let seed = given.unwrap_or_else(now);
-        Self { seed, state: seed }
+        Self { seed, chance: Chance::new(seed) }
     }
 
-    /// A number below `end`, by splitmix64.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
+    /// A number below `end`.
+    pub(crate) const fn below(&mut self, end: u64) -> u64 {
+        self.chance.below(end)
     }
 
     /// One of these.

@@ -29,6 +29,7 @@ pub(crate) struct State {
     full_lasts: bool,
     sync_fails_at: Option<u64>,
     io_fails_at: Option<u64>,
+    failures: u64,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +92,12 @@ impl Machine {
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.lock().syncs
+    }
+
+    /// Operations that failed as was planned, so far. What the power cut off is none of them.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.lock().failures
     }
 
     /// Cuts the power during the `n`th operation from now, the first being 1.
@@ -227,6 +234,7 @@ impl State {
         let fails = broken || self.sync_fails_at == Some(self.syncs);
         let Some(file) = self.files.get_mut(name) else { return Ok(()) };
         if fails {
+            self.failures += u64::from(!broken);
             file.volatile.clear();
             return Err(Failure::Sync);
         }
@@ -267,10 +275,14 @@ impl State {
             return Ok(true);
         }
         if self.io_fails_at == Some(self.operations) {
+            self.failures += 1;
             return Err(Failure::Io);
         }
         match self.full_at {
-            Some(at) if self.operations == at || (self.full_lasts && self.operations > at) => Err(Failure::Full),
+            Some(at) if self.operations == at || (self.full_lasts && self.operations > at) => {
+                self.failures += 1;
+                Err(Failure::Full)
+            }
             _ => Ok(false),
         }
     }

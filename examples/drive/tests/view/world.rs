@@ -41,7 +41,7 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 impl World {
-    /// With these files at the server. `None`: this system shows no such folders, and says so.
+    /// With these files at the server. `None`: this system shows no such folders, says so, and need not.
     pub(crate) async fn with(files: &[(&str, &[u8])]) -> Option<Self> {
         Self::on(None, files).await
     }
@@ -72,6 +72,11 @@ impl World {
             Ok(view) => view,
             Err(error @ ViewError::Mount(_)) if !Path::new(DEVICE).exists() => {
                 assert!(error.to_string().contains("has no /dev/fuse"), "{error}");
+                let known = std::env::var_os("SYNCLINE_WITHOUT_FUSE").is_some_and(|value| value == "1");
+                assert!(
+                    known,
+                    "there is no {DEVICE}, so this shows nothing: SYNCLINE_WITHOUT_FUSE=1 says that it need not"
+                );
                 return None;
             }
             Err(error) => panic!("{error}"),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -110,8 +111,11 @@ pub fn meet(point: Point) -> (Met, Counts) {
     }
     let (said, cried) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!cried.contains("panicked"), "{point:?}: it panics: {cried}");
+    assert!(!cried.contains("strace: "), "{point:?}: it was never started: {cried}");
     assert!(!said.contains("wrong"), "{point:?}: other bytes were read: {said}");
-    let met = if injected(&trace) { Met::Reached } else { Met::Beyond };
+    let came = if point.fault == Fault::Kill { output.status.signal() == Some(9) } else { injected(&trace) };
+    assert!(came || output.status.success(), "{point:?}: it ends as {}, and nothing failed: {cried}", output.status);
+    let met = if came { Met::Reached } else { Met::Beyond };
     let mut counts = Counts::new();
     count(&mut counts, "disk points", u64::from(met == Met::Reached));
     look(&root, &said, point);

@@ -8,9 +8,9 @@ use syncline::store::{BlobError, BlobKey, BlobStore as _, ByteRange};
 use syncline_blob_fs::FsBlobs;
 
 use super::Made;
-use crate::chance::Chance;
 use crate::part::{Counts, count};
 use crate::power::wait;
+use syncline_prove::Chance;
 
 fn file(root: &Path, key: BlobKey) -> PathBuf {
     let name = key.blob.to_string();

@@ -7,11 +7,11 @@ use std::time::Duration;
 use syncline::conformance::bodies::{append, bucket, drain, put, read, upload};
 use syncline::store::{BlobError, BlobKey, BlobStore, ByteRange};
 use syncline_blob_s3::{S3Blobs, S3Options};
+use syncline_prove::Chance;
 use syncline_tests::rig::faulty_s3::{Fault, FaultyS3};
 use syncline_tests::rig::seaweed::{BUCKET, KEY, SECRET, fresh_prefix, shared_url};
 
 use super::Made;
-use crate::chance::Chance;
 use crate::part::{Counts, count};
 
 /// What happens to whoever writes.

@@ -18,12 +18,12 @@ use syncline::oplog::{OpKind, Payload, Precondition, Schema};
 use syncline::server::Server;
 use syncline::store::{MemoryFanout, MemoryStore, Store};
 use syncline::time::{Env, EnvSource, Timestamp};
+use syncline_prove::Chance;
 use syncline_storage_sqlite::{SqliteOptions, SqliteStore};
 use syncline_test_vfs::Machine;
 
-use super::lives::{CUTS, Mode};
+use super::lives::{CUTS, Mode, cut_at_last};
 use super::{keeps_all, wait};
-use crate::chance::Chance;
 use crate::part::{Counts, count};
 
 /// Entities that are written.
@@ -191,9 +191,7 @@ pub(super) fn life(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> C
             assert!(machine.is_off(), "{run}: it fails with the power on: {error}");
         }
         drop(replica);
-        machine.cut_power();
-        machine.restart();
-        count(&mut counts, mode.cuts(), 1);
+        cut_at_last(mode, machine, &mut counts);
     }
     let store = SqliteStore::open(options).unwrap_or_else(|error| panic!("{mode:?}, at the end: {error}"));
     let replica = open(Arc::new(store), clock).unwrap_or_else(|error| panic!("{mode:?}, at the end: {error}"));

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use syncline::store::{StoreError, StoreErrorKind};
+use syncline_prove::Chance;
 use syncline_storage_sqlite::{Durability, SqliteOptions, SqliteStore};
 use syncline_test_vfs::Machine;
 
 use super::device;
 use super::writer::{Writer, check_by, options};
-use crate::chance::Chance;
 use crate::part::{Counts, count};
 
 /// What a life has to endure.
@@ -42,11 +42,14 @@ pub const MODES: [Mode; 7] = [
     Mode::DeviceMayLose,
 ];
 
-/// Cuts in one life.
+/// Times that the power goes in one life. Where no operation met it, it goes while the store is at rest.
 pub const CUTS: u64 = 20;
 
+/// What failures of a disk are counted as.
+pub const FAILURES: &str = "I/O errors";
+
 impl Mode {
-    /// What its cuts are counted as.
+    /// What the cuts are counted as that fell into an operation of its store.
     #[must_use]
     pub const fn cuts(self) -> &'static str {
         match self {
@@ -115,16 +118,15 @@ fn life_of_a_server(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> 
         let until = writer.pushed() + usize::try_from(1 + chance.below(6)).unwrap_or(1);
         if mode == Mode::AfterAnError {
             plan_error(machine, &mut chance);
-            count(&mut counts, "I/O errors", 1);
         }
+        let failures = machine.failures();
         let most = chance.of(&[20, 120, 400]);
         machine.cut_power_at(1 + chance.below(most));
         push_on(&mut writer, &store, machine, until, &run);
         // Where it did not fall before, it may fall into closing, and else comes after.
         drop(store);
-        machine.cut_power();
-        machine.restart();
-        count(&mut counts, mode.cuts(), 1);
+        count(&mut counts, FAILURES, machine.failures() - failures);
+        cut_at_last(mode, machine, &mut counts);
     }
     let store = SqliteStore::open(options).unwrap_or_else(|error| panic!("{mode:?}, at the end: {error}"));
     check_by(mode.durability(), &mut writer, &store, "at the end");
@@ -132,6 +134,13 @@ fn life_of_a_server(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> 
     writer.push_until(&store, until).unwrap_or_else(|error| panic!("{mode:?}, at the end: {error}"));
     writer.check(&store, "at the end, written on");
     counts
+}
+
+/// The power goes if it has not gone, and comes back.
+pub(super) fn cut_at_last(mode: Mode, machine: &Machine, counts: &mut Counts) {
+    count(counts, if machine.is_off() { mode.cuts() } else { "power gone at rest" }, 1);
+    machine.cut_power();
+    machine.restart();
 }
 
 /// The power goes while the store is opened, which is when it recovers, up to three times in a row.

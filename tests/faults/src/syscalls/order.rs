@@ -116,6 +116,43 @@ fn look(lines: &[String], root: &Path, blob: BlobId) {
     let recorded = at(settled, "record", &|line| line.starts_with("pwrite64(") && line.contains("syncline.db-wal>"));
     let durable =
         at(recorded, "sync of the record", &|line| line.contains("sync(") && line.contains("syncline.db-wal>"));
-    at(durable, "answer", &|line| line.contains("<socket:") || line.contains("<TCP:"));
+    let is_said = |line: &str| line.contains("<socket:") || line.contains("<TCP:");
+    at(durable, "answer", &is_said);
+    let early = lines[renamed..durable].iter().find(|line| is_said(line));
+    assert_eq!(early, None, "{named}: something is said before it is recorded for good");
     assert!(last < synced && synced < renamed, "{named}: write {last}, sync {synced}, rename {renamed}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked_at(said_early: bool) {
+        let (root, blob) = (Path::new("/data"), Digest::of(&[b"x"]));
+        let path = place(root, blob);
+        let mut lines = vec![
+            "write(3</data/blobs/.temp/1-0/0>, \"x\", 1) = 1".to_owned(),
+            "fsync(3</data/blobs/.temp/1-0/0>) = 0".to_owned(),
+            format!("rename(\"/data/blobs/.temp/1-0/0\", \"{}\") = 0", path.display()),
+            format!("fsync(4<{}>) = 0", path.parent().expect("a folder").display()),
+            "pwrite64(5</data/syncline.db-wal>, \"\"..., 4096, 0) = 4096".to_owned(),
+            "fdatasync(5</data/syncline.db-wal>) = 0".to_owned(),
+            "sendto(6<TCP:[1]>, \"HTTP/1.1 201\"..., 12, 0, NULL, 0) = 12".to_owned(),
+        ];
+        if said_early {
+            lines.insert(5, lines[6].clone());
+        }
+        look(&lines, root, blob);
+    }
+
+    #[test]
+    fn the_order_that_is_promised_is_taken() {
+        looked_at(false);
+    }
+
+    #[test]
+    #[should_panic(expected = "before it is recorded for good")]
+    fn an_answer_before_its_record_is_durable_is_found() {
+        looked_at(true);
+    }
 }

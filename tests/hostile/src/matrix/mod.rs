@@ -11,9 +11,10 @@ mod judge;
 mod table;
 mod world;
 
+use syncline_prove::Chance;
+
 use crate::common::{Answer, LOG};
 use crate::document::{Operation, operations};
-use crate::random::Random;
 use judge::{Expected, expected, said};
 use table::{Body, Needs, Row, row_of};
 use world::{About, JSON, MARK, Person, World};
@@ -82,9 +83,9 @@ pub async fn run(seed: u64) -> Outcome {
 }
 
 fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut random = Random::new(seed);
+    let mut chance = Chance::new(seed);
     for at in (1..items.len()).rev() {
-        items.swap(at, random.below(at + 1));
+        items.swap(at, chance.index(at + 1));
     }
 }
 

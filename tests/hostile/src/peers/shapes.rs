@@ -1,44 +1,62 @@
 //! Requests that are bad from their first byte to their last: bombs, ambiguities, sizes.
 //!
-//! What must hold: each is refused, and leaves nothing.
+//! What must hold: each is refused, and leaves nothing. Of what does not read as a request at all the connection may be closed
+//! without a word; a request whose body is bad has an answer.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{exchange, head, refused};
+use super::{Without, exchange, head, refused, status};
 use crate::common::{LOG, gzip, op_json, zstd};
 
-/// All of them, made once.
-pub(super) struct Shapes(Vec<(String, Vec<u8>)>);
+/// How often a server that is full is asked again, and how long between.
+const TRIES: u32 = 200;
+const APART: Duration = Duration::from_millis(50);
+
+/// All of them, made once: first those whose bodies are bad.
+pub(super) struct Shapes {
+    all: All,
+    bodies: usize,
+}
 
 impl Shapes {
     pub(super) fn new() -> Self {
         let mut all = Vec::new();
         bombs(&mut all);
         texts(&mut all);
+        let bodies = all.len();
         framings(&mut all);
         heads(&mut all);
-        Self(all)
+        Self { all, bodies }
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(super) fn name(&self, number: usize) -> &str {
-        &self.0[number].0
+        &self.all[number].0
     }
 
     pub(super) async fn send(&self, number: usize, addr: SocketAddr) -> Result<(), String> {
-        let said = exchange(addr, &self.0[number].1).await?;
-        let answers = said.windows(9).filter(|window| window.starts_with(b"HTTP/1.")).count();
-        if answers > 1 {
-            return Err(format!("one request was answered {answers} times"));
+        let answer = if number < self.bodies { Without::Never } else { Without::AWord };
+        for _ in 0..TRIES {
+            let said = exchange(addr, &self.all[number].1).await?;
+            let answers = said.windows(9).filter(|window| window.starts_with(b"HTTP/1.")).count();
+            if answers > 1 {
+                return Err(format!("one request was answered {answers} times"));
+            }
+            // A full server has not looked at it.
+            if status(&said) != 503 {
+                return refused(&said, answer);
+            }
+            tokio::time::sleep(APART).await;
         }
-        refused(&said)
+        Err("the server is full for ever".to_owned())
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval};
 
-use super::{head, refused};
+use super::{Without, head, refused};
 use crate::common::LOG;
 
 /// Bytes come one by one, this far apart.
@@ -70,5 +70,7 @@ pub(super) async fn dawdle(way: Way, addr: SocketAddr) -> Result<(), String> {
     if begun.elapsed() > allowed {
         return Err(format!("was kept for {:?}", begun.elapsed()));
     }
-    refused(&said)
+    // A head that never ends is no request yet.
+    let unread = matches!(way, Way::Head | Way::HeaderByHeader | Way::Nothing);
+    refused(&said, if unread { Without::AWord } else { Without::Never })
 }

@@ -1,17 +1,27 @@
 //! Peers that were let in to hear of wakes, and flood, or say what is no frame, or do not read.
 //!
-//! What must hold: the server lets each go, or is let go by it, without holding more than a frame of what they sent.
+//! What must hold: the server lets each go long before it would ask whether somebody is there, and says with a code what was
+//! wrong; of one that does not read, or has left, it keeps no socket.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 
 use super::{head, status};
 use crate::common::LOG;
 
 /// Bytes that a flood has.
 const FLOOD_BYTES: usize = 4 << 20;
+
+/// A server asks every 20 s whether somebody is there; who says what is wrong is let go before that.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// Who neither reads nor answers is asked, asked again, and waited for while it leaves unread what it was sent, twice.
+const UNREAD: Duration = Duration::from_secs(20 + 20 + 30 + 30 + 10);
+/// What a server reads in one go: of who sends less than that, nothing is left unread that would cut off its last word.
+const READ_AT_ONCE: usize = 4_096;
 
 /// What they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +52,9 @@ pub(super) enum Way {
     Leaves,
 }
 
-pub(super) const ALL: &[Way] = &[
+/// All whom the server lets go at once; [`Way::PingsUnread`] it waits for.
+pub(super) const QUICK: &[Way] = &[
     Way::Talks,
-    Way::PingsUnread,
     Way::Announces,
     Way::TooLarge,
     Way::Pieces,
@@ -109,26 +119,79 @@ pub(super) async fn flood(way: Way, addr: SocketAddr) -> Result<(), String> {
     }
     match status(&answer) {
         101 => {}
-        // As many sockets as there may be.
-        503 => return Ok(()),
         other => return Err(format!("was answered {other}: {}", String::from_utf8_lossy(&answer))),
     }
     if String::from_utf8_lossy(&answer).to_ascii_lowercase().contains("permessage-deflate") {
         return Err("frames of clients are unpacked".to_owned());
     }
+    let own = to.local_addr().map_err(|error| error.to_string())?;
     let bytes = said(way);
-    // The server may let it go before it has said everything.
-    let sent = to.write_all(&bytes);
-    if way == Way::PingsUnread {
-        // Nobody reads, so at some point nobody can write either: then it leaves.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), sent).await;
-        return Ok(());
-    }
-    let mut rest = Vec::new();
-    let (_, _) = tokio::join!(sent, async {
-        if way != Way::Leaves {
-            let _ = from.read_to_end(&mut rest).await;
+    match way {
+        Way::Leaves => {
+            drop((from, to));
+            free_within(AT_ONCE, addr, own).await
         }
-    });
+        Way::PingsUnread => {
+            // Nobody reads, so at some point nobody can write either.
+            let _ = tokio::time::timeout(Duration::from_secs(2), to.write_all(&bytes)).await;
+            free_within(UNREAD, addr, own).await
+        }
+        _ => {
+            let begun = Instant::now();
+            let mut rest = answer.split_off(head_end(&answer));
+            // The server may let it go before it has said everything.
+            let (_, read) = tokio::join!(to.write_all(&bytes), from.read_to_end(&mut rest));
+            if begun.elapsed() > AT_ONCE {
+                return Err(format!("was kept for {:?}", begun.elapsed()));
+            }
+            match close_code(&rest) {
+                Some(code) if code != 1000 => Ok(()),
+                // It said goodbye itself, and is not answered.
+                None if way == Way::BadClose => Ok(()),
+                // What it left unread cuts off what it said.
+                None if read.is_err() && bytes.len() > READ_AT_ONCE => Ok(()),
+                other => Err(format!("was let go with {other:?}, {read:?}")),
+            }
+        }
+    }
+}
+
+/// Where the answer to a handshake ends.
+fn head_end(answer: &[u8]) -> usize {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    end.map_or(answer.len(), |end| end + 4)
+}
+
+/// The code of the closing frame among a server's frames, which are short.
+fn close_code(mut frames: &[u8]) -> Option<u16> {
+    while let [first, length @ 0..126, rest @ ..] = frames {
+        let (body, later) = rest.split_at_checked(usize::from(*length))?;
+        if first & 0x0f == 8 {
+            return body.first_chunk().map(|code| u16::from_be_bytes(*code));
+        }
+        frames = later;
+    }
+    None
+}
+
+/// Waits until no process holds the server's end of a connection, as the system says.
+async fn free_within(time: Duration, server: SocketAddr, peer: SocketAddr) -> Result<(), String> {
+    let begun = Instant::now();
+    while held(&std::fs::read_to_string("/proc/net/tcp").map_err(|error| error.to_string())?, server, peer) {
+        if begun.elapsed() > time {
+            return Err(format!("its socket is kept for {:?}", begun.elapsed()));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
     Ok(())
+}
+
+/// Whether a connection is among those that the system says are held by a process: others have no inode.
+fn held(connections: &str, server: SocketAddr, peer: SocketAddr) -> bool {
+    let [server, peer] = [server, peer].map(|end| format!(":{:04X}", end.port()));
+    connections.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], [_, from, to, _, _, _, _, _, _, inode, ..]
+            if from.ends_with(&server) && to.ends_with(&peer) && inode != "0")
+    })
 }

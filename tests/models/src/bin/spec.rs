@@ -37,12 +37,16 @@ fn prove(given: Given, tally: &mut Tally) -> anyhow::Result<()> {
     }
     let mut seed = given.seed();
     while given.goes_on() {
-        let walked = walk(&World { scope: Scope::WALKS, seed, settle_every: u64::MAX }, STEPS);
-        if !tlc.accepts(&walked)? {
-            tally.found(format!("the walk of seed {seed} is none of the specification"));
+        match walk(&World { scope: Scope::WALKS, seed, settle_every: u64::MAX }, STEPS) {
+            Ok(walked) => {
+                if !tlc.accepts(&walked)? {
+                    tally.found(format!("the walk of seed {seed} is none of the specification"));
+                }
+                tally.add("walks held against it", 1);
+                tally.add("steps of walks", u64::try_from(walked.len()).unwrap_or(u64::MAX));
+            }
+            Err(fault) => tally.found(format!("the walk of seed {seed} goes wrong {fault}")),
         }
-        tally.add("walks held against it", 1);
-        tally.add("steps of walks", u64::try_from(walked.len()).unwrap_or(u64::MAX));
         seed = seed.wrapping_add(1);
     }
     Ok(())

@@ -137,15 +137,12 @@ impl World {
                 if next.left.rollbacks == 0 {
                     next.backup = None;
                 }
-                next.expected &= next.held();
-                if self.scope.plant == Plant::NothingToOffer {
-                    next.expected = state.expected;
-                }
+                self.only_on_the_server(&mut next);
             }
             Action::Empty => {
                 next.left.emptied -= 1;
                 next.server = next.server.emptied();
-                next.expected &= next.held();
+                self.only_on_the_server(&mut next);
             }
             Action::Image(index) => next.image = Some(Arc::clone(&next.devices[usize::from(index)].now)),
             Action::Restore(index) => {
@@ -158,15 +155,23 @@ impl World {
             Action::RestoreLog => {
                 next.left.floors -= 1;
                 next.server = next.server.restore_log()?;
-                next.expected = 0;
+                // What is undone may be dropped. What a device has still to send is not undone.
+                next.expected &= !state.server.facts.as_ref().map_or(0, |facts| facts.held);
             }
             Action::Prune => {
                 next.left.floors -= 1;
                 next.server = next.server.prune()?;
-                next.expected &= next.held();
             }
         }
         Some(next)
+    }
+
+    /// A server lost what it had: what no device has any more is gone with it, and may be. Where no device was put back and no
+    /// history was dropped, each still has all that it wrote, so nothing may be.
+    fn only_on_the_server(&self, next: &mut State) {
+        if self.scope.left.images + self.scope.left.floors > 0 {
+            next.expected &= next.held();
+        }
     }
 
     fn answer(&self, next: &mut State, index: usize, cut_after: Option<u32>) -> Option<()> {

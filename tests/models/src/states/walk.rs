@@ -62,9 +62,11 @@ fn seen(who: Who, state: &State) -> Option<Seen> {
 }
 
 /// Goes so many steps, drawn by the world's seed, of those that a walk can show: not of late calls, images, emptied servers
-/// and floors. The world should only write counters. Ends early where something is wrong, or nothing more can happen.
-#[must_use]
-pub fn walk(world: &World, steps: usize) -> Vec<Seen> {
+/// and floors. The world should only write counters. Ends early where nothing more can happen.
+///
+/// # Errors
+/// What is wrong in a state on the way.
+pub fn walk(world: &World, steps: usize) -> Result<Vec<Seen>, String> {
     let mut state = world.first_state();
     let mut walked = Vec::new();
     for step in 0..steps {
@@ -78,8 +80,10 @@ pub fn walk(world: &World, steps: usize) -> Vec<Seen> {
         let next = actions.into_iter().find_map(|action| Some((who(action)?, world.next_state(&state, action)?)));
         let Some((who, next)) = next else { break };
         state = next;
-        let Some(seen) = seen(who, &state) else { break };
-        walked.push(seen);
+        if let Some(fault) = state.fault() {
+            return Err(format!("after step {step}: {fault}"));
+        }
+        walked.push(seen(who, &state).ok_or("a state without a fault is not to be seen")?);
     }
-    walked
+    Ok(walked)
 }

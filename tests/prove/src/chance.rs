@@ -1,4 +1,4 @@
-//! Choices that a seed decides.
+//! Choices that a seed decides, for whoever tries to break something.
 
 /// A stream of choices (SplitMix64; Steele, Lea, Flood, 2014).
 #[derive(Debug, Clone)]
@@ -25,6 +25,11 @@ impl Chance {
         if end == 0 { 0 } else { self.any() % end }
     }
 
+    /// A place among so many, 0 where there are none.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap_or(0)
+    }
+
     /// Whether it happens, once in so many times.
     pub const fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
@@ -35,7 +40,6 @@ impl Chance {
     /// # Panics
     /// When there are none.
     pub fn of<T: Copy>(&mut self, these: &[T]) -> T {
-        let which = self.below(these.len() as u64);
-        these[usize::try_from(which).unwrap_or(0)]
+        these[self.index(these.len())]
     }
 }
