@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use syncline::client::{Fate, Replica};
 use syncline::crdt::{Content as _, Counter, Set};
 use syncline::decide::{Choice, LogView, Reads, Scope, View};
-use syncline::oplog::{EntityKey, Op, OpKind, Payload, Remainder};
+use syncline::oplog::{EntityKey, FullStateKind, Op, OpKind, Payload, Remainder};
 use syncline::store::{MemoryStore, StoreExt as _};
 use syncline::{LogKey, OpId, ReplicaId, Seq};
 
@@ -71,7 +71,9 @@ impl Fates<'_> {
     /// Whether the op at a place is the write, or, where these authors' later ones may say what it says, one of those.
     fn stands_at(&self, seq: Seq, write: &Told, author: Option<&Author>) -> bool {
         let at = self.log.binary_search_by_key(&seq, |stood| stood.seq).ok().and_then(|at| self.log.get(at));
-        at.is_some_and(|at| at.op.id() == write.op || author.is_some_and(|author| author.wrote(&at.op, write)))
+        // A state that a log begins with says what the device held that offered it.
+        let says = |op: &Op| op.id() == write.op || op.full_state() == Some(FullStateKind::Initial);
+        at.is_some_and(|at| says(&at.op) || author.is_some_and(|author| author.wrote(&at.op, write)))
     }
 }
 

@@ -5,7 +5,6 @@
 //! once the desk was read again, receipts say what became of their writes in between.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::conflict::Conflict;
@@ -52,55 +51,51 @@ impl Inner {
     /// Reads the desk again.
     pub(super) async fn reload(&self) -> Result<(), ReplicaError> {
         let mut doubt = Doubt { doubtful: &self.doubtful, sure: false };
-        let (lease, heirs) = {
+        let lease = {
             let memory = lock(&self.memory);
-            (memory.identity.lease, memory.heirs())
+            // What is under way now may not be in what is read.
+            let heirs = memory.heirs();
+            for (no, watched) in self.receipts.waiting() {
+                heirs.get(&no).into_iter().for_each(|heir| watched.is_now_said_by(*heir));
+            }
+            memory.identity.lease
         };
         let memory = load(&self.store, self.places, &*self.env, lease, Begin::Held, self.schema.version_max()).await?;
         *lock(&self.memory) = memory;
         self.version.fetch_add(2, Ordering::AcqRel);
-        self.tell_receipts(&heirs).await?;
+        self.tell_receipts().await?;
         doubt.sure = true;
         Ok(())
     }
 
-    /// Tells the receipts of writes that wait no more what became of them; `heirs` are the ops that said writes which were
-    /// under way with later ones.
-    async fn tell_receipts(&self, heirs: &BTreeMap<WriteNo, OpId>) -> Result<(), ReplicaError> {
-        let mut told: Vec<(WriteNo, OpId, Arc<Watched>)> = Vec::new();
-        let renew = {
+    /// Tells the receipts of writes that wait no more what became of them.
+    async fn tell_receipts(&self) -> Result<(), ReplicaError> {
+        let (told, renew) = {
             let memory = lock(&self.memory);
-            for (no, watched) in self.receipts.waiting() {
-                let op = heirs.get(&no).copied().unwrap_or_else(|| watched.said_by());
-                match memory.pending.named(op) {
-                    _ if memory.pending.has(no) => {}
-                    Some(_) => watched.is_now_said_by(op),
-                    None => told.push((no, op, watched)),
-                }
-            }
-            memory.identity.renew
+            let waits = |no: WriteNo, watched: &Watched| {
+                memory.pending.has(no) || watched.ops().iter().any(|op| memory.pending.named(*op).is_some())
+            };
+            let mut told = self.receipts.waiting();
+            told.retain(|(no, watched)| !waits(*no, watched));
+            (told, memory.identity.renew)
         };
         if told.is_empty() {
             return Ok(());
         }
         // What is of another history than the server's has no place.
-        let placed =
-            if renew { BTreeMap::new() } else { self.placed(told.iter().map(|(_, op, _)| *op).collect()).await? };
-        let (by_no, by_op) = if told.iter().all(|(_, op, _)| placed.contains_key(op)) {
-            Default::default()
-        } else {
-            self.on_record().await?
-        };
+        let ops = told.iter().flat_map(|(_, watched)| watched.ops()).collect();
+        let placed = if renew { BTreeMap::new() } else { self.placed(ops).await? };
+        let (by_no, by_op) = self.on_record().await?;
         let end = self.cursor().await?.seq;
-        for (no, op, watched) in told {
-            match placed.get(&op) {
-                Some(seq) => watched.settle(op, *seq),
-                None => match by_no.get(&no).or_else(|| by_op.get(&op)) {
-                    Some(fate) => watched.set(fate.clone()),
-                    // It is in what the copy began from or let go of: at its end at the latest.
-                    None if !renew => watched.settle(op, end),
-                    None => {}
-                },
+        for (no, watched) in told {
+            let ops = watched.ops();
+            if let Some((op, seq)) = ops.iter().find_map(|op| Some((*op, *placed.get(op)?))) {
+                watched.settle(op, seq);
+            } else if let Some(fate) = by_no.get(&no).or_else(|| ops.iter().find_map(|op| by_op.get(op))) {
+                watched.set(fate.clone());
+            } else if !renew {
+                // It is in what the copy began from or let go of: at its end at the latest.
+                watched.settle(watched.own(), end);
             }
         }
         Ok(())

@@ -245,10 +245,16 @@ impl Receipts {
         told.for_each(|watched| watched.set(fate.clone()));
     }
 
-    /// The server no longer has what came after `common`.
-    pub(super) fn unsettle(&self, common: Seq) {
-        let lost = self.all().into_iter().filter(|watched| watched.seq().is_some_and(|seq| seq > common));
-        lost.for_each(|watched| watched.set(Fate::Waiting));
+    /// The server no longer has what came after `common`. What was in the log up to a place is offered by one op, the state
+    /// there, where `seed` says so.
+    pub(super) fn unsettle(&self, common: Seq, seed: Option<(Seq, OpId)>) {
+        for watched in self.all() {
+            let Some(seq) = watched.seq().filter(|seq| *seq > common) else { continue };
+            if let Some((_, op)) = seed.filter(|(upto, _)| seq <= *upto) {
+                watched.is_now_said_by(op);
+            }
+            watched.set(Fate::Waiting);
+        }
     }
 
     /// Every device has everything up to here.

@@ -65,10 +65,17 @@ impl Inner {
             outdated.extend(self.own_keys().await?);
         }
         let parted = offer.is_some();
+        let seed = match offer.iter().flat_map(|(entries, _)| entries).find(|entry| is_seed(entry)) {
+            Some(seed) => {
+                let began = self.store.snapshot(self.places.mirror, Seq::MAX).await?;
+                began.map(|snapshot| (snapshot.seq, seed.op.id()))
+            }
+            None => None,
+        };
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
         if parted && done.gap.is_none() {
             // What this server does not have waits again, and is told when it is there once more.
-            self.receipts.unsettle(common);
+            self.receipts.unsettle(common, seed);
         }
         Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
     }
@@ -76,6 +83,13 @@ impl Inner {
     /// These ops before those that are offered again already, as entries of the queue, and the entries they replace.
     async fn again(&self, mut entries: Vec<Entry>) -> Result<Offer, ReplicaError> {
         let old = self.offered_again().await?;
+        // While nothing has come in the place of what is shown, the state that it began from is the one that is offered.
+        let renew = lock(&self.memory).identity.renew;
+        if let (Some(seed), Some(offered)) =
+            (entries.first_mut().filter(|entry| renew && is_seed(entry)), old.iter().find(|entry| is_seed(entry)))
+        {
+            seed.op = offered.op.clone();
+        }
         let numbers = old.iter().map(|entry| entry.no).collect();
         let known: BTreeSet<OpId> = entries.iter().map(|entry| entry.op.id()).collect();
         entries.extend(old.into_iter().filter(|entry| !known.contains(&entry.op.id())));
@@ -131,6 +145,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// Whether it is the state that a copy began from.
+fn is_seed(entry: &Entry) -> bool {
+    entry.op.full_state() == Some(FullStateKind::Initial)
 }
 
 /// Numbers entries after `last` and finds the batches: in a batch the counts of what follows run down to 0.

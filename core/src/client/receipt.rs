@@ -74,12 +74,17 @@ impl Watched {
         matches!(*lock(&self.fate), None | Some(Fate::Waiting))
     }
 
-    /// The op that says it: its own, or that of a later write with which it was sent as one.
-    pub(super) fn said_by(&self) -> OpId {
-        lock(&self.op).unwrap_or(self.own)
+    pub(super) const fn own(&self) -> OpId {
+        self.own
     }
 
-    /// It was sent as one with a later write, or is offered again.
+    /// The ops that may say it: its own, and that of a later write with which it was sent as one.
+    pub(super) fn ops(&self) -> Vec<OpId> {
+        let other = lock(&self.op).filter(|op| *op != self.own);
+        std::iter::once(self.own).chain(other).collect()
+    }
+
+    /// It was sent as one with a later write, or is in a state that is offered.
     pub(super) fn is_now_said_by(&self, op: OpId) {
         *lock(&self.op) = Some(op);
     }
