@@ -104,8 +104,14 @@ impl Listener {
     async fn run(mut self, mut socket: WebSocket) {
         let Farewell(code, reason) = self.talk(&mut socket).await;
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let goodbye = async {
+            // To a peer that said goodbye nothing more is sent but the answer to it, which waits already (RFC 6455, 5.5.1).
+            if socket.send(close).await.is_err() {
+                let _ = socket.flush().await;
+            }
+        };
         // The peer may be gone already, which is as good.
-        let _ = timeout(self.app.options().write_stall, socket.send(close)).await;
+        let _ = timeout(self.app.options().write_stall, goodbye).await;
         tracing::debug!(log = %self.log, reason, "wake socket closed");
     }
 
