@@ -146,8 +146,6 @@ pub(super) async fn flood(way: Way, addr: SocketAddr) -> Result<(), String> {
             }
             match close_code(&rest) {
                 Some(code) if code != 1000 => Ok(()),
-                // It said goodbye itself, and is not answered.
-                None if way == Way::BadClose => Ok(()),
                 // What it left unread cuts off what it said.
                 None if read.is_err() && bytes.len() > READ_AT_ONCE => Ok(()),
                 other => Err(format!("was let go with {other:?}, {read:?}")),
