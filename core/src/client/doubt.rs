@@ -14,7 +14,7 @@ use super::error::ReplicaError;
 use super::gate::lock;
 use super::parked::Parked;
 use super::receipt::{Fate, Watched};
-use super::replica::{Begin, Inner, load};
+use super::replica::{Begin, Inner, load, opens};
 use crate::decide::{Choice, Reads, Scope, View};
 use crate::id::OpId;
 use crate::limits;
@@ -60,7 +60,8 @@ impl Inner {
             }
             memory.identity.lease
         };
-        let memory = load(&self.store, self.places, &*self.env, lease, Begin::Held, self.schema.version_max()).await?;
+        let memory =
+            load(&self.store, self.places, &*self.env, lease, Begin::Held, opens(&self.options, self.places)).await?;
         *lock(&self.memory) = memory;
         self.version.fetch_add(2, Ordering::AcqRel);
         self.tell_receipts().await?;

@@ -8,8 +8,9 @@ use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
 use super::receipt::{Fate, Watched};
+use super::sealer::Sealer;
 use crate::clock::VectorClock;
-use crate::id::OpId;
+use crate::id::{LogKey, OpId};
 use crate::oplog::{EntityKey, LogState, Payload};
 use crate::seq::Seq;
 
@@ -34,12 +35,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(identity: Identity, version_max: u32) -> Self {
+    pub(super) fn new(identity: Identity, opens: Opens) -> Self {
         Self {
             identity,
             again: None,
             new: None,
-            pending: Pending { version_max, ..Pending::default() },
+            pending: Pending { opens, ..Pending::default() },
             lost: Vec::new(),
             parked: 0,
             conflicts: 0,
@@ -77,24 +78,34 @@ impl Memory {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     by_entity: HashMap<EntityKey, Vec<WriteNo>>,
-    /// `None` for one that is offered again and sealed, which shows when it is back in the log, or of a newer build, which
-    /// has no effect here.
+    /// `None` for one that is offered again whose key is not here, which shows when it is back in the log, or of a newer
+    /// build, which has no effect here.
     states: BTreeMap<WriteNo, Option<Arc<LogState>>>,
     ops: HashMap<WriteNo, OpId>,
     by_op: HashMap<OpId, WriteNo>,
+    opens: Opens,
+}
+
+/// With what full states that wait are read.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Opens {
+    /// Of which log, and what opens it.
+    pub(super) sealer: Option<(LogKey, Arc<dyn Sealer>)>,
     /// The newest schema version that this build understands.
-    version_max: u32,
+    pub(super) version_max: u32,
 }
 
 impl Pending {
     pub(super) fn add(&mut self, entry: &Entry) {
         self.name(entry.no, entry.op.id());
         if entry.op.full_state().is_some() {
-            let state = match entry.op.payload() {
-                Payload::Sealed(_) => None,
-                _ if entry.op.schema_version() > self.version_max => None,
-                readable => LogState::from_bytes(readable.bytes().clone()).ok(),
+            let payload = match (entry.op.payload(), &self.opens.sealer) {
+                _ if entry.op.schema_version() > self.opens.version_max => None,
+                (Payload::Sealed(_), Some((log, sealer))) => sealer.open(*log, &entry.op).ok(),
+                (Payload::Sealed(_), None) => None,
+                (readable, _) => Some(readable.clone()),
             };
+            let state = payload.and_then(|payload| LogState::from_bytes(payload.bytes().clone()).ok());
             self.states.insert(entry.no, state.map(Arc::new));
         }
         entry.keys().for_each(|key| self.place(entry.no, key));

@@ -9,7 +9,7 @@ use super::desk::{Drawer, Identity, Lane, Places, Sent, note, number};
 use super::entry::{Entry, Fate, WriteNo};
 use super::error::ReplicaError;
 use super::gate::{Bell, Gate, Pass, lock};
-use super::memory::{Memory, Receipts};
+use super::memory::{Memory, Opens, Receipts};
 use super::mirror::Means;
 use super::parsed::{Parsed, Upto};
 use super::retain::Retain;
@@ -119,9 +119,8 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let places = Places::of(log);
         let lease = env.env().bytes16("lease");
-        let memory =
-            load(&store, places, &*env, lease, Begin::TakeOver(options.part.as_ref()), options.schema.version_max())
-                .await?;
+        let begin = Begin::TakeOver(options.part.as_ref());
+        let memory = load(&store, places, &*env, lease, begin, opens(&options, places)).await?;
         let receipts = Receipts::default();
         receipts.stable_at(memory.identity.stable);
         let inner = Inner {
@@ -307,6 +306,12 @@ pub(super) const PLAIN_WRITE: u64 = 1 << 32;
 /// Reads that are tried before one waits for whoever changes things.
 const READS_WITHOUT_GATE: usize = 4;
 
+/// With what full states that wait are read.
+pub(super) fn opens(options: &ReplicaOptions, places: Places) -> Opens {
+    let sealer = options.sealer.clone().map(|sealer| (places.mirror, sealer));
+    Opens { sealer, version_max: options.schema.version_max() }
+}
+
 /// How a desk is come to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Begin<'p> {
@@ -323,7 +328,7 @@ pub(super) async fn load(
     env: &dyn EnvSource,
     lease: [u8; 16],
     begin: Begin<'_>,
-    version_max: u32,
+    opens: Opens,
 ) -> Result<Memory, ReplicaError> {
     let env = env.env();
     let fresh = Identity {
@@ -374,7 +379,7 @@ pub(super) async fn load(
     let scope = Scope::logs(vec![(places.mirror, Reads::default()), (places.desk, reads)]);
     let scope = scope.map_err(|_| lost_answer(&**store))?;
     let (identity, (again, new)) = store.decide(scope, take).await??;
-    let mut memory = Memory::new(identity, version_max);
+    let mut memory = Memory::new(identity, opens);
     memory.set_sent(Lane::Again, again);
     memory.set_sent(Lane::New, new);
     fill(store, places, &mut memory).await?;

@@ -11,7 +11,7 @@ use syncline::oplog::{EntityKey, OpKind, Payload, Precondition, Sealing};
 use syncline::seal::LogSecret;
 use syncline::store::MemoryStore;
 
-use crate::world::{Device, Fault, LOG, World, run};
+use crate::world::{Device, Fault, LOG, World, run, seq};
 
 pub(crate) fn secret(epoch: u32) -> LogSecret {
     LogSecret::from_bytes([u8::try_from(epoch).unwrap(); 32])
@@ -258,6 +258,7 @@ fn what_is_chosen_of_a_sealed_conflict_is_read_by_everybody() {
         let (key, kind, precondition) = (key.clone(), OpKind::Update, Precondition::None);
         run(device.replica.write(Write { key, kind, precondition, payload })).unwrap();
     };
+    a.set("1", "n", "known to both");
     for device in [&a, &b] {
         world.sync(device);
     }
@@ -277,4 +278,31 @@ fn what_is_chosen_of_a_sealed_conflict_is_read_by_everybody() {
         assert!(run(device.replica.unread()).unwrap().is_empty());
         assert_eq!(run(device.replica.state(&key)).unwrap().unwrap(), r#"{"title":"mine"}"#);
     }
+}
+
+/// Found by the simulator: what a full state says was not shown before that was back in the log, where it was sealed.
+#[test]
+fn a_sealed_restore_is_shown_while_it_is_offered_again() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let a = holder(&mut world, &keys(&[1]));
+    a.set("1", "n", "early");
+    world.sync(&a);
+    let backup = Arc::new(server.fork());
+    a.set("1", "n", "late");
+    world.sync(&a);
+    run(a.replica.restore(seq(1))).unwrap();
+    world.sync(&a);
+    world.replace_server(backup);
+    for calls in 1..8 {
+        let faults: Vec<Fault> =
+            (0..9).map(|call| if call < calls { Fault::None } else { Fault::Unreachable }).collect();
+        world.fault(&faults);
+        let _ = world.try_sync(&a);
+        assert_eq!(a.read("1"), r#"{"n":"early"}"#, "after {calls} calls");
+        let again = world.open_with(a.copy_of_store(), 0, with(&keys(&[1]), None));
+        assert_eq!(again.read("1"), r#"{"n":"early"}"#, "opened anew after {calls} calls");
+    }
+    assert_eq!(run(a.replica.end()).unwrap().seq, seq(3));
 }
