@@ -86,13 +86,20 @@ impl Inner {
         // What is of another history than the server's has no place.
         let ops = told.iter().flat_map(|(_, watched)| watched.ops()).collect();
         let placed = if renew { BTreeMap::new() } else { self.placed(ops).await? };
+        let mut left = Vec::new();
+        for (no, watched) in told {
+            match watched.ops().into_iter().find_map(|op| Some((op, *placed.get(&op)?))) {
+                Some((op, seq)) => watched.settle(op, seq),
+                None => left.push((no, watched)),
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
         let (by_no, by_op) = self.on_record().await?;
         let end = self.cursor().await?.seq;
-        for (no, watched) in told {
-            let ops = watched.ops();
-            if let Some((op, seq)) = ops.iter().find_map(|op| Some((*op, *placed.get(op)?))) {
-                watched.settle(op, seq);
-            } else if let Some(fate) = by_no.get(&no).or_else(|| ops.iter().find_map(|op| by_op.get(op))) {
+        for (no, watched) in left {
+            if let Some(fate) = by_no.get(&no).or_else(|| watched.ops().iter().find_map(|op| by_op.get(op))) {
                 watched.set(fate.clone());
             } else if !renew {
                 // It is in what the copy began from or let go of: at its end at the latest.

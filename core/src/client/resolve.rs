@@ -71,7 +71,7 @@ impl Replica {
         for parked in parked.iter().filter(together) {
             let mut entry = self.inner.on_top(&parked.entry, seen, &clock).await?;
             let instead = instead.clone().filter(|_| entry.no == no);
-            let sealed = parked.entry.op.payload().is_sealed();
+            let sealed = parked.entry.is_again() && parked.entry.op.payload().is_sealed();
             if instead.is_some() || sealed {
                 let payload = match instead {
                     Some(payload) => payload,
@@ -132,7 +132,8 @@ impl Replica {
         let payload = match choose {
             Choose::Theirs => None,
             // What had been in the log before is sealed for the op that it was.
-            Choose::Mine => Some(self.inner.means().open(&conflict.entry.op)?),
+            Choose::Mine if conflict.entry.is_again() => Some(self.inner.means().open(&conflict.entry.op)?),
+            Choose::Mine => Some(conflict.entry.op.payload().clone()),
             Choose::Instead(payload) => Some(payload),
         };
         if let Some(payload) = payload {

@@ -39,6 +39,7 @@ pub use links::{
 };
 pub use manifests::{PieceStep, PiecesStepped, count_pieces, file_key, judge_manifest, manifest_of, release_pieces};
 pub use place::{Placed, Placement, TREE_ROOT, WrongContent, place};
+pub(crate) use prune::is_stood_in_for;
 pub use prune::{Prune, Pruned, prune};
 use record::note_head;
 pub use record::{Expect, Record, RecordWrite, RecordWritten, forget_notes, record_of, set_note, write_record};

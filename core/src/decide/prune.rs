@@ -29,6 +29,12 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// Whether a full state stands in for what lies before a seq. It stays itself: it is in the log and nowhere else.
+pub(crate) fn is_stood_in_for(before: Seq, bounds: &LogBounds) -> bool {
+    let stand_in = bounds.full_state.as_ref().map_or(Seq::ZERO, |mark| mark.seq);
+    before <= stand_in && before <= bounds.last
+}
+
 /// Moves the horizon. `None` when the log has moved on from what the plan was computed from, or nothing stands in for
 /// what would go. Needs the anchor at `before − 1` in its reads. A cursor at the new horizon still fits.
 #[must_use]
@@ -37,10 +43,8 @@ pub fn prune(plan: &Prune, view: &View) -> Choice<Option<Pruned>> {
     let Some(bounds) = seen.bounds.as_ref().filter(|bounds| bounds.first == plan.first && !bounds.damaged) else {
         return Choice::Done(None, None);
     };
-    let stand_in = bounds.full_state.as_ref().map_or(Seq::ZERO, |mark| mark.seq);
     let horizon = plan.before.before();
-    // The full state itself stays: it is in the log and nowhere else.
-    if plan.before <= bounds.first || plan.before > stand_in || plan.before > bounds.last {
+    if plan.before <= bounds.first || !is_stood_in_for(plan.before, bounds) {
         return Choice::Done((plan.before == bounds.first).then(Pruned::default), None);
     }
     let known = Gap::anchor_from_bounds(horizon, bounds).or_else(|| seen.anchors.get(&horizon).copied());

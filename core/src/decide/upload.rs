@@ -342,7 +342,8 @@ impl<'v> Batch<'v> {
         // written beside it. Foreign clients begin a log with what replaces whatever their devices have.
         let first = self.bounds.full_state.as_ref().filter(|mark| mark.seq == Seq::FIRST);
         let first = first.filter(|_| self.schema.counters() == Counters::Dense);
-        let first = first.map(|mark| FullStateMark { clock: crate::VectorClock::new(), ..mark.clone() });
+        let nothing = crate::VectorClock::new;
+        let first = first.map(|mark| FullStateMark { seq: mark.seq, op: mark.op, clock: nothing(), seen: nothing() });
         let full_state = first.as_ref().or(self.bounds.full_state.as_ref());
         for key in op.subject().keys() {
             let head = self.head(&key);

@@ -182,7 +182,7 @@ impl Server {
     pub async fn prune(&self, log: LogKey, before: Seq) -> Result<Pruned, Refusal> {
         let bounds = self.bounds(log).await?;
         let nothing = || Refusal::new(ErrorCode::LogMoved, "nothing stands in for what would be dropped");
-        if before > bounds.first && bounds.full_state.as_ref().is_none_or(|mark| before > mark.seq) {
+        if before > bounds.first && !decide::is_stood_in_for(before, &bounds) {
             return Err(nothing());
         }
         let (mut bytes, mut at) = (0, bounds.first.before());
