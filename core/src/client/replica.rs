@@ -190,11 +190,8 @@ impl Inner {
     /// Waits until nobody else changes anything and nothing is under way.
     pub(super) async fn enter(&self) -> Result<Pass<'_>, ReplicaError> {
         let pass = self.gate.enter().await;
-        if self.doubtful.swap(false, Ordering::AcqRel)
-            && let Err(error) = self.reload().await
-        {
-            self.doubtful.store(true, Ordering::Release);
-            return Err(error);
+        if self.doubtful.swap(false, Ordering::AcqRel) {
+            self.reload().await?;
         }
         Ok(pass)
     }

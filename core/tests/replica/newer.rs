@@ -6,7 +6,7 @@ use syncline::client::{ReplicaOptions, Retain, SharedKeyring};
 use syncline::store::MemoryStore;
 
 use crate::sealed::{holder, keys, secret, with};
-use crate::world::{Fault, World, run, seq};
+use crate::world::{World, run, seq};
 
 fn newer(options: &mut ReplicaOptions) {
     options.schema = crate::world::schema().understood_up_to(2);
@@ -72,10 +72,7 @@ fn offered_again_by_an_older_build(with_a_restore: bool) {
     world.sync(&old);
     world.replace_server(backup);
     for calls in 1..8 {
-        let faults: Vec<Fault> =
-            (0..9).map(|call| if call < calls { Fault::None } else { Fault::Unreachable }).collect();
-        world.fault(&faults);
-        let _ = world.try_sync(&old);
+        world.sync_for(calls, &old);
         assert_eq!(old.read("1"), r#"{"n":"old"}"#, "after {calls} calls");
     }
     world.fault(&[]);

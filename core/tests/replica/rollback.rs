@@ -324,10 +324,7 @@ fn a_server_that_is_put_back_twice_gets_everything_back() {
     world.replace_server(newer);
     // It finds the place, cuts back, and then hears nothing more.
     for calls in 1..6 {
-        let faults: Vec<Fault> =
-            (0..6).map(|call| if call < calls { Fault::None } else { Fault::Unreachable }).collect();
-        world.fault(&faults);
-        let _ = world.try_sync(&a);
+        world.sync_for(calls, &a);
     }
     world.replace_server(older);
     world.fault(&[]);

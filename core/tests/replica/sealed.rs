@@ -296,10 +296,7 @@ fn a_sealed_restore_is_shown_while_it_is_offered_again() {
     world.sync(&a);
     world.replace_server(backup);
     for calls in 1..8 {
-        let faults: Vec<Fault> =
-            (0..9).map(|call| if call < calls { Fault::None } else { Fault::Unreachable }).collect();
-        world.fault(&faults);
-        let _ = world.try_sync(&a);
+        world.sync_for(calls, &a);
         assert_eq!(a.read("1"), r#"{"n":"early"}"#, "after {calls} calls");
         let again = world.open_with(a.copy_of_store(), 0, with(&keys(&[1]), None));
         assert_eq!(again.read("1"), r#"{"n":"early"}"#, "opened anew after {calls} calls");

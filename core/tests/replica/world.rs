@@ -233,6 +233,15 @@ impl World {
         run(device.replica.sync_once(&self.way))
     }
 
+    /// Syncs until so many calls were made; then the server is not to be reached.
+    pub(crate) fn sync_for(&self, calls: usize, device: &Device) {
+        let faults = [vec![Fault::None; calls], vec![Fault::Unreachable; 9]].concat();
+        self.fault(&faults);
+        // Where it is cut off, it fails.
+        let _ = self.try_sync(device);
+        self.fault(&[]);
+    }
+
     pub(crate) fn fault(&self, faults: &[Fault]) {
         *self.way.faults.lock().unwrap() = faults.iter().copied().collect();
     }
