@@ -252,6 +252,9 @@ pub const CLIENT_POLL_MS: u64 = 30_000;
 pub const CLIENT_BACKOFF_MS_MIN: u64 = 1_000;
 /// The longest wait after any number of failures.
 pub const CLIENT_BACKOFF_MS_MAX: u64 = 30_000;
+/// So long a client that holds a state in the place of old history leaves a log that was begun anew to those that hold that
+/// history itself.
+pub const CLIENT_OTHERS_FIRST_MS: u64 = 10 * 60 * 1_000;
 /// The shortest wait before a client asks again for what an operator must mend.
 pub const CLIENT_OPERATOR_RETRY_MS_MIN: u64 = 30_000;
 /// The longest such wait.

@@ -11,7 +11,7 @@ use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::keep::{Keep, Kept as Done, Stale, What};
-use super::offer::Offer;
+use super::offer::{Offer, is_recent};
 use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
@@ -174,10 +174,12 @@ impl Inner {
 
     async fn gather(&self, change: Change) -> Result<Keep, ReplicaError> {
         let Change { what, verdicts, offer, outdated, at_end } = change;
-        let (identity, again, new) = {
+        let env = self.env.env();
+        let (identity, again, new, held) = {
             let memory = lock(&self.memory);
-            (memory.identity.clone(), memory.again.clone(), memory.new.clone())
+            (memory.identity.clone(), memory.again.clone(), memory.new.clone(), memory.held)
         };
+        let others_first = identity.part.is_none() && held.is_none_or(|since| is_recent(since, env.now));
         let mut numbers: BTreeSet<WriteNo> = BTreeSet::new();
         if let Some((lane, verdicts)) = &verdicts {
             let sent = if *lane == Lane::Again { &again } else { &new };
@@ -198,7 +200,7 @@ impl Inner {
             schema: Arc::clone(&self.schema),
             sealer: self.options.sealer.clone(),
             policy: self.policy(),
-            env: self.env.env(),
+            env,
             identity,
             again,
             new,
@@ -208,6 +210,7 @@ impl Inner {
             arrived,
             offer,
             outdated,
+            others_first,
             at_end,
         })
     }
@@ -236,6 +239,10 @@ impl Inner {
         if keep.offer.is_some() {
             // Of another state of the server.
             memory.spent = VectorClock::new();
+            memory.held = None;
+        }
+        if done.held {
+            memory.held.get_or_insert(keep.env.now);
         }
         if matches!(keep.verdicts, Some((Lane::Again, _))) {
             let fillers = keep.again.iter().flat_map(|sent| &sent.items).filter(|item| item.is_filler());

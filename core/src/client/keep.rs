@@ -64,6 +64,8 @@ pub(super) struct Keep {
     pub(super) offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
     /// Keys of ops without effect, of a history that goes.
     pub(super) outdated: Vec<EntityKey>,
+    /// A state that is not taken waits for others to bring what it stands for.
+    pub(super) others_first: bool,
     /// The server has nothing more.
     pub(super) at_end: bool,
 }
@@ -80,6 +82,8 @@ pub(super) struct Kept {
     pub(super) conflicts: Vec<Conflict>,
     /// Writes that met something newer.
     pub(super) lost: Vec<WriteNo>,
+    /// The state that the copy began from was not taken, and waits.
+    pub(super) held: bool,
     pub(super) unread: Vec<(Seq, Unreadable)>,
     /// Entities to look at again; `None` for all.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
@@ -186,6 +190,7 @@ impl<'a> Work<'a> {
             parked: Vec::new(),
             conflicts: Vec::new(),
             lost: Vec::new(),
+            held: false,
             unread: Vec::new(),
             changed: Some(BTreeSet::new()),
             end,

@@ -13,6 +13,7 @@ use crate::clock::VectorClock;
 use crate::id::{LogKey, OpId};
 use crate::oplog::{EntityKey, LogState, Payload};
 use crate::seq::Seq;
+use crate::time::Timestamp;
 
 /// The desk in short.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Memory {
     pub(super) unread: u64,
     /// Counters that were filled, or found spent, while ops are offered again: the copy does not show them.
     pub(super) spent: VectorClock,
+    /// Since when the state that this copy began from, which was not taken, waits for others to bring what it stands for.
+    pub(super) held: Option<Timestamp>,
     /// Where the copy ended when it was last looked at for history to let go of.
     pub(super) prune_tried: Seq,
 }
@@ -47,6 +50,7 @@ impl Memory {
             open: 0,
             unread: 0,
             spent: VectorClock::new(),
+            held: None,
             prune_tried: Seq::ZERO,
         }
     }

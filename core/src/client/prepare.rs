@@ -54,6 +54,9 @@ impl Replica {
         let inner = &self.inner;
         let _pass = inner.enter().await?;
         inner.resolve_lost().await?;
+        if inner.leaves_it_to_others().await? {
+            return Ok(None);
+        }
         let cursor = inner.cursor().await?;
         for lane in [Lane::Again, Lane::New] {
             let sent = lock(&inner.memory).sent(lane).cloned();

@@ -25,6 +25,7 @@ mod sealed;
 mod sealed_state;
 #[cfg(feature = "encryption")]
 mod sealed_untrusted;
+mod state_recovery;
 mod steps;
 mod texts;
 mod values;

@@ -363,41 +363,6 @@ fn recovery_from_a_rollback_moves_what_was_lost_and_not_the_history() {
     assert_eq!(a.read("late"), r#"{"n":"1"}"#);
 }
 
-/// Its copy does not reach back to where the histories part: it reads the server's, offers what it can, and what was not
-/// taken is kept as a conflict, whole.
-#[test]
-fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_back_behind_it() {
-    let mut world = World::new();
-    let server = Arc::new(MemoryStore::new());
-    world.replace_server(Arc::clone(&server));
-    let old = world.device();
-    for index in 0..500 {
-        old.set(&format!("early{index}"), "n", "1");
-    }
-    world.sync(&old);
-    let backup = Arc::new(server.fork());
-    for index in 0..2_000 {
-        old.set(&format!("late{index}"), "n", "1");
-    }
-    world.sync(&old);
-    let young = world.device();
-    assert!(world.sync(&young).synced_once, "from a snapshot that reaches the end");
-    assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
-    young.set("mine", "n", "1");
-    world.replace_server(backup);
-    let _ = world.try_sync(&young);
-    let status = world.sync(&young);
-    assert_eq!(status.phase, Some(Phase::Live), "{status:?}");
-    assert_eq!(young.read("early7"), r#"{"n":"1"}"#);
-    assert_eq!(young.read("mine"), r#"{"n":"1"}"#);
-    let conflicts = run(young.replica.conflicts()).unwrap();
-    assert!(status.conflicts > 0 && !conflicts.is_empty(), "what the server did not take is kept: {status:?}");
-    // The device with the whole history puts everything back.
-    assert!(world.sync(&old).is_safe());
-    world.sync(&young);
-    assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
-}
-
 /// What an edit of a clock that is ahead counts for is bounded by when the server took it. After a rollback it is taken
 /// again, later, and counts for more: a device that was at the end of the same ops in the same order must hear of it.
 #[test]

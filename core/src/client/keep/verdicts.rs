@@ -27,6 +27,7 @@ impl<'a> Work<'a> {
         }
         let entry = self.keep.entries.get(&item.no)?;
         match (lane, verdict) {
+            (Lane::Again, _) if self.keep.others_first && entry.is_seed() => self.kept.held = true,
             (Lane::Again, Verdict::Rejected { reason }) if self.again_later(entry, *reason, mirror) => {}
             (Lane::Again, Verdict::Conflict { reason, .. }) => self.not_again(entry, *reason),
             (Lane::Again, _) => self.not_again(entry, crate::oplog::ConflictReason::Concurrent),

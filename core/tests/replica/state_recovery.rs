@@ -1,0 +1,114 @@
+//! Servers that lost what a device holds as a state: the ops that it stands for are for others to bring.
+
+use std::sync::Arc;
+
+use syncline::client::{Phase, Retain, Write};
+use syncline::limits;
+use syncline::oplog::{OpKind, Payload, Precondition};
+use syncline::store::MemoryStore;
+
+use crate::world::{Device, World, run};
+
+/// A server that is put back to 500 edits of 2,500, the device that has all of them, and one that began from a snapshot of
+/// them and has written one since.
+fn put_back_behind_a_snapshot(world: &mut World) -> (Device, Device) {
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let old = world.device();
+    for index in 0..500 {
+        old.set(&format!("early{index}"), "n", "1");
+    }
+    world.sync(&old);
+    let backup = Arc::new(server.fork());
+    for index in 0..2_000 {
+        old.set(&format!("late{index}"), "n", "1");
+    }
+    world.sync(&old);
+    let young = world.device();
+    assert!(world.sync(&young).synced_once, "from a snapshot that reaches the end");
+    assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
+    young.set("mine", "n", "1");
+    world.replace_server(backup);
+    let _ = world.try_sync(&young);
+    assert_eq!(world.sync(&young).phase, Some(Phase::Live));
+    for name in ["early7", "late7", "mine"] {
+        assert_eq!(young.read(name), r#"{"n":"1"}"#);
+    }
+    (old, young)
+}
+
+/// Its copy does not reach back to where the histories part, and whoever has the history puts it back.
+#[test]
+fn a_device_that_began_from_a_snapshot_leaves_a_server_that_is_put_back_to_those_that_hold_the_history() {
+    let mut world = World::new();
+    let (old, young) = put_back_behind_a_snapshot(&mut world);
+    world.later(limits::CLIENT_OTHERS_FIRST_MS / 2);
+    assert!(world.sync(&old).is_safe());
+    let status = world.sync(&young);
+    assert!(status.is_safe() && status.conflicts == 0, "{status:?}");
+    world.sync(&old);
+    for device in [&old, &young] {
+        for name in ["early7", "late7", "mine"] {
+            assert_eq!(device.read(name), r#"{"n":"1"}"#);
+        }
+    }
+}
+
+/// The same where nobody else comes: it goes on alone, and what the server did not take is kept as a conflict, whole.
+#[test]
+fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_back_behind_it() {
+    let mut world = World::new();
+    let (old, young) = put_back_behind_a_snapshot(&mut world);
+    // Each look at the clock takes a millisecond.
+    world.later(limits::CLIENT_OTHERS_FIRST_MS - 1_000);
+    let status = world.sync(&young);
+    assert_eq!((status.unsynced, status.conflicts), (2, 0), "{status:?}");
+    world.later(1_000);
+    world.sync(&young);
+    let status = world.sync(&young);
+    assert!(status.is_safe() && status.conflicts > 0, "what the server did not take is kept: {status:?}");
+    assert_eq!(young.read("mine"), r#"{"n":"1"}"#);
+    // The device with the whole history puts everything back.
+    assert!(world.sync(&old).is_safe());
+    world.sync(&young);
+    assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
+}
+
+/// Found by the simulator: a device that has the history had put back a part of it when one that began from a state came,
+/// and took the counters of the rest to put its own edits behind them.
+#[test]
+fn a_device_that_began_from_a_state_takes_no_counter_of_an_op_that_others_still_hold() {
+    let mut world = World::new();
+    let old = world.device();
+    world.retain = Retain::Window { ops: 8, ms: 0 };
+    let young = world.device();
+    for index in 0..20 {
+        // Each pair is offered again in a request of its own.
+        let write = |name: String| Write {
+            key: old.task(&name).key().clone(),
+            kind: OpKind::Update,
+            precondition: Precondition::None,
+            payload: Payload::Json(r#"{"n":"early"}"#.into()),
+        };
+        let pair = vec![write(index.to_string()), write(format!("{index} too"))];
+        run(old.replica.write_batch(pair)).unwrap();
+        world.sync(&old);
+        world.sync(&young);
+    }
+    young.set("late", "n", "late");
+    world.sync(&young);
+    world.sync(&old);
+    for calls in 3..12 {
+        world.replace_server(Arc::new(MemoryStore::new()));
+        world.sync_for(calls, &old);
+        world.sync(&young);
+        for device in [&old, &young, &old, &young] {
+            let status = world.sync(device);
+            assert!(status.is_safe() && status.conflicts == 0, "after {calls} calls: {status:?}");
+        }
+        for device in [&old, &young] {
+            assert_eq!(device.read("3"), r#"{"n":"early"}"#, "after {calls} calls");
+            assert_eq!(device.read("late"), r#"{"n":"late"}"#, "after {calls} calls");
+        }
+    }
+}
