@@ -12,6 +12,7 @@ use super::desk::Drawer;
 use super::entry::WriteNo;
 use super::error::ReplicaError;
 use super::gate::lock;
+use super::memory::Memory;
 use super::parked::Parked;
 use super::receipt::{Fate, Watched};
 use super::replica::{Begin, Inner, load, opens};
@@ -51,19 +52,20 @@ impl Inner {
     /// Reads the desk again.
     pub(super) async fn reload(&self) -> Result<(), ReplicaError> {
         let mut doubt = Doubt { doubtful: &self.doubtful, sure: false };
-        let lease = {
+        let (lease, leaving) = {
             let memory = lock(&self.memory);
             // What is under way now may not be in what is read.
             let heirs = memory.heirs();
             for (no, watched) in self.receipts.waiting() {
                 heirs.get(&no).into_iter().for_each(|heir| watched.is_now_said_by(*heir));
             }
-            memory.identity.lease
+            (memory.identity.lease, memory.leaving)
         };
-        let memory =
+        let read =
             load(&self.store, self.places, &*self.env, lease, Begin::Held, opens(&self.options, self.places)).await?;
-        *lock(&self.memory) = memory;
+        *lock(&self.memory) = Memory { leaving, ..read };
         self.version.fetch_add(2, Ordering::AcqRel);
+        self.left(false);
         self.tell_receipts().await?;
         doubt.sure = true;
         Ok(())

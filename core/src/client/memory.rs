@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
+use super::offer::Leaving;
 use super::receipt::{Fate, Watched};
 use super::sealer::Sealer;
 use crate::clock::VectorClock;
@@ -31,6 +32,8 @@ pub(super) struct Memory {
     pub(super) unread: u64,
     /// Counters that were filled, or found spent, while ops are offered again: the copy does not show them.
     pub(super) spent: VectorClock,
+    /// A history that is being left: nobody may hear whether it was.
+    pub(super) leaving: Option<Leaving>,
     /// Since when the state that this copy began from, which was not taken, waits for others to bring what it stands for.
     pub(super) held: Option<Timestamp>,
     /// Where the copy ended when it was last looked at for history to let go of.
@@ -50,6 +53,7 @@ impl Memory {
             open: 0,
             unread: 0,
             spent: VectorClock::new(),
+            leaving: None,
             held: None,
             prune_tried: Seq::ZERO,
         }

@@ -26,6 +26,17 @@ use crate::time::Timestamp;
 /// Entries to put in the place of those with these numbers, which were offered again before.
 pub(super) type Offer = (Vec<Entry>, Vec<WriteNo>);
 
+/// A history that is being left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leaving {
+    /// Up to where the server has it.
+    common: Seq,
+    /// Up to where the state stands for it that is offered, and the op that offers it.
+    seed: Option<(Seq, OpId)>,
+    /// The first op that is offered.
+    first: Option<OpId>,
+}
+
 impl Inner {
     /// Begins anew from a state, with everything this device holds put up to be offered again when the server's history
     /// is another.
@@ -67,7 +78,6 @@ impl Inner {
         if offer.is_some() {
             outdated.extend(self.own_keys().await?);
         }
-        let parted = offer.is_some();
         let seed = match offer.iter().flat_map(|(entries, _)| entries).find(|entry| entry.is_seed()) {
             Some(seed) => {
                 let began = self.store.snapshot(self.places.mirror, Seq::MAX).await?;
@@ -75,12 +85,24 @@ impl Inner {
             }
             None => None,
         };
+        let first = |(entries, _): &Offer| entries.first().map(|entry| entry.op.id());
+        lock(&self.memory).leaving = offer.as_ref().map(|offer| Leaving { common, seed, first: first(offer) });
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
-        if parted && done.gap.is_none() {
-            // What this server does not have waits again, and is told when it is there once more.
+        self.left(done.gap.is_none());
+        Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
+    }
+
+    /// What this server does not have waits again, and is told when it is there once more: where the history that had it was
+    /// left for `sure`, or what it offers is put up.
+    pub(super) fn left(&self, sure: bool) {
+        let mut memory = lock(&self.memory);
+        let leaving = memory.leaving.take();
+        let put_up = |op| memory.pending.named(op).is_some();
+        let left = leaving.filter(|leaving| sure || leaving.first.is_some_and(put_up));
+        drop(memory);
+        if let Some(Leaving { common, seed, .. }) = left {
             self.receipts.unsettle(common, seed);
         }
-        Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
     }
 
     /// These ops before those that are offered again already, as entries of the queue, and the entries they replace.

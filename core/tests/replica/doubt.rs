@@ -6,7 +6,7 @@ use std::sync::Arc;
 use syncline::EntityId;
 use syncline::client::{Fate, Receipt, Replica, ReplicaOptions, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
-use syncline::store::{MemoryStore, Store};
+use syncline::store::{MemoryStore, Store, StoreExt as _};
 
 use crate::common::cut::Cut;
 use crate::world::{Device, LOG, World, run};
@@ -18,9 +18,13 @@ fn open(world: &mut World, kept: &Arc<MemoryStore>, cut_at: usize, writes: bool)
     run(Replica::open(Arc::new(store), LOG, world.env(), options)).ok()
 }
 
+fn key(name: &str) -> EntityKey {
+    EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named(name) }
+}
+
 /// Another device's write on the same entity wins, so that all that can become of a write is among them.
 fn causal(replica: &Replica, name: &str, text: &str) -> Option<Receipt> {
-    let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named(name) };
+    let key = key(name);
     let payload = Payload::Json(format!(r#"{{"t":"{text}"}}"#).into());
     run(replica.write(Write { key, kind: OpKind::Update, precondition: Precondition::None, payload })).ok()
 }
@@ -61,4 +65,40 @@ fn a_replica_remembers_what_its_store_has_whichever_commit_nobody_heard_of() {
         }
     }
     assert!(cut > 10, "no sync was cut off");
+}
+
+/// Found by the simulator: where nobody heard whether a history was left that the server had lost, receipts named places of
+/// that history still.
+#[test]
+fn a_receipt_names_no_place_of_a_history_that_was_left_though_nobody_heard_that_it_was() {
+    let mut cut = 0;
+    for (cut_at, writes) in (0..40).flat_map(|at| [(at, true), (at, false)]) {
+        let mut world = World::new();
+        let other = world.device();
+        let kept = Arc::new(MemoryStore::new());
+        let Some(replica) = open(&mut world, &kept, cut_at, writes) else { continue };
+        causal(&other.replica, "first", "theirs");
+        world.sync(&other);
+        let mine = ["x", "y", "z"].map(|name| (name, causal(&replica, name, "mine")));
+        while run(replica.sync_once(&world.way)).is_err() {}
+        // The same ops come to other places.
+        let emptied = Arc::new(MemoryStore::new());
+        world.replace_server(Arc::clone(&emptied));
+        other.set("late", "n", "theirs");
+        world.sync(&other);
+        cut += usize::from(run(replica.sync_once(&world.way)).is_err());
+        run(replica.prepare()).unwrap();
+        for receipt in mine.iter().flat_map(|(_, receipt)| receipt) {
+            let waits = receipt.fate() == Fate::Waiting;
+            assert_eq!(waits, replica.status().unsynced > 0, "cut at {cut_at}, done: {writes}: {:?}", receipt.fate());
+        }
+        while run(replica.sync_once(&world.way)).is_err() {}
+        for (name, receipt) in mine {
+            let head = run(emptied.head(LOG, &key(name))).unwrap();
+            let (Some(receipt), Some(head)) = (receipt, head) else { continue };
+            let found = format!("cut at {cut_at}, done: {writes}: {name}");
+            assert_eq!(receipt.fate(), Fate::Accepted(head.version), "{found}");
+        }
+    }
+    assert!(cut > 5, "no sync was cut off");
 }
