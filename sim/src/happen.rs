@@ -104,6 +104,10 @@ impl House {
                 else {
                     return false;
                 };
+                // As a wiped one.
+                if !self.has_log() && !has_log(&kept) {
+                    return false;
+                }
                 self.double(room);
                 self.replace_disk(room, kept, writes, event.span, runner);
                 true

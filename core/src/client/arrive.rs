@@ -16,6 +16,7 @@ use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
 use super::replica::{Inner, Replica, entries_of};
+use super::sealing::refused_for_its_seal;
 use super::session::{Came, Kept};
 use super::transport::CallError;
 use crate::call::{ErrorCode, Page, Place, Pushed, Refusal};
@@ -244,9 +245,13 @@ impl Inner {
         if done.held {
             memory.held.get_or_insert(keep.env.now);
         }
-        if matches!(keep.verdicts, Some((Lane::Again, _))) {
-            let fillers = keep.again.iter().flat_map(|sent| &sent.items).filter(|item| item.is_filler());
-            for op in fillers.filter_map(|item| item.op.read().ok()) {
+        if let Some((Lane::Again, verdicts)) = &keep.verdicts {
+            let items = keep.again.iter().flat_map(|sent| &sent.items).zip(verdicts);
+            // Sealed again, it is tried again.
+            let taken_back = verdicts.iter().any(|verdict| refused_for_its_seal(verdict).is_some());
+            let judged = |verdict: &Verdict| !taken_back || matches!(verdict, Verdict::Conflict { .. });
+            let fillers = items.filter(|(item, verdict)| item.is_filler() && judged(verdict));
+            for op in fillers.filter_map(|(item, _)| item.op.read().ok()) {
                 // Once, whatever was said to it: what cannot be filled is not tried for ever.
                 let _ = memory.spent.join(op.clock());
             }

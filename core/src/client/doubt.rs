@@ -99,13 +99,18 @@ impl Inner {
             return Ok(());
         }
         let (by_no, by_op) = self.on_record().await?;
-        let end = self.cursor().await?.seq;
+        let bounds = self.store.bounds(self.places.mirror).await?;
+        // What is not among the ops that are kept came before them: a full state among those says it, or else what the copy
+        // began from or let go of, at its end at the latest.
+        let said_at = bounds.map_or(Seq::ZERO, |bounds| {
+            let state = bounds.full_state.as_ref().filter(|mark| mark.seq >= bounds.first);
+            state.map_or(bounds.last, |mark| mark.seq)
+        });
         for (no, watched) in left {
             if let Some(fate) = by_no.get(&no).or_else(|| watched.ops().iter().find_map(|op| by_op.get(op))) {
                 watched.set(fate.clone());
             } else if !renew {
-                // It is in what the copy began from or let go of: at its end at the latest.
-                watched.settle(watched.own(), end);
+                watched.settle(watched.own(), said_at);
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use super::replica::{Inner, Replica};
 use crate::clock::VectorClock;
 use crate::id::EntityId;
 use crate::limits;
-use crate::oplog::{Collection, EntityKey, LogBounds, LogState, LoggedOp, ReplayStop, Schema};
+use crate::oplog::{Collection, EntityKey, Gap, LogBounds, LogState, LoggedOp, ReplayStop, Schema};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 
@@ -69,6 +69,14 @@ impl Replica {
 
 impl Inner {
     pub(super) async fn past(&self, to: Seq) -> Result<Past, ReplicaError> {
+        match self.look_back(to).await {
+            // History was let go of meanwhile: what is kept now may reach back to there still.
+            Err(ReplicaError::Gap(Gap::Pruned)) => self.look_back(to).await,
+            seen => seen,
+        }
+    }
+
+    async fn look_back(&self, to: Seq) -> Result<Past, ReplicaError> {
         let bounds = self.store.bounds(self.places.mirror).await?;
         let end = bounds.as_ref().map_or(Seq::ZERO, |bounds| bounds.last);
         if to > end {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use syncline::Seq;
 use syncline::call::{Call, Reply};
-use syncline::client::{ReplicaError, SharedKeyring, Transport as _};
-use syncline::oplog::Sealing;
+use syncline::client::{ReplicaError, SharedKeyring, Transport as _, Write};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition, Sealing};
 use syncline::store::MemoryStore;
+use syncline::{EntityId, Seq};
 
 use crate::sealed::{create, finds, holder, keys, secret, with};
 use crate::world::{Device, Fault, LOG, World, run};
@@ -157,6 +157,41 @@ fn a_rolled_back_or_emptied_server_is_brought_to_the_epoch_again() {
             assert_ne!(fresh.read(name), "-", "{name}");
             assert_eq!((a.read(name), b.read(name)), (fresh.read(name), fresh.read(name)), "{name}");
         }
+    }
+}
+
+/// Found by the simulator: a counter that was to be spent passed for spent once the batch had been refused for its seal, and
+/// what counts on it was refused in its turn.
+#[test]
+fn what_came_after_a_write_that_lost_is_offered_again_to_a_server_that_knows_neither_epoch() {
+    let mut world = World::new();
+    let ring = keys(&[1]);
+    let (a, b) = (holder(&mut world, &ring), holder(&mut world, &ring));
+    a.set("1", "n", "first epoch");
+    world.sync(&a);
+    world.sync(&b);
+    ring.add(2, &secret(2)).unwrap();
+    run(a.replica.rotate_keys(&world.way, 2)).unwrap();
+    for device in [&a, &b] {
+        let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named("x") };
+        let payload = Payload::Json(r#"{"t":1}"#.into());
+        run(device.replica.write(Write { key, kind: OpKind::Update, precondition: Precondition::None, payload }))
+            .unwrap();
+        // The second has not seen the first.
+        world.sync(device);
+    }
+    b.set("2", "n", "after what lost");
+    world.sync(&b);
+    world.sync(&a);
+    let conflicts = [&a, &b].map(|device| device.replica.status().conflicts);
+    world.replace_server(Arc::new(MemoryStore::new()));
+    for device in [&b, &a, &b] {
+        assert!(world.sync(device).is_safe());
+    }
+    assert_eq!([&a, &b].map(|device| device.replica.status().conflicts), conflicts, "nothing is put aside");
+    for device in [&a, &b, &holder(&mut world, &ring)] {
+        world.sync(device);
+        assert_eq!(device.read("2"), r#"{"n":"after what lost"}"#);
     }
 }
 

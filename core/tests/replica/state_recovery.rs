@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use syncline::client::{Phase, Retain, Write};
+use syncline::client::{Fate, Phase, Retain, Write};
 use syncline::limits;
 use syncline::oplog::{OpKind, Payload, Precondition};
 use syncline::store::MemoryStore;
 
-use crate::world::{Device, World, run};
+use crate::world::{Device, World, run, seq};
 
 /// A server that is put back to 500 edits of 2,500, the device that has all of them, and one that began from a snapshot of
 /// them and has written one since.
@@ -111,4 +111,27 @@ fn a_device_that_began_from_a_state_takes_no_counter_of_an_op_that_others_still_
             assert_eq!(device.read("late"), r#"{"n":"late"}"#, "after {calls} calls");
         }
     }
+}
+
+/// Found by the simulator: the place was said to be the copy's end.
+#[test]
+fn what_a_state_says_that_another_device_brought_is_at_that_state() {
+    let mut world = World::new();
+    world.retain = Retain::Window { ops: 8, ms: 0 };
+    let (a, b) = (world.device(), world.device());
+    let early = a.set("early", "n", "1");
+    for index in 0..30 {
+        a.set(&index.to_string(), "n", "1");
+        world.sync(&a);
+        world.sync(&b);
+    }
+    assert_eq!(early.fate(), Fate::Accepted(seq(1)));
+    world.replace_server(Arc::new(MemoryStore::new()));
+    world.sync(&b);
+    let begun = run(b.replica.end()).unwrap();
+    assert!(begun.seq > seq(1), "what came after the state is behind it");
+    let status = world.sync(&a);
+    assert!(status.is_safe() && status.conflicts == 0, "{status:?}");
+    assert_eq!(early.fate(), Fate::Accepted(seq(1)));
+    assert_eq!(a.read("early"), b.read("early"));
 }
