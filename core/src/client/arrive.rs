@@ -11,7 +11,7 @@ use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
 use super::keep::{Keep, Kept as Done, Stale, What};
-use super::offer::{Offer, is_recent};
+use super::offer::Offer;
 use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
 use super::receipt::Fate;
@@ -176,11 +176,10 @@ impl Inner {
     async fn gather(&self, change: Change) -> Result<Keep, ReplicaError> {
         let Change { what, verdicts, offer, outdated, at_end } = change;
         let env = self.env.env();
-        let (identity, again, new, held) = {
+        let (identity, again, new, deferred) = {
             let memory = lock(&self.memory);
-            (memory.identity.clone(), memory.again.clone(), memory.new.clone(), memory.held)
+            (memory.identity.clone(), memory.again.clone(), memory.new.clone(), memory.deferred.clone())
         };
-        let others_first = identity.part.is_none() && held.is_none_or(|since| is_recent(since, env.now));
         let mut numbers: BTreeSet<WriteNo> = BTreeSet::new();
         if let Some((lane, verdicts)) = &verdicts {
             let sent = if *lane == Lane::Again { &again } else { &new };
@@ -211,7 +210,7 @@ impl Inner {
             arrived,
             offer,
             outdated,
-            others_first,
+            deferred,
             at_end,
         })
     }
@@ -240,11 +239,8 @@ impl Inner {
         if keep.offer.is_some() {
             // Of another state of the server.
             memory.spent = VectorClock::new();
-            memory.held = None;
         }
-        if done.held {
-            memory.held.get_or_insert(keep.env.now);
-        }
+        memory.deferred = done.deferred.clone();
         if let Some((Lane::Again, verdicts)) = &keep.verdicts {
             let items = keep.again.iter().flat_map(|sent| &sent.items).zip(verdicts);
             // Sealed again, it is tried again.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::oplog::{ConflictReason, Draft, DraftError, EntityKey, FullStateKind, Head, Op, Verdict};
+use crate::oplog::{ConflictReason, Draft, DraftError, EntityKey, FullStateKind, Head, Op, Precondition, Verdict};
 use crate::seq::Seq;
 
 /// The number of a local write: counts up for the life of the local store and names the write to its author.
@@ -80,7 +80,7 @@ impl Entry {
 
     /// Whether it is the state that a copy began from.
     pub(super) fn is_seed(&self) -> bool {
-        self.op.full_state() == Some(FullStateKind::Initial)
+        self.op.full_state() == Some(FullStateKind::Initial) && self.op.precondition() == Precondition::Absent
     }
 
     /// The entities it changes.

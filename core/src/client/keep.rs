@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::conflict::{Conflict, Outcome};
+use super::deferred::Deferred;
 use super::desk::{Drawer, Identity, Item, Lane, Places, Sent, note};
 use super::entry::{Base, Entry, Fate, WriteNo};
 use super::mirror::{Means, MirrorWrite, Unreadable, keys_of};
@@ -64,8 +65,8 @@ pub(super) struct Keep {
     pub(super) offer: Option<(Vec<Entry>, Vec<WriteNo>)>,
     /// Keys of ops without effect, of a history that goes.
     pub(super) outdated: Vec<EntityKey>,
-    /// A state that is not taken waits for others to bring what it stands for.
-    pub(super) others_first: bool,
+    /// The state that waits for others to bring what it stands for.
+    pub(super) deferred: Option<Deferred>,
     /// The server has nothing more.
     pub(super) at_end: bool,
 }
@@ -82,8 +83,8 @@ pub(super) struct Kept {
     pub(super) conflicts: Vec<Conflict>,
     /// Writes that met something newer.
     pub(super) lost: Vec<WriteNo>,
-    /// The state that the copy began from was not taken, and waits.
-    pub(super) held: bool,
+    /// The state that waits for others to bring what it stands for.
+    pub(super) deferred: Option<Deferred>,
     pub(super) unread: Vec<(Seq, Unreadable)>,
     /// Entities to look at again; `None` for all.
     pub(super) changed: Option<BTreeSet<EntityKey>>,
@@ -190,7 +191,7 @@ impl<'a> Work<'a> {
             parked: Vec::new(),
             conflicts: Vec::new(),
             lost: Vec::new(),
-            held: false,
+            deferred: keep.deferred.clone(),
             unread: Vec::new(),
             changed: Some(BTreeSet::new()),
             end,
@@ -466,6 +467,8 @@ impl<'a> Work<'a> {
         }
         self.kept.again = None;
         self.forget(Lane::Again.key());
+        self.kept.deferred = None;
+        self.forget(Deferred::key());
     }
 
     fn desk_writes(&mut self, places: Places, bounds: crate::oplog::LogBounds) -> LogWrites {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::deferred::Deferred;
 use super::desk::{Identity, Lane, Sent};
 use super::entry::{Entry, WriteNo};
 use super::gate::lock;
@@ -14,7 +15,6 @@ use crate::clock::VectorClock;
 use crate::id::{LogKey, OpId};
 use crate::oplog::{EntityKey, LogState, Payload};
 use crate::seq::Seq;
-use crate::time::Timestamp;
 
 /// The desk in short.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(super) struct Memory {
     pub(super) spent: VectorClock,
     /// A history that is being left: nobody may hear whether it was.
     pub(super) leaving: Option<Leaving>,
-    /// Since when the state that this copy began from, which was not taken, waits for others to bring what it stands for.
-    pub(super) held: Option<Timestamp>,
+    /// The state that waits for others to bring what it stands for.
+    pub(super) deferred: Option<Deferred>,
     /// Where the copy ended when it was last looked at for history to let go of.
     pub(super) prune_tried: Seq,
 }
@@ -54,7 +54,7 @@ impl Memory {
             unread: 0,
             spent: VectorClock::new(),
             leaving: None,
-            held: None,
+            deferred: None,
             prune_tried: Seq::ZERO,
         }
     }
@@ -169,6 +169,11 @@ impl Pending {
     /// The writes on one entity, oldest first.
     pub(super) fn of(&self, key: &EntityKey) -> &[WriteNo] {
         self.by_entity.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the full state of a write says, where it can be read here.
+    pub(super) fn state_of(&self, no: WriteNo) -> Option<Arc<LogState>> {
+        self.states.get(&no)?.clone()
     }
 
     /// The newest full state, which stands for everything before it.

@@ -16,6 +16,7 @@ mod backoff;
 mod changes;
 mod commit;
 mod conflict;
+mod deferred;
 mod desk;
 mod doubt;
 mod entry;

@@ -3,12 +3,12 @@
 //! What must hold: the ops go as they are, under their ids, before everything that was written since; what was put up before
 //! stays put up, and no record of a conflict is written over.
 //!
-//! Next: `rewind` (what the copy was at that place), `keep` (the transaction), `spent` (what an op counts on).
+//! Next: `rewind` (what the copy was at that place), `keep` (the transaction), `spent` (what an op counts on), `deferred` (a state
+//! that was not taken).
 
 use std::collections::BTreeSet;
 
 use super::arrive::Change;
-use super::commit::DeskChange;
 use super::desk::Drawer;
 use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
@@ -20,8 +20,6 @@ use crate::id::OpId;
 use crate::limits;
 use crate::oplog::{Draft, FullStateKind, OpKind, Precondition, Snapshot, StateEntities, Subject};
 use crate::seq::Seq;
-use crate::store::StoreExt as _;
-use crate::time::Timestamp;
 
 /// Entries to put in the place of those with these numbers, which were offered again before.
 pub(super) type Offer = (Vec<Entry>, Vec<WriteNo>);
@@ -86,8 +84,11 @@ impl Inner {
             None => None,
         };
         let first = |(entries, _): &Offer| entries.first().map(|entry| entry.op.id());
-        lock(&self.memory).leaving = offer.as_ref().map(|offer| Leaving { common, seed, first: first(offer) });
+        let leaving = offer.as_ref().map(|offer| Leaving { common, seed, first: first(offer) });
+        lock(&self.memory).leaving = leaving;
         let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
+        // The desk may have been read again on the way.
+        lock(&self.memory).leaving = leaving;
         self.left(done.gap.is_none());
         Ok(Kept { cursor: self.cursor().await?, more: true, gap: done.gap })
     }
@@ -157,32 +158,6 @@ impl Inner {
         Ok(Some(Entry { no, batch: None, base: Base::Any, seen: Seq::ZERO, fate: Queued::Waiting, op }))
     }
 
-    /// Whether what is offered waits for others. A state that a log begun anew does not take stands for ops that are not
-    /// held here. Whoever holds them brings them under their counters; filled, to bring what comes after the state, those
-    /// would be taken. So for a while this device only reads; once the log has seen what the state has, nobody needs that
-    /// any more.
-    pub(super) async fn leaves_it_to_others(&self) -> Result<bool, ReplicaError> {
-        let (held, renew) = {
-            let memory = lock(&self.memory);
-            (memory.held, memory.identity.renew)
-        };
-        let Some(since) = held else { return Ok(false) };
-        let first = self.entries_after(None, 1).await?.into_iter().next();
-        let Some(seed) = first.filter(|entry| entry.is_again() && entry.is_seed()) else {
-            lock(&self.memory).held = None;
-            return Ok(false);
-        };
-        let bounds = self.store.bounds(self.places.mirror).await?.filter(|_| !renew);
-        if bounds.is_some_and(|bounds| bounds.clock.covers(seed.op.clock())) {
-            let gone = vec![Drawer::Queue.key(seed.no.get())];
-            self.change_desk(DeskChange { gone, ..DeskChange::default() }).await?;
-            // What it stood for is found by its own names.
-            self.reload().await?;
-            return Ok(false);
-        }
-        Ok(is_recent(since, self.env.env().now))
-    }
-
     /// The ops that are put up already.
     async fn offered_again(&self) -> Result<Vec<Entry>, ReplicaError> {
         let mut found: Vec<Entry> = Vec::new();
@@ -196,11 +171,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// Whether others still have time to bring what a state stands for. A clock that was set back gives them no more of it.
-pub(super) fn is_recent(since: Timestamp, now: Timestamp) -> bool {
-    (since..since.plus_ms(limits::CLIENT_OTHERS_FIRST_MS)).contains(&now)
 }
 
 /// Numbers entries after `last` and finds the batches: in a batch the counts of what follows run down to 0.
@@ -217,19 +187,5 @@ fn number(entries: &mut [Entry], last: u64) {
         let batch = (count > 1).then_some((no(first), count));
         entries[first..=index].iter_mut().for_each(|entry| entry.batch = batch);
         first = index + 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn others_have_their_time_and_no_more_whatever_the_clock_does() {
-        let at = |ms| Timestamp::from_ms(1_000 + ms).unwrap();
-        let last = limits::CLIENT_OTHERS_FIRST_MS - 1;
-        assert!(is_recent(at(0), at(0)) && is_recent(at(0), at(last)));
-        assert!(!is_recent(at(0), at(last + 1)) && !is_recent(at(0), at(last + 2)));
-        assert!(!is_recent(at(1), at(0)), "it was set back");
     }
 }

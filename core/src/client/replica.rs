@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::conflict::Conflict;
+use super::deferred::Deferred;
 use super::desk::{Drawer, Identity, Lane, Places, Sent, note, number};
 use super::entry::{Entry, Fate, WriteNo};
 use super::error::ReplicaError;
@@ -348,7 +349,8 @@ pub(super) async fn load(
         },
     };
     let held = matches!(begin, Begin::Held);
-    let reads = Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key()], ..Reads::default() };
+    let reads =
+        Reads { heads: vec![Identity::key(), Lane::Again.key(), Lane::New.key(), Deferred::key()], ..Reads::default() };
     let take = move |view: &View| {
         let desk = view.log(places.desk);
         let bytes = |key: &EntityKey| desk.heads.get(key).and_then(Head::live_state).cloned();
@@ -360,9 +362,10 @@ pub(super) async fn load(
             Err(error) => return Choice::Done(Err(error.into()), None),
         };
         let sent = |lane: Lane| bytes(&lane.key()).map(Sent::from_bytes).transpose();
-        let sent = match (sent(Lane::Again), sent(Lane::New)) {
-            (Ok(again), Ok(new)) => (again, new),
-            (Err(error), _) | (_, Err(error)) => return Choice::Done(Err(error.into()), None),
+        let deferred = bytes(&Deferred::key()).map(Deferred::from_bytes).transpose();
+        let under_way = match (sent(Lane::Again), sent(Lane::New), deferred) {
+            (Ok(again), Ok(new), Ok(deferred)) => (again, new, deferred),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return Choice::Done(Err(error.into()), None),
         };
         let bounds = desk.bounds.clone();
         if bounds.is_none() && view.log(places.mirror).bounds.is_some() {
@@ -371,14 +374,15 @@ pub(super) async fn load(
         let bounds = bounds.unwrap_or_else(|| LogBounds::new(places.desk, Origin(env.bytes16("desk")), env.now));
         let heads = vec![(Identity::key(), note(identity.to_bytes()))];
         let writes = LogWrites { heads, ..LogWrites::new(places.desk, bounds) };
-        Choice::Done(Ok((identity, sent)), Some(writes.alone()))
+        Choice::Done(Ok((identity, under_way)), Some(writes.alone()))
     };
     let scope = Scope::logs(vec![(places.mirror, Reads::default()), (places.desk, reads)]);
     let scope = scope.map_err(|_| lost_answer(&**store))?;
-    let (identity, (again, new)) = store.decide(scope, take).await??;
+    let (identity, (again, new, deferred)) = store.decide(scope, take).await??;
     let mut memory = Memory::new(identity, opens);
     memory.set_sent(Lane::Again, again);
     memory.set_sent(Lane::New, new);
+    memory.deferred = deferred;
     fill(store, places, &mut memory).await?;
     Ok(memory)
 }

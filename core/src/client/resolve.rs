@@ -330,7 +330,7 @@ impl Inner {
     }
 
     /// Ended conflicts are kept for a while, not for ever.
-    async fn forget_old_conflicts(&self, change: &mut DeskChange, new: usize) -> Result<(), ReplicaError> {
+    pub(super) async fn forget_old_conflicts(&self, change: &mut DeskChange, new: usize) -> Result<(), ReplicaError> {
         let kept = lock(&self.memory).conflicts + new as u64;
         let over = kept.saturating_sub(limits::CONFLICTS_KEPT_MAX as u64);
         if over == 0 {

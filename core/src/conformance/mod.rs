@@ -108,6 +108,7 @@ macro_rules! store_conformance {
                 a_conflict_spends_the_authors_counter
                 a_full_state_supersedes_what_had_not_seen_it
                 what_a_log_begins_with_replaces_nothing
+                a_state_that_comes_too_late_to_begin_a_log_spends_no_counter
                 only_one_replica_seeds_a_log
                 an_op_about_several_entities_is_accepted_for_all_or_none
                 system_collections_are_reserved

@@ -230,6 +230,18 @@ pub async fn what_a_log_begins_with_replaces_nothing(store: Arc<dyn Store>) {
     assert_eq!(push(&*store, log(1), &[beside]).await, [accepted(2)]);
 }
 
+/// Whoever holds the ops that it stands for may still bring them.
+pub async fn a_state_that_comes_too_late_to_begin_a_log_spends_no_counter(store: Arc<dyn Store>) {
+    let (mut one, mut two) = (Author::new(1), Author::new(2));
+    let begun = two.op(OpKind::Create, "causal", 1, "a");
+    assert_eq!(push(&*store, log(1), &[begun]).await, [accepted(1)]);
+    let late = one.full_state(FullStateKind::Initial, LogState::default().to_bytes(), Precondition::Absent);
+    let verdict = push(&*store, log(1), &[late]).await;
+    assert_eq!(conflict(&verdict[0]), Some(ConflictReason::Exists));
+    let still = Author::new(1).op(OpKind::Create, "causal", 2, "b");
+    assert_eq!(push(&*store, log(1), &[still]).await, [accepted(2)]);
+}
+
 /// Of two devices that seed an empty log, one wins.
 pub async fn only_one_replica_seeds_a_log(store: Arc<dyn Store>) {
     let (mut one, mut two) = (Author::new(1), Author::new(2));

@@ -258,6 +258,7 @@ impl<'v> Batch<'v> {
         if op.full_state().is_some() && !self.alone {
             return Err(rejected(RejectReason::FullStateNotAlone));
         }
+        self.rule_on_beginning(op)?;
         self.rule_on_clock(op)?;
         // From here on the author's counter is spent, whatever the verdict: an op that lost is written anew under
         // the next counter, and the ops behind it in the batch do not stumble over a missing one.
@@ -266,6 +267,18 @@ impl<'v> Batch<'v> {
             Some(kind) => self.rule_on_full_state(kind, op),
             None => self.rule_on_entities(op),
         }
+    }
+
+    /// What a log begins with comes first. Later it is refused before anything of it is seen: its clock stands for ops that
+    /// somebody may still bring.
+    fn rule_on_beginning(&self, op: &Op) -> Result<(), Verdict> {
+        let begins = op.full_state() == Some(FullStateKind::Initial) && op.precondition() == Precondition::Absent;
+        if !begins || self.bounds.last == Seq::ZERO || self.schema.counters() == Counters::Open {
+            return Ok(());
+        }
+        let seeded = self.bounds.full_state.is_some();
+        let reason = if seeded { ConflictReason::AlreadySeeded } else { ConflictReason::Exists };
+        Err(Verdict::Conflict { reason, head: None })
     }
 
     /// Joins the op's clock into the log's. Foreign clients, whose counters are open, come back under new names for

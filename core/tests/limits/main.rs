@@ -76,7 +76,7 @@ const ELSEWHERE: &[&str] = &[
     "CLIENT_RETRY_AFTER_MS_MAX",
     "CLIENT_IDLE_PUSHES_MAX",
     "CLIENT_RECOVERIES_MAX",
-    // core/src/client/offer.rs and core/tests/replica/state_recovery.rs
+    // core/src/client/deferred.rs and core/tests/replica/state_recovery.rs
     "CLIENT_OTHERS_FIRST_MS",
     // core/tests/replica/conflicts.rs and core/src/client/events.rs
     "CONFLICTS_KEPT_MAX",

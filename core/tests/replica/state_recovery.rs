@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use syncline::client::{Fate, Phase, Retain, Write};
-use syncline::limits;
-use syncline::oplog::{OpKind, Payload, Precondition};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::MemoryStore;
+use syncline::{EntityId, limits};
 
 use crate::world::{Device, World, run, seq};
 
@@ -74,6 +74,18 @@ fn a_device_that_began_from_a_snapshot_keeps_its_state_when_the_server_is_put_ba
     assert_eq!(young.read("late7"), r#"{"n":"1"}"#);
 }
 
+/// Each pair is offered again in a request of its own.
+fn write_pair(device: &Device, index: u64) {
+    let write = |name: String| Write {
+        key: device.task(&name).key().clone(),
+        kind: OpKind::Update,
+        precondition: Precondition::None,
+        payload: Payload::Json(r#"{"n":"early"}"#.into()),
+    };
+    let pair = vec![write(index.to_string()), write(format!("{index} too"))];
+    run(device.replica.write_batch(pair)).unwrap();
+}
+
 /// Found by the simulator: a device that has the history had put back a part of it when one that began from a state came,
 /// and took the counters of the rest to put its own edits behind them.
 #[test]
@@ -83,15 +95,7 @@ fn a_device_that_began_from_a_state_takes_no_counter_of_an_op_that_others_still_
     world.retain = Retain::Window { ops: 8, ms: 0 };
     let young = world.device();
     for index in 0..20 {
-        // Each pair is offered again in a request of its own.
-        let write = |name: String| Write {
-            key: old.task(&name).key().clone(),
-            kind: OpKind::Update,
-            precondition: Precondition::None,
-            payload: Payload::Json(r#"{"n":"early"}"#.into()),
-        };
-        let pair = vec![write(index.to_string()), write(format!("{index} too"))];
-        run(old.replica.write_batch(pair)).unwrap();
+        write_pair(&old, index);
         world.sync(&old);
         world.sync(&young);
     }
@@ -134,4 +138,84 @@ fn what_a_state_says_that_another_device_brought_is_at_that_state() {
     assert!(status.is_safe() && status.conflicts == 0, "{status:?}");
     assert_eq!(early.fate(), Fate::Accepted(seq(1)));
     assert_eq!(a.read("early"), b.read("early"));
+}
+
+/// One of two goes on alone and fills what nobody brings: the other finds everything seen, and nothing of it there.
+#[test]
+fn a_state_is_kept_whole_where_the_log_has_seen_what_it_stands_for_and_does_not_have_it() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let old = world.device();
+    old.set("first", "n", "1");
+    world.sync(&old);
+    let backup = Arc::new(server.fork());
+    world.retain = Retain::Window { ops: 8, ms: 0 };
+    let young = [world.device(), world.device()];
+    for index in 0..30 {
+        old.set(&index.to_string(), "n", "1");
+        world.sync(&old);
+        young.iter().for_each(|device| drop(world.sync(device)));
+    }
+    world.replace_server(backup);
+    for device in &young {
+        let _ = world.try_sync(device);
+        world.sync(device);
+    }
+    world.later(limits::CLIENT_OTHERS_FIRST_MS);
+    for device in [&young[0], &young[1], &young[0], &young[1]] {
+        world.sync(device);
+    }
+    for device in &young {
+        let conflicts = run(device.replica.conflicts()).unwrap();
+        let whole = conflicts.iter().any(|conflict| conflict.mine().full_state().is_some());
+        assert!(whole, "{:?}", device.replica.status());
+    }
+}
+
+/// An application that syncs when it is started, and is not started for long.
+#[test]
+fn a_device_that_is_opened_anew_again_and_again_waits_for_others_no_longer() {
+    let mut world = World::new();
+    let (_, young) = put_back_behind_a_snapshot(&mut world);
+    let mut store = young.store;
+    for _ in 0..4 {
+        world.later(limits::CLIENT_OTHERS_FIRST_MS / 4 + 1);
+        let again = world.open(Arc::clone(&store), 0);
+        world.sync(&again);
+        store = again.store;
+    }
+    let again = world.open(store, 0);
+    let status = world.sync(&again);
+    assert!(status.is_safe() && status.conflicts > 0, "{status:?}");
+}
+
+/// Its version was to be the one that the state makes.
+#[test]
+fn a_file_that_is_written_while_the_state_waits_is_written_on_what_others_brought() {
+    let mut world = World::new();
+    let file = |device: &Device, kind, text: &str| {
+        let key = EntityKey { collection: "files".parse().unwrap(), entity: EntityId::named("file") };
+        let payload = Payload::Json(format!(r#"{{"text":"{text}"}}"#).into());
+        run(device.replica.write(Write { key, kind, precondition: Precondition::None, payload })).unwrap()
+    };
+    let old = world.device();
+    world.retain = Retain::Window { ops: 8, ms: 0 };
+    let young = world.device();
+    file(&old, OpKind::Create, "early");
+    for index in 0..30 {
+        write_pair(&old, index);
+        world.sync(&old);
+        world.sync(&young);
+    }
+    world.replace_server(Arc::new(MemoryStore::new()));
+    world.sync_for(6, &old);
+    world.sync(&young);
+    let late = file(&young, OpKind::Update, "late");
+    assert_eq!((late.fate(), young.replica.status().conflicts), (Fate::Waiting, 0));
+    for device in [&old, &young, &old, &young] {
+        let status = world.sync(device);
+        assert!(status.is_safe() && status.parked == 0, "{status:?}");
+    }
+    assert!(matches!(late.fate(), Fate::Accepted(_)), "{:?}", late.fate());
 }

@@ -5,8 +5,8 @@
 //! Next: `resolve`, which decides what met something newer.
 
 use super::{
-    Conflict, Drawer, Entry, Fate, Item, Lane, MirrorWrite, Outcome, ParkReason, Parked, RejectReason, Settled,
-    VectorClock, Verdict, Work,
+    Conflict, Deferred, Drawer, Entry, Fate, Item, Lane, MirrorWrite, Outcome, ParkReason, Parked, RejectReason,
+    Settled, VectorClock, Verdict, Work,
 };
 
 impl<'a> Work<'a> {
@@ -27,7 +27,7 @@ impl<'a> Work<'a> {
         }
         let entry = self.keep.entries.get(&item.no)?;
         match (lane, verdict) {
-            (Lane::Again, _) if self.keep.others_first && entry.is_seed() => self.kept.held = true,
+            (Lane::Again, _) if entry.is_seed() && self.keep.identity.part.is_none() => self.defer(entry),
             (Lane::Again, Verdict::Rejected { reason }) if self.again_later(entry, *reason, mirror) => {}
             (Lane::Again, Verdict::Conflict { reason, .. }) => self.not_again(entry, *reason),
             (Lane::Again, _) => self.not_again(entry, crate::oplog::ConflictReason::Concurrent),
@@ -40,6 +40,13 @@ impl<'a> Work<'a> {
             (Lane::New, _) => {}
         }
         None
+    }
+
+    /// A state that was not taken stays in the queue, and everything behind it.
+    fn defer(&mut self, entry: &Entry) {
+        let deferred = Deferred { since: self.keep.env.now, no: entry.no, clock: entry.op.clock().clone() };
+        self.put(Deferred::key(), deferred.to_bytes());
+        self.kept.deferred = Some(deferred);
     }
 
     /// What a refusal does to an op that is offered again, where it is no loss of it; whether it was dealt with.
