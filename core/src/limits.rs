@@ -239,6 +239,9 @@ pub const BODY_RATE_BYTES_PER_S_MIN: u64 = 1 << 10;
 pub const BODY_RATE_WINDOW_S: u64 = 10;
 /// Signals waiting for a WebSocket peer that does not read, before it is cut off.
 pub const SOCKET_QUEUE_FRAMES_MAX: usize = 1_024;
+/// Bytes that wait to be read by a WebSocket peer, before it is cut off; answers to its pings that it does not read are among
+/// them.
+pub const SOCKET_UNREAD_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a frame a WebSocket peer may send us.
 pub const SOCKET_FRAME_BYTES_MAX: usize = 64 << 10;
 /// Requests served at once by one process; more are refused with "busy".

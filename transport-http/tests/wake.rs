@@ -166,17 +166,39 @@ async fn fault_w15_a_peer_that_talks_floods_or_stays_silent_is_let_go() {
         assert_eq!(close_code(&mut stream).await, 1003, "{name}");
     }
     let mut stream = socket(&rig).await;
-    // The header alone says that the frame is larger than allowed.
+    // The header alone says that the frame is larger than allowed; what is left unread would cut off the answer.
     let huge = frame(2, &vec![0; (64 << 10) + 1]);
-    let _ = stream.write_all(&huge).await;
-    assert_ne!(close_code(&mut stream).await, 1000, "an oversized frame");
+    stream.write_all(&huge[..14]).await.unwrap();
+    assert_eq!(close_code(&mut stream).await, 1002, "an oversized frame");
     let mut stream = socket(&rig).await;
-    let _ = stream.write_all(b"this is not a frame at all").await;
-    assert_ne!(close_code(&mut stream).await, 1000, "no frame");
+    stream.write_all(b"this is not a frame at all").await.unwrap();
+    assert_eq!(close_code(&mut stream).await, 1002, "no frame");
     let mut silent = socket(&rig).await;
     assert_eq!(close_code(&mut silent).await, 1008, "pings are not answered");
     let mut wakes = rig.client().wakes(KEY).await.unwrap();
     assert_eq!(next(&mut wakes).await, Some(0), "others are not affected");
+}
+
+/// Answers to pings wait for a peer that does not read them: not more than so many bytes of them.
+#[tokio::test]
+async fn fault_w15_what_a_peer_does_not_read_takes_no_room() {
+    const SENT: usize = 48 << 20;
+    let rig = Rig::with(ServerOptions::default()).await;
+    let mut deaf = socket(&rig).await;
+    let pings = frame(9, &[b'x'; 125]).repeat(8_000);
+    let before = most_memory();
+    for _ in 0..SENT / pings.len() {
+        deaf.write_all(&pings).await.unwrap();
+    }
+    let grown = most_memory().saturating_sub(before);
+    assert!(grown < SENT / 4, "{grown} bytes for {SENT} of pings");
+}
+
+/// The most bytes that this process has had in memory.
+fn most_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    most.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }
 
 /// It neither reads what it is sent nor leaves, and keeps the server busy with pings as long as it can write.

@@ -85,6 +85,8 @@ pub(super) async fn upgrade(
         Listener { app: app.clone(), bearer, log, source, start, phase: app.0.phase.subscribe(), _place: place };
     Ok(handshake
         .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(READ_BUFFER_BYTES)
+        .max_write_buffer_size(limits::SOCKET_UNREAD_BYTES_MAX)
         .max_frame_size(limits::SOCKET_FRAME_BYTES_MAX)
         .max_message_size(limits::SOCKET_FRAME_BYTES_MAX)
         .on_upgrade(|socket| listener.run(socket)))
@@ -156,8 +158,10 @@ impl Listener {
                     }
                     answered = false;
                     asks = true;
-                    if timeout(options.write_stall, socket.send(Message::Ping(bytes::Bytes::new()))).await.is_err() {
-                        return Farewell(close_code::POLICY, "the peer does not read");
+                    match timeout(options.write_stall, socket.send(Message::Ping(bytes::Bytes::new()))).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return GONE,
+                        Err(_) => return Farewell(close_code::POLICY, "the peer does not read"),
                     }
                 }
                 () = reached(&mut self.phase, Phase::Closing) => {

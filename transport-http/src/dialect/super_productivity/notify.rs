@@ -99,6 +99,8 @@ pub(super) async fn upgrade(
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(READ_BUFFER_BYTES)
+        .max_write_buffer_size(syncline::limits::SOCKET_UNREAD_BYTES_MAX)
         .on_upgrade(move |socket| async move { serve(&sp, socket, &token, &client).await })
 }
 
