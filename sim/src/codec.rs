@@ -11,7 +11,7 @@ use crate::weather::Weather;
 
 const PROMISE: &str = "what is said survives its bytes";
 
-/// One in so many messages is also said in JSON, which costs more.
+/// One in so many messages is said in JSON, which costs more.
 const JSON_ONE_IN: u64 = 8;
 
 /// The call as it arrives.

@@ -169,7 +169,9 @@ impl House {
         let (house, room) = (Arc::clone(self), Arc::clone(room));
         self.weather.schedule.begin(Group::Wire, async move {
             house.weather.sleep(after_ms).await;
-            lock(&house.to_kill).push(room.number);
+            if !house.weather.is_calm() {
+                lock(&house.to_kill).push(room.number);
+            }
         });
     }
 
@@ -221,7 +223,10 @@ impl House {
         let house = Arc::clone(self);
         self.weather.schedule.begin(Group::Wire, async move {
             house.weather.sleep(down_ms).await;
-            house.start_server(number);
+            // Whoever heals starts what is down.
+            if !house.weather.is_calm() {
+                house.start_server(number);
+            }
         });
     }
 

@@ -64,8 +64,12 @@ impl Fates<'_> {
         let is_later =
             |other: &&Told| author.rooms.contains(&other.room) && other.no > write.no && other.key == write.key;
         let followed = self.told.iter().filter(is_later).any(|later| self.kept.contains(&later.op));
-        let earlier = |op: &Op| self.told.iter().any(|told| told.op == op.id() && told.no <= write.no);
-        followed || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !earlier(&stood.op))
+        followed || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !self.is_earlier(&stood.op, write))
+    }
+
+    /// Whether an op is known to be that write's, or an earlier one's.
+    fn is_earlier(&self, op: &Op, write: &Told) -> bool {
+        self.told.iter().any(|told| told.op == op.id() && told.no <= write.no)
     }
 
     /// Whether the op at a place is the write, or, where these authors' later ones may say what it says, one of those.
@@ -73,7 +77,8 @@ impl Fates<'_> {
         let at = self.log.binary_search_by_key(&seq, |stood| stood.seq).ok().and_then(|at| self.log.get(at));
         // A state that a log begins with says what the device held that offered it.
         let says = |op: &Op| op.id() == write.op || op.full_state() == Some(FullStateKind::Initial);
-        at.is_some_and(|at| says(&at.op) || author.is_some_and(|author| author.wrote(&at.op, write)))
+        let later = |op: &Op| author.is_some_and(|author| author.wrote(op, write) && !self.is_earlier(op, write));
+        at.is_some_and(|at| says(&at.op) || later(&at.op))
     }
 }
 
@@ -118,7 +123,10 @@ impl House {
         }
         let mut ledger = lock(&self.ledger);
         for (index, told) in told.iter().enumerate() {
-            if !held.contains(&index) && !alive.contains(&told.op) {
+            // What is on a disk again that was put back is to be kept again.
+            if held.contains(&index) || alive.contains(&told.op) {
+                ledger.excused.remove(&index);
+            } else {
                 ledger.excused.insert(index);
             }
         }

@@ -199,15 +199,13 @@ impl Runner {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Ends a group's tasks where they stand; how many there were.
-    pub(crate) fn kill(&mut self, group: Group) -> usize {
+    /// Ends a group's tasks where they stand.
+    pub(crate) fn kill(&mut self, group: Group) {
         self.take_in();
-        let before = self.tasks.len();
         // Dropped after the map is whole again: what they hold may wake others.
         let (dead, alive) = std::mem::take(&mut self.tasks).into_iter().partition(|(_, (of, ..))| *of == group);
         self.tasks = alive;
         drop::<BTreeMap<_, _>>(dead);
-        before - self.tasks.len()
     }
 
     fn take_in(&mut self) {

@@ -40,7 +40,7 @@ impl<'w> Shrinker<'w> {
     }
 
     fn drop_events(&mut self, plan: &mut Plan) {
-        let mut width = plan.events.len().next_power_of_two() / 2;
+        let mut width = plan.events.len().next_power_of_two();
         while width > 0 {
             let mut at = 0;
             while at < plan.events.len() {
