@@ -103,7 +103,7 @@ pub fn sweep(
     std::thread::scope(|scope| {
         for _ in 0..cores() {
             scope.spawn(|| {
-                while goes_on() && lock().1.findings().len() < FINDINGS_MAX {
+                while lock().1.findings().len() < FINDINGS_MAX {
                     let Some(point) = lock().0.take() else { break };
                     let outcome = attempt(|| meet(point));
                     let (sweep, tally) = &mut *lock();
@@ -113,6 +113,10 @@ pub fn sweep(
                             counts.into_iter().for_each(|(what, more)| tally.add(what, more));
                         }
                         Err(finding) => tally.found(finding),
+                    }
+                    // Whoever has no time at all tries one.
+                    if !goes_on() {
+                        break;
                     }
                 }
             });

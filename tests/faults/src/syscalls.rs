@@ -62,7 +62,8 @@ impl Fault {
     }
 }
 
-/// The calls that touch files, and how they may fail. `write` is limited to files, for it also wakes threads.
+/// The calls that touch files, and how they may fail. Some are limited to the server's own files: `write` also wakes threads, and
+/// the first to open and read files is who loads the program.
 pub const CALLS: &[(&str, &[Fault])] = &[
     ("pwrite64", &[Fault::Full, Fault::Io, Fault::StaysFull, Fault::Kill]),
     ("fdatasync", &[Fault::Io, Fault::Kill]),
@@ -150,7 +151,8 @@ async fn meet_it(point: Point) -> (Met, Counts) {
     let folder = Folder::new("syscalls").expect("a folder");
     let server = Process::within(&folder, None, &[]);
     let trace = folder.path().join("trace");
-    server.start_through(&words(point, &trace, &folder.path().join("data/blobs/.temp/$$-0")));
+    let data = folder.path().join("data");
+    server.start_through(&words(point, &trace, Some(&data.join("syncline.db")), &data.join("blobs/.temp/$$-0")));
     let mut work = Work::new();
     let ended;
     match server.try_run() {
@@ -197,24 +199,28 @@ async fn meet_it(point: Point) -> (Met, Counts) {
 }
 
 /// What a program is started through, for a shell that expands `$$` to its number. Of `write` only those to files in
-/// `unfinished` fail, which are called by their numbers.
+/// `unfinished` fail, which are called by their numbers; of what opens and reads, only what is about `database`, or where
+/// there is none, about the unfinished ones.
 #[must_use]
-pub fn words(point: Point, trace: &Path, unfinished: &Path) -> Vec<String> {
+pub fn words(point: Point, trace: &Path, database: Option<&Path>, unfinished: &Path) -> Vec<String> {
     let Point { call, number, fault } = point;
     let lasting = if fault == Fault::StaysFull { "+" } else { "" };
     let mut words: Vec<String> = ["strace", "-D", "-f", "-q", "-o"].map(str::to_owned).into();
     words.push(trace.display().to_string());
+    let files = match (call, database) {
+        ("openat" | "pread64", Some(database)) => {
+            ["", "-wal", "-shm"].map(|end| format!("{}{end}", database.display())).to_vec()
+        }
+        ("write" | "openat" | "pread64", _) => (0..40).map(|file| format!("{}/{file}", unfinished.display())).collect(),
+        _ => Vec::new(),
+    };
     // A signal at a call of certain files never comes with it.
-    if (call, fault) != ("write", Fault::Kill) {
+    if files.is_empty() || fault != Fault::Kill {
         words.push("--seccomp-bpf".to_owned());
     }
     words.extend(["-e".to_owned(), format!("trace={call}")]);
     words.extend(["-e".to_owned(), format!("inject={call}:{}:when={number}{lasting}", fault.words())]);
-    if call == "write" {
-        for file in 0..40 {
-            words.extend(["-P".to_owned(), format!("{}/{file}", unfinished.display())]);
-        }
-    }
+    words.extend(files.into_iter().flat_map(|file| ["-P".to_owned(), file]));
     words
 }
 

@@ -53,7 +53,8 @@ const LINGERS: Duration = Duration::from_secs(10);
 
 /// Reads standard error to its end, so that who writes it never waits; what was said from the first panic on.
 fn panics(stderr: ChildStderr) -> String {
-    let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let lines = BufReader::new(stderr).split(b'\n').map_while(Result::ok);
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).into_owned());
     let mut said = lines.skip_while(|line| !line.contains(PANIC));
     let kept: Vec<String> = said.by_ref().take(LINES).collect();
     said.for_each(drop);
@@ -202,14 +203,17 @@ impl Process {
         while !running.ear.is_finished() && begun.elapsed() < LINGERS {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let said = if running.ear.is_finished() { running.ear.join().unwrap_or_default() } else { String::new() };
-        (status, said)
+        // What could not be heard is not taken for nothing.
+        let said = if running.ear.is_finished() { running.ear.join().ok() } else { None };
+        (status, said.unwrap_or_else(|| "its standard error has no end".to_owned()))
     }
 
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.running.lock().ok()?.as_ref().map(|running| running.child.id())
+        let mut held = self.running.lock().ok()?;
+        let child = &mut held.as_mut()?.child;
+        child.try_wait().ok()?.is_none().then(|| child.id())
     }
 
     /// Sends a signal by its name: `STOP`, `CONT`, `TERM`.

@@ -96,7 +96,7 @@ fn uploaded(store: &FsBlobs, made: Made) -> Result<(), BlobError> {
 pub fn meet(point: Point) -> (Met, Counts) {
     let folder = Folder::new("blobs").expect("a folder");
     let (root, trace) = (folder.path().join("blobs"), folder.path().join("trace"));
-    let through = words(point, &trace, &root.join(".temp/$$-0")).join(" ");
+    let through = words(point, &trace, None, &root.join(".temp/$$-0")).join(" ");
     let output = Command::new("/bin/sh")
         .arg("-c")
         .arg(format!(r#": >"$0/$$" && exec {through} "$@""#))

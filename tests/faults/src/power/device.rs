@@ -178,6 +178,7 @@ pub(super) fn life(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> C
             machine.cut_power_at(1 + chance.below(40));
             let opened = SqliteStore::open(options.clone()).map(|store| open(Arc::new(store), Arc::clone(&clock)));
             count(&mut counts, "cuts while recovering", u64::from(machine.is_off()));
+            assert!(matches!(opened, Ok(Ok(_))) || machine.is_off(), "{run}: it does not open: {opened:?}");
             drop(opened);
             machine.cut_power();
             machine.restart();

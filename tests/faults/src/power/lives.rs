@@ -125,7 +125,13 @@ fn life_of_a_server(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> 
         push_on(&mut writer, &store, machine, until, &run);
         // Where it did not fall before, it may fall into closing, and else comes after.
         drop(store);
-        count(&mut counts, FAILURES, machine.failures() - failures);
+        let failed = machine.failures() - failures;
+        count(&mut counts, FAILURES, failed);
+        if mode == Mode::AfterAnError && failed == 0 && machine.is_off() {
+            count(&mut counts, "cuts before the error came", 1);
+            machine.restart();
+            continue;
+        }
         cut_at_last(mode, machine, &mut counts);
     }
     let store = SqliteStore::open(options).unwrap_or_else(|error| panic!("{mode:?}, at the end: {error}"));
@@ -150,6 +156,7 @@ fn cut_while_opening(options: &SqliteOptions, machine: &Machine, chance: &mut Ch
         // It opens when the cut would have come later.
         let opened = SqliteStore::open(options.clone());
         count(counts, "cuts while recovering", u64::from(machine.is_off()));
+        assert!(opened.is_ok() || machine.is_off(), "it does not open: {opened:?}");
         drop(opened);
         machine.cut_power();
         machine.restart();

@@ -125,6 +125,9 @@ pub(super) async fn flood(way: Way, addr: SocketAddr) -> Result<(), String> {
         return Err("frames of clients are unpacked".to_owned());
     }
     let own = to.local_addr().map_err(|error| error.to_string())?;
+    if !held(&connections()?, addr, own) {
+        return Err("the system does not show its socket".to_owned());
+    }
     let bytes = said(way);
     match way {
         Way::Leaves => {
@@ -175,13 +178,18 @@ fn close_code(mut frames: &[u8]) -> Option<u16> {
 /// Waits until no process holds the server's end of a connection, as the system says.
 async fn free_within(time: Duration, server: SocketAddr, peer: SocketAddr) -> Result<(), String> {
     let begun = Instant::now();
-    while held(&std::fs::read_to_string("/proc/net/tcp").map_err(|error| error.to_string())?, server, peer) {
+    while held(&connections()?, server, peer) {
         if begun.elapsed() > time {
             return Err(format!("its socket is kept for {:?}", begun.elapsed()));
         }
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())
+}
+
+/// What the system says of all connections.
+fn connections() -> Result<String, String> {
+    std::fs::read_to_string("/proc/net/tcp").map_err(|error| error.to_string())
 }
 
 /// Whether a connection is among those that the system says are held by a process: others have no inode.

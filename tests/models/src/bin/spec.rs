@@ -1,5 +1,5 @@
-//! Part of the proof: every configuration of the specification, then walks of the real code held against it for as long as
-//! there is time.
+//! Part of the proof: every configuration of the specification and every mistake in it, then walks of the real code held against
+//! it for as long as there is time.
 
 use std::process::ExitCode;
 
@@ -21,19 +21,21 @@ fn main() -> ExitCode {
 
 fn prove(given: Given, tally: &mut Tally) -> anyhow::Result<()> {
     let tlc = Tlc::find()?;
-    for name in CONFIGURATIONS.iter().take_while(|_| given.goes_on()) {
+    // All of them, whatever the time: what is promised is all of them.
+    for name in CONFIGURATIONS {
         match tlc.check(name)? {
             Checked::Holds(states) => tally.add("states of the specification", states),
             broken => tally.found(format!("{name}: {broken:?}")),
         }
         tally.add("configurations", 1);
     }
-    for (name, property) in MISTAKES.iter().take_while(|_| given.goes_on()) {
+    for (name, property) in MISTAKES {
         let checked = tlc.check(name)?;
-        if checked != Checked::Broken((*property).to_owned()) {
+        if checked == Checked::Broken((*property).to_owned()) {
+            tally.add("mistakes found", 1);
+        } else {
             tally.found(format!("{name} is not found: {checked:?}"));
         }
-        tally.add("mistakes found", 1);
     }
     let mut seed = given.seed();
     while given.goes_on() {
