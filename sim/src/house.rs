@@ -63,11 +63,13 @@ pub(crate) struct Image {
 }
 
 /// Writes whose users decided about them, on any device.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Decided {
     pub(crate) given_up: BTreeSet<OpId>,
     /// Sent again after they were set aside.
     pub(crate) retried: BTreeSet<OpId>,
+    /// Devices that took a restore back which waited, once for each.
+    pub(crate) taken_back: Vec<usize>,
 }
 
 /// A device.

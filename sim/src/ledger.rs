@@ -95,6 +95,12 @@ impl Author {
     }
 }
 
+/// Takes one of these out; whether there was one.
+fn take_one(all: &mut Vec<usize>, this: usize) -> bool {
+    let at = all.iter().position(|other| *other == this);
+    at.map(|at| all.swap_remove(at)).is_some()
+}
+
 /// Which of these ops a store has, or had, in a log.
 async fn known(store: &MemoryStore, log: LogKey, ops: &[OpId]) -> BTreeSet<OpId> {
     let mut found = BTreeSet::new();
@@ -141,7 +147,9 @@ impl House {
         };
         let ops: Vec<OpId> = told.iter().map(|told| told.op).collect();
         let mut kept = known(&self.store.kept(), LOG, &ops).await;
-        kept.extend(lock(&self.decided).given_up.iter().copied());
+        let decided = lock(&self.decided).clone();
+        kept.extend(decided.given_up);
+        let mut taken_back = decided.taken_back;
         for room in self.rooms() {
             let Some(replica) = lock(&room.replica).clone() else { continue };
             kept.extend(self.set_aside(&replica).await);
@@ -157,7 +165,8 @@ impl House {
                 || excused.contains(&index)
                 || fate == Fate::Discarded
                 || says_by_another
-                || self.may_fold(write) && all.says_all(write, &author);
+                || self.may_fold(write) && all.says_all(write, &author)
+                || write.key.is_none() && take_one(&mut taken_back, write.room);
             if !somewhere {
                 let promise = "a write ends in the log, parked or in a conflict record";
                 self.weather.broke(promise, format!("{said}, is nowhere"));

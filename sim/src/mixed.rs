@@ -188,7 +188,11 @@ async fn type_text(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError
 
 async fn restore(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     if draw.chance(300) {
-        return Ok(device.replica.undo_restore().await?.into());
+        let receipt = device.replica.undo_restore().await?;
+        if receipt.is_none() {
+            device.took_a_restore_back();
+        }
+        return Ok(receipt.into());
     }
     // Somewhere in what is kept here.
     let points = device.replica.restore_points(10).await?;

@@ -31,6 +31,11 @@ impl Device {
         lock(&self.decided).given_up.insert(op);
     }
 
+    /// Says that a restore which waited was taken back, and which is not known: an earlier process may have made it.
+    pub fn took_a_restore_back(&self) {
+        lock(&self.decided).taken_back.push(self.number);
+    }
+
     /// Says that a parked write is about to be sent again: it keeps the time at which it was made, and so may come after
     /// younger ones.
     pub fn retries(&self, op: OpId) {

@@ -115,13 +115,16 @@ fn life_of_a_server(mode: Mode, seed: u64, machine: &Machine, folder: &Path) -> 
         assert_eq!(store.contradictions(), [], "{run}");
         let lost = check_by(mode.durability(), &mut writer, &store, &run);
         count(&mut counts, "pushes lost as allowed", lost as u64);
-        let until = writer.pushed() + usize::try_from(1 + chance.below(6)).unwrap_or(1);
+        let mut until = writer.pushed() + usize::try_from(1 + chance.below(6)).unwrap_or(1);
+        let mut begins = 1;
         if mode == Mode::AfterAnError {
             plan_error(machine, &mut chance);
+            // The power goes when it came, or mostly.
+            (begins, until) = (ERROR_WITHIN, until + 6);
         }
         let failures = machine.failures();
         let most = chance.of(&[20, 120, 400]);
-        machine.cut_power_at(1 + chance.below(most));
+        machine.cut_power_at(begins + chance.below(most));
         push_on(&mut writer, &store, machine, until, &run);
         // Where it did not fall before, it may fall into closing, and else comes after.
         drop(store);
@@ -163,12 +166,15 @@ fn cut_while_opening(options: &SqliteOptions, machine: &Machine, chance: &mut Ch
     }
 }
 
+/// Operations within which a planned error comes, unless it is one of syncs, which are fewer.
+const ERROR_WITHIN: u64 = 40;
+
 fn plan_error(machine: &Machine, chance: &mut Chance) {
-    let at = 1 + chance.below(80);
+    let at = 1 + chance.below(ERROR_WITHIN);
     match chance.below(3) {
         0 => machine.fill_disk_once_at(at),
         1 => machine.fail_once_at(at),
-        _ => machine.fail_sync_at(1 + chance.below(8)),
+        _ => machine.fail_sync_at(1 + chance.below(4)),
     }
 }
 
