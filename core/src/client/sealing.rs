@@ -156,6 +156,13 @@ impl Replica {
         Ok(Ok(()))
     }
 
+    /// Asks which key epoch the log is at.
+    pub(super) async fn hear_epoch(&self, transport: &dyn Transport) -> Result<(), CallError> {
+        let bounds = log_of(transport.call(Call::Status(self.log().log)).await?)?;
+        lock(&self.inner.sealing).epoch = bounds.key_epoch;
+        self.raise(transport).await
+    }
+
     /// A server that was rolled back to before a rotation is brought to the epoch again: what comes is not sealed under a
     /// key that was given up.
     async fn raise(&self, transport: &dyn Transport) -> Result<(), CallError> {

@@ -11,7 +11,7 @@ use super::gate::lock;
 use super::replica::{Inner, Replica};
 use super::sealer::{Unopened, Unsealed};
 use super::transport::{CallError, Transport};
-use crate::call::{Call, Reply};
+use crate::call::{Call, ErrorCode, Reply};
 use crate::oplog::{Op, Payload, Snapshot};
 use crate::seq::{Cursor, Seq};
 use crate::store::{PageLimit, StoreExt as _};
@@ -25,6 +25,17 @@ impl Replica {
     /// [`ReplicaError::NotUnderstood`] when an op is from a newer build; a missing key; [`ReplicaError::Call`] when the
     /// server does not take it; the local store's.
     pub async fn put_snapshot(&self, transport: &dyn Transport) -> Result<Option<Cursor>, ReplicaError> {
+        match self.offer_snapshot(transport).await {
+            Err(ReplicaError::Call(CallError::Refused(refusal))) if refusal.code == ErrorCode::KeyEpochMoved => {
+                // No op has told of it yet.
+                self.hear_epoch(transport).await?;
+                self.offer_snapshot(transport).await
+            }
+            offered => offered,
+        }
+    }
+
+    async fn offer_snapshot(&self, transport: &dyn Transport) -> Result<Option<Cursor>, ReplicaError> {
         let Some(snapshot) = self.inner.snapshot().await? else { return Ok(None) };
         let cursor = snapshot.cursor();
         match transport.call(Call::PutSnapshot { log: self.log().log, snapshot: Box::new(snapshot) }).await? {

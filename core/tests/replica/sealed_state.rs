@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use syncline::call::{Call, Reply};
-use syncline::client::{ReplicaError, SharedKeyring, Transport as _, Write};
+use syncline::client::{ReplicaError, SharedKeyring, Transport as _, Unopened, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition, Sealing};
 use syncline::store::MemoryStore;
 use syncline::{EntityId, Seq};
@@ -84,6 +84,24 @@ fn a_fresh_device_begins_from_a_sealed_full_state() {
     assert!(world.sync(&fresh).is_safe());
     world.sync(&second);
     assert_eq!(second.read("3"), r#"{"n":"goes on"}"#);
+}
+
+/// Found by the simulator: nobody had written since the rotation, so nothing had told of it.
+#[test]
+fn a_snapshot_is_sealed_under_the_epoch_that_the_log_has_come_to() {
+    let mut world = World::new();
+    let ring = keys(&[1, 2]);
+    let (a, b) = (holder(&mut world, &keys(&[1])), holder(&mut world, &ring));
+    a.set("1", "n", "1");
+    world.sync(&a);
+    world.sync(&b);
+    let c = holder(&mut world, &ring);
+    world.sync(&c);
+    run(c.replica.rotate_keys(&world.way, 2)).unwrap();
+    assert!(run(b.replica.put_snapshot(&world.way)).unwrap().is_some());
+    // Who has no key of that epoch is told which one it wants.
+    let without = run(a.replica.put_snapshot(&world.way)).unwrap_err();
+    assert!(matches!(without, ReplicaError::Unopened(Unopened::KeyNeeded { epoch: 2 })), "{without:?}");
 }
 
 /// A restore is a full state, and a server that cannot read it serves it as one.
