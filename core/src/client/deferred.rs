@@ -20,7 +20,7 @@ use super::replica::{Inner, entries_of};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits;
-use crate::oplog::{ConflictReason, Draft, EntityKey, Head, Precondition};
+use crate::oplog::{ConflictPolicy, ConflictReason, Draft, EntityKey, Head, Precondition};
 use crate::store::StoreExt as _;
 use crate::time::Timestamp;
 
@@ -115,13 +115,16 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether the copy has each entity as the state has it, or newer.
+    /// Whether the copy has each entity as the state has it, or newer. Of one that edits are merged into, a newer one need not
+    /// have all that the state has.
     async fn shows_all_of(&self, deferred: &Deferred) -> Result<bool, ReplicaError> {
         let Some(state) = lock(&self.memory).pending.state_of(deferred.no) else { return Ok(false) };
         for (key, said) in state.iter() {
             let head = self.store.head(self.places.mirror, key).await?;
+            let merged = self.schema.rules(&key.collection).policy == ConflictPolicy::Merge;
             let shown = head.is_some_and(|head| {
-                !deferred.clock.covers(&head.clock) || head.live_state().is_some_and(|state| *state == said)
+                let newer = !merged && !deferred.clock.covers(&head.clock);
+                newer || head.live_state().is_some_and(|state| *state == said)
             });
             if !shown {
                 return Ok(false);

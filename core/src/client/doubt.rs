@@ -52,20 +52,23 @@ impl Inner {
     /// Reads the desk again.
     pub(super) async fn reload(&self) -> Result<(), ReplicaError> {
         let mut doubt = Doubt { doubtful: &self.doubtful, sure: false };
-        let (lease, leaving) = {
+        let (lease, leaving, dropping) = {
             let memory = lock(&self.memory);
             // What is under way now may not be in what is read.
             let heirs = memory.heirs();
             for (no, watched) in self.receipts.waiting() {
                 heirs.get(&no).into_iter().for_each(|heir| watched.is_now_said_by(*heir));
             }
-            (memory.identity.lease, memory.leaving)
+            (memory.identity.lease, memory.leaving, memory.dropping)
         };
         let read =
             load(&self.store, self.places, &*self.env, lease, Begin::Held, opens(&self.options, self.places)).await?;
         *lock(&self.memory) = Memory { leaving, ..read };
         self.version.fetch_add(2, Ordering::AcqRel);
         self.left(false);
+        if let Some(no) = dropping.filter(|no| !lock(&self.memory).pending.has(*no)) {
+            self.receipts.tell(no, Fate::Discarded);
+        }
         self.tell_receipts().await?;
         doubt.sure = true;
         Ok(())

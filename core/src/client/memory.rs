@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) spent: VectorClock,
     /// A history that is being left: nobody may hear whether it was.
     pub(super) leaving: Option<Leaving>,
+    /// A waiting write that is being taken back.
+    pub(super) dropping: Option<WriteNo>,
     /// The state that waits for others to bring what it stands for.
     pub(super) deferred: Option<Deferred>,
     /// Where the copy ended when it was last looked at for history to let go of.
@@ -54,6 +56,7 @@ impl Memory {
             unread: 0,
             spent: VectorClock::new(),
             leaving: None,
+            dropping: None,
             deferred: None,
             prune_tried: Seq::ZERO,
         }

@@ -228,9 +228,12 @@ impl Inner {
         };
         let entry = self.entry(no).await?;
         let gone = vec![Drawer::Queue.key(no.get())];
+        // Whoever does not hear whether it is gone looks for it.
+        lock(&self.memory).dropping = Some(no);
         self.change_desk(DeskChange { gone, ..DeskChange::default() }).await?;
         {
             let mut memory = lock(&self.memory);
+            memory.dropping = None;
             memory.pending.remove(no, std::iter::empty());
             memory.lost.retain(|lost| *lost != no);
         }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use syncline::EntityId;
 use syncline::client::{Fate, Receipt, Replica, ReplicaOptions, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, Store, StoreExt as _};
+use syncline::{EntityId, Seq};
 
 use crate::common::cut::Cut;
 use crate::world::{Device, LOG, World, run};
@@ -101,4 +101,27 @@ fn a_receipt_names_no_place_of_a_history_that_was_left_though_nobody_heard_that_
         }
     }
     assert!(cut > 5, "no sync was cut off");
+}
+
+/// Found by the simulator: it was said to be in the log.
+#[test]
+fn a_restore_that_was_taken_back_is_said_to_be_though_nobody_heard_that_it_was() {
+    let (mut cut, mut gone) = (0, 0);
+    for (cut_at, writes) in (0..30).flat_map(|at| [(at, true), (at, false)]) {
+        let mut world = World::new();
+        let kept = Arc::new(MemoryStore::new());
+        let Some(replica) = open(&mut world, &kept, cut_at, writes) else { continue };
+        for name in ["1", "2"] {
+            causal(&replica, name, "mine");
+            while run(replica.sync_once(&world.way)).is_err() {}
+        }
+        let Ok(receipt) = run(replica.restore(Seq::FIRST)) else { continue };
+        let undone = run(replica.undo_restore());
+        cut += usize::from(undone.is_err());
+        run(replica.prepare()).unwrap();
+        let expected = if replica.status().unsynced > 0 { Fate::Waiting } else { Fate::Discarded };
+        gone += usize::from(undone.is_err() && expected == Fate::Discarded);
+        assert_eq!(receipt.fate(), expected, "cut at {cut_at}, done: {writes}");
+    }
+    assert!(cut >= 2 && gone >= 1, "{cut} were cut off, {gone} were done");
 }
