@@ -70,9 +70,10 @@ impl BlobTransport for HttpClient {
         if sent.status().is_success() {
             return offset(&sent);
         }
-        // An answer to HEAD has no body that would say why: asking for the blob does.
+        // An answer to HEAD has no body that would say why: asking for the blob does, unless that goes again.
+        let answer = receive(sent).await?;
         self.call_needs(log, blob, size).await?;
-        Err(CallError::Protocol(format!("status {} to a question that is in order", sent.status().as_u16())))
+        Err(answer::refused(&answer))
     }
 
     async fn append_blob(&self, log: LogId, blob: BlobId, size: u64, at: u64, bytes: Bytes) -> Result<u64, CallError> {
