@@ -26,8 +26,9 @@ use crate::time::Timestamp;
 /// How much of the log's history a replica keeps beside its state.
 ///
 /// It bounds how old a backup a server may be set back to with this device giving back what is missing since. Of a server
-/// set back further, and of no device with the older history left, this device's state is kept as a
-/// [`Conflict`](super::Conflict), whole, and not merged by itself.
+/// set back further this device leaves it to others with the older history, for
+/// [`CLIENT_OTHERS_FIRST_MS`](limits::CLIENT_OTHERS_FIRST_MS), and sends nothing meanwhile; where none comes, its state is
+/// kept as a [`Conflict`](super::Conflict), whole, and not merged by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retain {

@@ -112,7 +112,7 @@ pub fn sweep(
                             sweep.met(point, met);
                             counts.into_iter().for_each(|(what, more)| tally.add(what, more));
                         }
-                        Err(finding) => tally.found(finding),
+                        Err(finding) => tally.found(format!("{point:?}: {finding}")),
                     }
                     // Whoever has no time at all tries one.
                     if !goes_on() {
