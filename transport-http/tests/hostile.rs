@@ -76,13 +76,6 @@ async fn fault_w06_truncated_body_is_refused_in_every_form_and_encoding() {
     }
 }
 
-/// Peak memory of this process.
-fn peak_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-}
-
 /// Bodies of a few MiB at most that decode to 4 GiB of zeros.
 fn bombs() -> [(&'static str, Vec<u8>); 2] {
     use std::io::Write as _;

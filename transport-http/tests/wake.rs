@@ -186,19 +186,12 @@ async fn fault_w15_what_a_peer_does_not_read_takes_no_room() {
     let rig = Rig::with(ServerOptions::default()).await;
     let mut deaf = socket(&rig).await;
     let pings = frame(9, &[b'x'; 125]).repeat(8_000);
-    let before = most_memory();
+    let before = peak_bytes();
     for _ in 0..SENT / pings.len() {
         deaf.write_all(&pings).await.unwrap();
     }
-    let grown = most_memory().saturating_sub(before);
+    let grown = peak_bytes().saturating_sub(before);
     assert!(grown < SENT / 4, "{grown} bytes for {SENT} of pings");
-}
-
-/// The most bytes that this process has had in memory.
-fn most_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    most.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }
 
 /// It neither reads what it is sent nor leaves, and keeps the server busy with pings as long as it can write.

@@ -75,7 +75,6 @@ fn offered_again_by_an_older_build(with_a_restore: bool) {
         world.sync_for(calls, &old);
         assert_eq!(old.read("1"), r#"{"n":"old"}"#, "after {calls} calls");
     }
-    world.fault(&[]);
     world.sync(&old);
     world.sync(&newer);
     assert_eq!(newer.read("1"), r#"{"n":"new"}"#);

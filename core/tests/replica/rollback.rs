@@ -327,7 +327,6 @@ fn a_server_that_is_put_back_twice_gets_everything_back() {
         world.sync_for(calls, &a);
     }
     world.replace_server(older);
-    world.fault(&[]);
     let a = world.open(a.store, 0);
     for name in ["1", "2", "3"] {
         assert_ne!(a.read(name), "-", "visible without the server");

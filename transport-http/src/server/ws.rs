@@ -30,8 +30,8 @@ use super::{App, Phase, reached};
 
 /// Wakes written before one flush.
 const FRAMES_PER_FLUSH_MAX: usize = 64;
-/// What a connection holds for reading; its default of 128 KiB is for peers that send.
-const READ_BUFFER_BYTES: usize = 4_096;
+/// What a connection holds for reading, and before it writes; the defaults of 128 KiB are for peers that send much.
+const BUFFER_BYTES: usize = 4_096;
 
 #[derive(Serialize)]
 struct WakeFrame {
@@ -84,8 +84,8 @@ pub(super) async fn upgrade(
     let listener =
         Listener { app: app.clone(), bearer, log, source, start, phase: app.0.phase.subscribe(), _place: place };
     Ok(handshake
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(READ_BUFFER_BYTES)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
         .max_write_buffer_size(limits::SOCKET_UNREAD_BYTES_MAX)
         .max_frame_size(limits::SOCKET_FRAME_BYTES_MAX)
         .max_message_size(limits::SOCKET_FRAME_BYTES_MAX)

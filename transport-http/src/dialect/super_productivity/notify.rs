@@ -31,8 +31,8 @@ use crate::server::env;
 const FRAME_BYTES_MAX: usize = 64 << 10;
 /// News wait for so long, so that a burst is one message.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// What a socket holds for reading; its default of 128 KiB is for peers that send.
-const READ_BUFFER_BYTES: usize = 4_096;
+/// What a socket holds for reading, and before it writes; the defaults of 128 KiB are for peers that send much.
+const BUFFER_BYTES: usize = 4_096;
 const PING: Duration = Duration::from_secs(30);
 /// First byte of what goes over the bus.
 const NEWS: u8 = b'n';
@@ -98,8 +98,8 @@ pub(super) async fn upgrade(
     upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(READ_BUFFER_BYTES)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
         .max_write_buffer_size(syncline::limits::SOCKET_UNREAD_BYTES_MAX)
         .on_upgrade(move |socket| async move { serve(&sp, socket, &token, &client).await })
 }
