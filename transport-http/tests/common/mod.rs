@@ -305,7 +305,7 @@ pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 /// Peak memory of this process.
 pub(crate) fn peak_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    let status = std::fs::read_to_string("/proc/self/status").expect("the system says it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line of it");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
