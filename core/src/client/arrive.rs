@@ -10,7 +10,7 @@ use super::entry::{Entry, WriteNo};
 use super::error::ReplicaError;
 use super::events::Event;
 use super::gate::lock;
-use super::keep::{Keep, Kept as Done, Stale, What};
+use super::keep::{Keep, Kept as Done, Reach, Stale, What};
 use super::offer::Offer;
 use super::own::own_ops;
 use super::parked::{ParkReason, Parked};
@@ -63,7 +63,7 @@ pub(super) struct Change {
     pub(super) verdicts: Option<(Lane, Vec<Verdict>)>,
     pub(super) offer: Option<Offer>,
     pub(super) outdated: Vec<EntityKey>,
-    pub(super) at_end: bool,
+    pub(super) reach: Reach,
 }
 
 /// What is read changes now; odd until it is dropped.
@@ -106,7 +106,11 @@ impl Inner {
         let before = lock(&self.ahead).take();
         let from = before.as_ref().map_or(cursor, |ahead| ahead.next);
         let mut more = page.as_ref().is_none_or(|page| page.more);
-        let at_end = page.as_ref().is_some_and(|page| !page.more);
+        let reach = match &page {
+            None => Reach::Unsaid,
+            Some(page) if page.more => Reach::Part,
+            Some(_) => Reach::End,
+        };
         let (mut ops, mut left_out, mut next) = (Vec::new(), Vec::new(), cursor);
         let mut ahead = None;
         if let Some(page) = page {
@@ -136,7 +140,7 @@ impl Inner {
         }
         let pull_from = ahead.as_ref().map(|ahead| ahead.next);
         let what = What::Ops { ops, left_out, next };
-        let done = self.transact(Change { what, verdicts, offer: None, outdated: Vec::new(), at_end }).await?;
+        let done = self.transact(Change { what, verdicts, offer: None, outdated: Vec::new(), reach }).await?;
         *lock(&self.ahead) = ahead.filter(|_| done.stopped.is_none());
         if let Some(gap) = done.gap {
             return Ok(Kept { cursor, more: true, gap: Some(gap) });
@@ -174,7 +178,7 @@ impl Inner {
     }
 
     async fn gather(&self, change: Change) -> Result<Keep, ReplicaError> {
-        let Change { what, verdicts, offer, outdated, at_end } = change;
+        let Change { what, verdicts, offer, outdated, reach } = change;
         let env = self.env.env();
         let (identity, again, new, deferred) = {
             let memory = lock(&self.memory);
@@ -211,7 +215,7 @@ impl Inner {
             offer,
             outdated,
             deferred,
-            at_end,
+            reach,
         })
     }
 

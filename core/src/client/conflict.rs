@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::entry::{Entry, Fate, WriteNo};
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::oplog::{ConflictPolicy, ConflictReason, DraftError, Op, OpBytes, OpKind};
+use crate::oplog::{ConflictPolicy, ConflictReason, Draft, DraftError, Op, OpBytes, OpKind, Payload};
 use crate::time::AuthoredOrder;
 
 /// How a conflict ended.
@@ -46,7 +46,7 @@ pub enum Choose {
     /// Write what was meant here again, on top of what is there now.
     Mine,
     /// Write this instead, on top of what is there now.
-    Instead(crate::oplog::Payload),
+    Instead(Payload),
 }
 
 impl Conflict {
@@ -62,10 +62,17 @@ impl Conflict {
         self.outcome == Outcome::Open
     }
 
-    /// What it says; its payload is readable.
+    /// What it says. Its payload is readable, but for an op that was in the log before and was sealed with a key that is not
+    /// here.
     #[must_use]
     pub const fn mine(&self) -> &Op {
         &self.entry.op
+    }
+
+    /// The same, with what it says opened.
+    pub(super) fn saying(&self, payload: Payload) -> Option<Self> {
+        let op = Draft { payload, ..self.entry.op.draft().clone() }.seal().ok()?;
+        Some(Self { entry: Entry { op, ..self.entry.clone() }, ..self.clone() })
     }
 
     /// Outcome byte, reason, their op behind 0/1, the queued write.
@@ -165,7 +172,7 @@ impl Entry {
     /// The same write on top of what is known now: with this clock, and with a precondition on this version where it had
     /// one.
     pub(super) fn again(&self, seen: crate::seq::Seq, clock: crate::clock::VectorClock) -> Result<Self, DraftError> {
-        let op = crate::oplog::Draft { clock, ..self.op.draft().clone() }.seal()?;
+        let op = Draft { clock, ..self.op.draft().clone() }.seal()?;
         Ok(Self { seen, op, fate: Fate::Waiting, ..self.clone() })
     }
 }

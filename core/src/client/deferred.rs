@@ -7,6 +7,8 @@
 //!
 //! Next: `offer` (which puts it up), `prepare` (which asks), `spent` (how counters are filled).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 use super::commit::DeskChange;
@@ -20,7 +22,8 @@ use super::replica::{Inner, entries_of};
 use crate::clock::VectorClock;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits;
-use crate::oplog::{ConflictPolicy, ConflictReason, Draft, EntityKey, Head, Precondition};
+use crate::oplog::{ConflictPolicy, ConflictReason, EntityKey, Head, Precondition};
+use crate::seq::Seq;
 use crate::store::StoreExt as _;
 use crate::time::Timestamp;
 
@@ -112,7 +115,35 @@ impl Inner {
             self.watchers.tell(&Event::Conflict(deferred.no));
         }
         self.moved(&seed);
-        Ok(())
+        // After it, not with it: while nobody heard of that, the state stands in front of the copy, and these behind it.
+        self.let_go_of_found().await
+    }
+
+    /// Ops behind it that others brought meanwhile: they were shown from the queue, and are from the copy now.
+    async fn let_go_of_found(&self) -> Result<(), ReplicaError> {
+        let mut change = DeskChange::default();
+        let again = lock(&self.memory).pending.offered_again().into_iter().map(|(no, _)| no);
+        let entries = entries_of(self, again).await?;
+        let placed = self.placed(entries.values().map(|entry| entry.op.id()).collect()).await?;
+        let found = entries.values().filter_map(|entry| Some((entry, *placed.get(&entry.op.id())?)));
+        let found: BTreeMap<WriteNo, (&Entry, Seq)> = found.map(|(entry, seq)| (entry.no, (entry, seq))).collect();
+        for (no, (entry, seq)) in &found {
+            change.gone.push(Drawer::Queue.key(no.get()));
+            let next = {
+                let memory = lock(&self.memory);
+                let after = |key: EntityKey| memory.pending.of(&key).iter().copied().find(|next| next > no);
+                entry.keys().filter_map(after).filter(|next| !found.contains_key(next)).collect::<BTreeSet<_>>()
+            };
+            let next = entries_of(self, next).await?.into_values();
+            for next in next.filter(|next| next.base == Base::After(*no)) {
+                change.puts.push((Drawer::Queue.key(next.no.get()), next.on(Precondition::Version(*seq))?.to_bytes()));
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.change_desk(change).await?;
+        self.reload().await
     }
 
     /// Whether the copy has each entity as the state has it, or newer. Of one that edits are merged into, a newer one need not
@@ -141,9 +172,7 @@ impl Inner {
             let Some(key) = entry.keys().next() else { continue };
             let head = self.store.head(self.places.mirror, &key).await?;
             let there = head.filter(|head: &Head| !head.is_deleted());
-            let precondition = there.map_or(Precondition::Absent, |head| Precondition::Version(head.version));
-            let op = Draft { precondition, ..entry.op.draft().clone() }.seal()?;
-            entries.push(Entry { base: Base::Stated, op, ..entry });
+            entries.push(entry.on(there.map_or(Precondition::Absent, |head| Precondition::Version(head.version)))?);
         }
         Ok(entries)
     }

@@ -120,7 +120,7 @@ impl Inner {
     }
 
     /// The places of those of these ops that the copy has.
-    async fn placed(&self, ops: Vec<OpId>) -> Result<BTreeMap<OpId, Seq>, ReplicaError> {
+    pub(super) async fn placed(&self, ops: Vec<OpId>) -> Result<BTreeMap<OpId, Seq>, ReplicaError> {
         let mirror = self.places.mirror;
         let mut placed = BTreeMap::new();
         for some in ops.chunks(limits::BATCH_OPS_MAX) {

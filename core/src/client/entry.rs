@@ -73,6 +73,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The write, on this version of its entity.
+    pub(super) fn on(&self, precondition: Precondition) -> Result<Self, DraftError> {
+        let op = Draft { precondition, ..self.op.draft().clone() }.seal()?;
+        Ok(Self { base: Base::Stated, op, ..self.clone() })
+    }
+
     /// Whether it is an op that the server had accepted once and lost.
     pub(super) fn is_again(&self) -> bool {
         self.no < WriteNo::FIRST

@@ -26,7 +26,7 @@ use crate::clock::VectorClock;
 use crate::decide::{Choice, Forget, LogWrites, Reads, Scope, View, WriteSet};
 use crate::digest::Digest;
 use crate::id::{OpId, ReplicaId, RequestId};
-use crate::oplog::{Draft, EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
+use crate::oplog::{EntityKey, Gap, RejectReason, Schema, Sealing, Snapshot, Verdict};
 use crate::seq::{Cursor, Seq};
 use crate::time::Env;
 
@@ -67,8 +67,18 @@ pub(super) struct Keep {
     pub(super) outdated: Vec<EntityKey>,
     /// The state that waits for others to bring what it stands for.
     pub(super) deferred: Option<Deferred>,
-    /// The server has nothing more.
-    pub(super) at_end: bool,
+    pub(super) reach: Reach,
+}
+
+/// How far what came goes into the server's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Whether that log goes on from the copy was not said: it may be another one by now.
+    Unsaid,
+    /// There is more.
+    Part,
+    /// There was no more.
+    End,
 }
 
 /// What the transaction did.
@@ -141,7 +151,7 @@ impl Keep {
             Ok(mirror) => mirror,
             Err(gap) => return Choice::Done(Ok(work.refused(gap)), None),
         };
-        work.kept.identity.synced |= self.at_end && work.kept.stopped.is_none();
+        work.kept.identity.synced |= self.reach == Reach::End && work.kept.stopped.is_none();
         work.settle(mirror.as_ref());
         work.judge(mirror.as_ref());
         work.arrived(mirror.as_ref());
@@ -368,6 +378,8 @@ impl<'a> Work<'a> {
                 }
             }
         }
+        // A place says something in the history that it was given in.
+        let last = if self.keep.reach == Reach::Unsaid { Seq::ZERO } else { last };
         for lane in [Lane::Again, Lane::New] {
             self.finish(lane, last);
         }
@@ -380,6 +392,10 @@ impl<'a> Work<'a> {
             Lane::Again => &mut self.kept.again,
             Lane::New => &mut self.kept.new,
         };
+        // A state that waits is shown instead of the copy, and what came after it is shown with it, until that is let go of.
+        if lane == Lane::New && self.kept.deferred.is_some() {
+            return;
+        }
         let Some(mut batch) = sent.take() else { return };
         let shown: Vec<Item> =
             batch.items.iter().filter(|item| item.seq.is_some_and(|seq| seq <= last)).cloned().collect();
@@ -427,8 +443,7 @@ impl<'a> Work<'a> {
         let Some(seq) = seq else { return };
         let precondition = crate::oplog::Precondition::Version(seq);
         for next in self.keep.entries.values().filter(|entry| entry.base == Base::After(no)) {
-            if let Ok(op) = (Draft { precondition, ..next.op.draft().clone() }).seal() {
-                let entry = Entry { base: Base::Stated, op, ..next.clone() };
+            if let Ok(entry) = next.on(precondition) {
                 self.put(Drawer::Queue.key(next.no.get()), entry.to_bytes());
             }
         }
@@ -438,6 +453,9 @@ impl<'a> Work<'a> {
     /// somebody else offered it again.
     fn arrived(&mut self, mirror: Option<&MirrorWrite<'a>>) {
         let (What::Ops { ops, .. }, Some(mirror)) = (&self.keep.what, mirror) else { return };
+        if self.kept.deferred.is_some() {
+            return;
+        }
         let last = mirror.end().seq;
         let sent: BTreeSet<WriteNo> =
             self.keep.sent_items().flat_map(|(_, item)| item.covers.iter().chain([&item.no])).copied().collect();

@@ -13,7 +13,7 @@ use super::desk::Drawer;
 use super::entry::{Base, Entry, Fate as Queued, WriteNo};
 use super::error::ReplicaError;
 use super::gate::lock;
-use super::keep::What;
+use super::keep::{Reach, What};
 use super::replica::Inner;
 use super::session::Kept;
 use crate::id::OpId;
@@ -86,7 +86,7 @@ impl Inner {
         let first = |(entries, _): &Offer| entries.first().map(|entry| entry.op.id());
         let leaving = offer.as_ref().map(|offer| Leaving { common, seed, first: first(offer) });
         lock(&self.memory).leaving = leaving;
-        let done = self.transact(Change { what, verdicts: None, offer, outdated, at_end: false }).await?;
+        let done = self.transact(Change { what, verdicts: None, offer, outdated, reach: Reach::Part }).await?;
         // The desk may have been read again on the way.
         lock(&self.memory).leaving = leaving;
         self.left(done.gap.is_none());

@@ -51,8 +51,15 @@ impl Replica {
     /// The store's.
     pub async fn conflicts(&self) -> Result<Vec<Conflict>, ReplicaError> {
         let found = self.inner.drawer(Drawer::Conflicts).await?;
-        let read = found.into_iter().map(|(no, bytes)| Conflict::from_bytes(no, bytes));
-        read.collect::<Result<_, _>>().map_err(ReplicaError::Corrupt)
+        let means = self.inner.means();
+        let read = found.into_iter().map(|(no, bytes)| {
+            let conflict = Conflict::from_bytes(no, bytes).map_err(ReplicaError::Corrupt)?;
+            let sealed = conflict.entry.op.payload().is_sealed();
+            // Without its key it stays as it is.
+            let opened = sealed.then(|| means.open(&conflict.entry.op).ok()).flatten();
+            Ok(opened.and_then(|payload| conflict.saying(payload)).unwrap_or(conflict))
+        });
+        read.collect()
     }
 
     /// Sends a parked write again, with another content when one is given. Of a batch, every write is sent again.
@@ -131,9 +138,8 @@ impl Replica {
         let mut entry = None;
         let payload = match choose {
             Choose::Theirs => None,
-            // What had been in the log before is sealed for the op that it was.
-            Choose::Mine if conflict.entry.is_again() => Some(self.inner.means().open(&conflict.entry.op)?),
-            Choose::Mine => Some(conflict.entry.op.payload().clone()),
+            // Where it is still sealed, this says which key it needs.
+            Choose::Mine => Some(self.inner.means().open(&conflict.entry.op)?),
             Choose::Instead(payload) => Some(payload),
         };
         if let Some(payload) = payload {

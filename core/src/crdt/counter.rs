@@ -13,6 +13,9 @@
 //! count that was accepted under the former name, when the reset goes out under the new one and was written before the
 //! device heard of it, is the one thing seen that a reset does not cover: it counts once too often rather than never.
 //!
+//! Totals of an author whose newest counts were lost, with the server and the author's own device set back to before them, begin
+//! again below what an earlier reset covered: as much as was lost of them then does not count anew.
+//!
 //! Two waiting counts do not fold into one: of a cloned device, one copy would send the sum and the other the parts.
 //!
 //! # Bytes, version 1

@@ -12,6 +12,7 @@ mod doubt;
 mod everyday;
 mod faults;
 mod forgetting;
+#[cfg(feature = "encryption")]
 mod newer;
 mod partial;
 mod partial_recovery;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use syncline::EntityId;
-use syncline::client::{Halt, Phase, Retain, Write};
+use syncline::client::{Fate, Halt, Phase, Retain, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
 use syncline::store::{MemoryStore, StoreExt as _};
 
@@ -191,6 +191,33 @@ fn fault_c08_a_copied_device_gets_a_name_of_its_own_and_keeps_what_it_wrote() {
         assert_eq!(first.read(name), second.read(name));
     }
     assert_ne!(first.replica.id(), second.replica.id());
+}
+
+/// Found by the simulator: what the server had answered to the copy named a place in a history that this one did not have,
+/// and was taken for a place in its own.
+#[test]
+fn what_was_answered_to_a_copy_is_no_place_in_a_history_that_the_server_lost() {
+    let mut world = World::new();
+    world.retain = Retain::Window { ops: 4, ms: 0 };
+    let first = world.device();
+    for index in 0..20 {
+        first.set(&index.to_string(), "n", "1");
+        world.sync(&first);
+    }
+    let receipt = first.set("late", "n", "1");
+    run(first.replica.prepare()).unwrap();
+    let copy = world.open(first.copy_of_store(), 0);
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    assert!(world.sync(&copy).is_safe());
+    let place = run(server.head(LOG, first.task("late").key())).unwrap().unwrap().version;
+    assert!(place < seq(20), "it would be a place in the history that is gone");
+    for calls in 1..6 {
+        world.sync_for(calls, &first);
+        assert_eq!(first.read("late"), r#"{"n":"1"}"#, "after {calls} calls");
+    }
+    assert!(world.sync(&first).is_safe());
+    assert_eq!(receipt.fate(), Fate::Accepted(place));
 }
 
 #[test]

@@ -271,7 +271,14 @@ fn what_is_chosen_of_a_sealed_conflict_is_read_by_everybody() {
     world.sync(&a);
     let conflicts = run(a.replica.conflicts()).unwrap();
     assert_eq!(conflicts.len(), 1);
-    assert!(conflicts[0].mine().payload().is_sealed(), "it was in the log before");
+    let mine = Payload::Json(r#"{"title":"mine"}"#.into());
+    assert_eq!(*conflicts[0].mine().payload(), mine, "it was in the log before, sealed, and is to be read here");
+    // Opened where the key is not, it stays as it was, and says which key is needed.
+    let other = world.open_with(a.copy_of_store(), 0, with(&keys(&[]), None));
+    let sealed = run(other.replica.conflicts()).unwrap();
+    assert!(sealed[0].mine().payload().is_sealed());
+    let refused = run(other.replica.resolve(sealed[0].no(), Choose::Mine));
+    assert!(matches!(refused, Err(ReplicaError::Unopened(Unopened::KeyNeeded { epoch: 1 }))), "{refused:?}");
     run(a.replica.resolve(conflicts[0].no(), Choose::Mine)).unwrap();
     for device in [&a, &b] {
         world.sync(device);

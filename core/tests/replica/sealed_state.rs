@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use syncline::call::{Call, Reply};
-use syncline::client::{ReplicaError, SharedKeyring, Transport as _, Unopened, Write};
+use syncline::client::{Fate, ReplicaError, SharedKeyring, Transport as _, Unopened, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition, Sealing};
-use syncline::store::MemoryStore;
+use syncline::store::{MemoryStore, StoreExt as _};
 use syncline::{EntityId, Seq};
 
-use crate::sealed::{create, finds, holder, keys, secret, with};
+use crate::sealed::{create, finds, holder, keys, lacks, secret, with};
 use crate::world::{Device, Fault, LOG, World, run};
 
 #[test]
@@ -175,6 +175,42 @@ fn a_rolled_back_or_emptied_server_is_brought_to_the_epoch_again() {
             assert_ne!(fresh.read(name), "-", "{name}");
             assert_eq!((a.read(name), b.read(name)), (fresh.read(name), fresh.read(name)), "{name}");
         }
+    }
+}
+
+/// Found by the simulator: it was taken off the queue as being in the log, where it could not be read yet.
+#[test]
+fn what_another_device_seals_again_is_shown_until_its_key_is_there() {
+    let mut world = World::new();
+    let server = Arc::new(MemoryStore::new());
+    world.replace_server(Arc::clone(&server));
+    let (mine, theirs) = (keys(&[1]), keys(&[1, 2]));
+    let (a, b) = (holder(&mut world, &mine), holder(&mut world, &theirs));
+    a.set("1", "n", "first");
+    world.sync(&a);
+    let backup = Arc::new(server.fork());
+    let receipts = ["2", "3"].map(|name| a.set(name, "n", "late"));
+    world.sync(&a);
+    world.sync(&b);
+    world.replace_server(backup);
+    // Up to the place that both know, with the first epoch still.
+    world.sync_for(2, &a);
+    b.set("4", "n", "theirs");
+    run(b.replica.rotate_keys(&world.way, 2)).unwrap();
+    world.sync(&b);
+    for _ in 0..2 {
+        lacks(&world, &a, 2);
+        for name in ["2", "3"] {
+            assert_eq!(a.read(name), r#"{"n":"late"}"#);
+        }
+    }
+    mine.add(2, &secret(2)).unwrap();
+    a.replica.keys_changed();
+    assert!(world.sync(&a).is_safe());
+    for (name, receipt) in ["2", "3"].into_iter().zip(receipts) {
+        let head = run(a.store.head(LOG, a.task(name).key())).unwrap().unwrap();
+        assert_eq!(receipt.fate(), Fate::Accepted(head.version), "{name}");
+        assert_eq!(a.read(name), r#"{"n":"late"}"#);
     }
 }
 

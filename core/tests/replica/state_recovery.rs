@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use syncline::client::{Fate, Phase, Retain, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
-use syncline::store::MemoryStore;
+use syncline::store::{MemoryStore, Store};
 use syncline::{EntityId, limits};
 
+use crate::common::cut::Cut;
 use crate::world::{Device, World, run, seq};
 
 /// A server that is put back to 500 edits of 2,500, the device that has all of them, and one that began from a snapshot of
@@ -218,4 +219,35 @@ fn a_file_that_is_written_while_the_state_waits_is_written_on_what_others_brough
         assert!(status.is_safe() && status.parked == 0, "{status:?}");
     }
     assert!(matches!(late.fate(), Fate::Accepted(_)), "{:?}", late.fate());
+}
+
+/// Found by the simulator: ops that came after the state, and that others had brought back, were taken off the queue while the
+/// state still stood in front of the copy.
+#[test]
+fn what_came_after_a_state_stays_shown_while_that_waits_whatever_the_store_does() {
+    let mut cut = 0;
+    for (cut_at, writes) in (0..20).flat_map(|at| [(at, true), (at, false)]) {
+        let mut world = World::new();
+        let old = world.device();
+        world.retain = Retain::Window { ops: 8, ms: 0 };
+        let young = world.device();
+        for index in 0..12 {
+            write_pair(&old, index);
+            world.sync(&old);
+            world.sync(&young);
+        }
+        world.replace_server(Arc::new(MemoryStore::new()));
+        world.sync(&old);
+        let failing = Cut::once(Arc::clone(&young.store) as Arc<dyn Store>, cut_at, writes);
+        let Ok(young) = world.open_through(young.store, Arc::new(failing), 0, |_| {}) else { continue };
+        for _ in 0..3 {
+            cut += usize::from(world.try_sync(&young).is_err());
+            for index in 0..12 {
+                let read = young.read(&index.to_string());
+                assert_eq!(read, r#"{"n":"early"}"#, "cut at {cut_at}, done: {writes}: {index}");
+            }
+        }
+        assert!(world.sync(&young).is_safe());
+    }
+    assert!(cut > 8, "{cut} were cut off");
 }

@@ -5,7 +5,7 @@
 //! Next: `resolve`, which decides what met something newer.
 
 use super::{
-    Conflict, Deferred, Drawer, Entry, Fate, Item, Lane, MirrorWrite, Outcome, ParkReason, Parked, RejectReason,
+    Conflict, Deferred, Drawer, Entry, Fate, Item, Lane, MirrorWrite, Outcome, ParkReason, Parked, Reach, RejectReason,
     Settled, VectorClock, Verdict, Work,
 };
 
@@ -53,7 +53,9 @@ impl<'a> Work<'a> {
     fn again_later(&mut self, entry: &Entry, reason: RejectReason, mirror: Option<&MirrorWrite<'a>>) -> bool {
         let ahead = |reason| matches!(reason, RejectReason::UnknownReplica | RejectReason::ClockAhead);
         match reason {
-            // The op is there, as its author wrote it again.
+            // It is in the log otherwise, and shown from here until that was read: it is found by its id then.
+            RejectReason::OpIdReused if self.keep.reach != Reach::End || self.kept.stopped.is_some() => true,
+            // All was read, and a copy that has a part of it does not have this.
             RejectReason::OpIdReused => {
                 self.forget(Drawer::Queue.key(entry.no.get()));
                 let (no, op, seq) = (entry.no, entry.op.id(), self.kept.end.seq);
@@ -100,7 +102,7 @@ impl<'a> Work<'a> {
             }
             // A copy of this device, or this one before it was set back, wrote it otherwise: it is found by its id once all
             // news was read.
-            RejectReason::OpIdReused if !self.keep.at_end => {}
+            RejectReason::OpIdReused if self.keep.reach != Reach::End => {}
             RejectReason::BatchAborted => {}
             other => self.park(entry.clone(), ParkReason::Rejected(other)),
         }
