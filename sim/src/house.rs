@@ -15,7 +15,7 @@ use syncline::{BucketId, Digest, Env, LogId, LogKey, OpId, ReplicaId, Timestamp}
 
 use crate::disk::Disk;
 use crate::draw::Draw;
-use crate::ledger::Ledger;
+use crate::ledger::{Aside, Ledger};
 use crate::plan::Plan;
 use crate::schedule::lock;
 use crate::weather::Weather;
@@ -65,7 +65,7 @@ pub(crate) struct Image {
 /// Writes whose users decided about them, on any device.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Decided {
-    pub(crate) given_up: BTreeSet<OpId>,
+    pub(crate) given_up: Vec<Aside>,
     /// Sent again after they were set aside.
     pub(crate) retried: BTreeSet<OpId>,
     /// Devices that took a restore back which waited, once for each.

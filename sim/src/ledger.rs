@@ -55,6 +55,15 @@ struct Fates<'f> {
     told: &'f [Told],
     /// Followed ops that are in the log or were set aside.
     kept: BTreeSet<OpId>,
+    /// What was set aside, also of writes that nobody was told of.
+    aside: Vec<Aside>,
+}
+
+/// A write that was set aside on a device.
+#[derive(Debug, Clone)]
+pub(crate) struct Aside {
+    pub(crate) room: usize,
+    pub(crate) op: Op,
 }
 
 impl Fates<'_> {
@@ -64,7 +73,14 @@ impl Fates<'_> {
         let is_later =
             |other: &&Told| author.rooms.contains(&other.room) && other.no > write.no && other.key == write.key;
         let followed = self.told.iter().filter(is_later).any(|later| self.kept.contains(&later.op));
-        followed || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !self.is_earlier(&stood.op, write))
+        let aside = |other: &&Aside| {
+            author.rooms.contains(&other.room)
+                && other.op.subject().keys().any(|key| write.key.as_ref() == Some(&key))
+                && !self.is_earlier(&other.op, write)
+        };
+        followed
+            || self.aside.iter().any(|other| aside(&other))
+            || self.log.iter().any(|stood| author.wrote(&stood.op, write) && !self.is_earlier(&stood.op, write))
     }
 
     /// Whether an op is known to be that write's, or an earlier one's.
@@ -148,13 +164,14 @@ impl House {
         let ops: Vec<OpId> = told.iter().map(|told| told.op).collect();
         let mut kept = known(&self.store.kept(), LOG, &ops).await;
         let decided = lock(&self.decided).clone();
-        kept.extend(decided.given_up);
-        let mut taken_back = decided.taken_back;
+        let (mut taken_back, mut aside) = (decided.taken_back, decided.given_up);
         for room in self.rooms() {
             let Some(replica) = lock(&room.replica).clone() else { continue };
-            kept.extend(self.set_aside(&replica).await);
+            let ops = self.set_aside(&replica).await;
+            aside.extend(ops.into_iter().map(|op| Aside { room: room.number, op }));
         }
-        let all = Fates { log, told: &told, kept };
+        kept.extend(aside.iter().map(|aside| aside.op.id()));
+        let all = Fates { log, told: &told, kept, aside };
         for (index, write) in told.iter().enumerate() {
             let (author, fate) = (self.author_of(index, write), write.receipt.fate());
             let said = format!("write {} (op {}) of device {}, whose fate is {fate:?}", write.no, write.op, write.room);
@@ -178,10 +195,19 @@ impl House {
                 && !pruned(seq)
                 && self.still_runs(write)
                 && !all.stands_at(seq, write, self.may_fold(write).then_some(&author))
+                && !self.is_let_go_of(write, seq, log).await
             {
                 self.weather.broke("an accepted write is where its receipt says", format!("{said}, is not there"));
             }
         }
+    }
+
+    /// Whether a write stands at or before this place, and its device no longer knows where: it has let go of it, or has begun
+    /// from a state after it.
+    async fn is_let_go_of(&self, write: &Told, seq: Seq, log: &[Stood]) -> bool {
+        let Some(room) = self.rooms().get(write.room).cloned() else { return false };
+        let first = room.disk.kept().bounds(LOG).await.ok().flatten().map_or(Seq::FIRST, |bounds| bounds.first);
+        log.iter().any(|stood| stood.op.id() == write.op && stood.seq < first && stood.seq <= seq)
     }
 
     fn still_runs(&self, write: &Told) -> bool {
@@ -211,16 +237,16 @@ impl House {
     }
 
     /// Ops that are parked or in conflict records on a device.
-    async fn set_aside(&self, replica: &Replica) -> BTreeSet<OpId> {
+    async fn set_aside(&self, replica: &Replica) -> Vec<Op> {
         let (parked, conflicts) = (replica.parked().await, replica.conflicts().await);
         match (parked, conflicts) {
             (Ok(parked), Ok(conflicts)) => {
-                let parked = parked.iter().map(|parked| parked.op().id());
-                parked.chain(conflicts.iter().map(|conflict| conflict.mine().id())).collect()
+                let parked = parked.iter().map(|parked| parked.op().clone());
+                parked.chain(conflicts.iter().map(|conflict| conflict.mine().clone())).collect()
             }
             (Err(error), _) | (_, Err(error)) => {
                 self.weather.broke("what was set aside can be read", error.to_string());
-                BTreeSet::new()
+                Vec::new()
             }
         }
     }

@@ -208,7 +208,7 @@ async fn restore(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> 
 async fn decide(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
     let conflicts = device.replica.conflicts().await?;
     if let Some(conflict) = draw.pick(&conflicts) {
-        device.gives_up(conflict.mine().id());
+        device.gives_up(conflict.mine());
         let choose = if draw.chance(500) { Choose::Mine } else { Choose::Theirs };
         // What was chosen waits like any other write, and a later one may say all that it says.
         let key = conflict.mine().subject().keys().next();
@@ -226,7 +226,7 @@ async fn decide(device: Device, mut draw: Draw) -> Result<Wrote, ReplicaError> {
             device.replica.retry(parked.no(), None).await?;
         } else {
             // Of a batch, all of it goes.
-            device.replica.parked().await?.iter().for_each(|parked| device.gives_up(parked.op().id()));
+            device.replica.parked().await?.iter().for_each(|parked| device.gives_up(parked.op()));
             device.replica.discard(parked.no()).await?;
         }
     }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use syncline::OpId;
 use syncline::client::{Receipt, Replica, ReplicaError, WriteNo};
-use syncline::oplog::{EntityKey, Schema};
+use syncline::oplog::{EntityKey, Op, Schema};
 
 use crate::draw::Draw;
 use crate::house::Decided;
+use crate::ledger::Aside;
 use crate::schedule::lock;
 
 /// A device as acts and checks see it.
@@ -27,8 +28,8 @@ pub struct Device {
 
 impl Device {
     /// Says that a write, parked or in a conflict record, is about to be decided by its user: its fate is followed no more.
-    pub fn gives_up(&self, op: OpId) {
-        lock(&self.decided).given_up.insert(op);
+    pub fn gives_up(&self, op: &Op) {
+        lock(&self.decided).given_up.push(Aside { room: self.number, op: op.clone() });
     }
 
     /// Says that a restore which waited was taken back, and which is not known: an earlier process may have made it.

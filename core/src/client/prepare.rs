@@ -216,8 +216,16 @@ impl Inner {
     /// Whether a write has seen a full state, or what the copy began from, that the one before it on the same entity has not.
     /// The server may find the earlier one superseded and take the later one, and the earlier, made again, would come last.
     async fn saw_what_an_earlier_did_not(&self, earlier: &Entry, later: &Entry) -> Result<bool, ReplicaError> {
-        if earlier.op.clock() == later.op.clock() || lock(&self.memory).identity.renew {
+        let (renew, unread) = {
+            let memory = lock(&self.memory);
+            (memory.identity.renew, memory.unread > 0)
+        };
+        if earlier.op.clock() == later.op.clock() || renew {
             return Ok(false);
+        }
+        if unread {
+            // One that a newer build wrote is not known to be a full state.
+            return Ok(true);
         }
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(false) };
         let state = bounds.full_state.as_ref();

@@ -30,6 +30,7 @@ pub enum Fate {
     /// On this disk, waiting to be sent or under way.
     Waiting,
     /// In the log, unless a server that was rolled back loses it: then it waits again. A write whose every field was overwritten before it was sent has the place of the one that did it.
+    /// Where this device has begun from a state after it, or has let go of it, it is a place at or after the write's own.
     Accepted(Seq),
     /// Refused; see [`Replica::parked`](super::Replica::parked).
     Parked(ParkReason),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use syncline::access::Access;
 use syncline::client::{ReplicaOptions, Retain, SharedKeyring};
-use syncline::store::MemoryStore;
+use syncline::oplog::Op;
+use syncline::store::{MemoryStore, PageLimit, Store as _};
 
 use crate::sealed::{holder, keys, secret, with};
-use crate::world::{World, run, seq};
+use crate::world::{LOG, World, run, seq};
 
 fn newer(options: &mut ReplicaOptions) {
     options.schema = crate::world::schema().understood_up_to(2);
@@ -135,4 +137,38 @@ fn what_a_newer_build_sealed_has_its_effect_after_the_update_once_its_key_comes(
     updated.replica.keys_changed();
     world.sync(&updated);
     assert_eq!((updated.read("1"), updated.replica.status().unread), (new.read("1"), 0));
+}
+
+/// Found by the simulator: which of two waiting edits had seen a restore was not known where a newer build had made that, and
+/// the older one, made again after it was refused, came last.
+#[test]
+fn an_older_edit_does_not_come_last_where_a_newer_build_made_a_restore() {
+    let mut world = World::new();
+    let (old, new) = (world.device(), world.open_with(Arc::default(), 0, newer));
+    old.set("1", "a", "0");
+    world.sync(&old);
+    world.sync(&new);
+    let add = |element: u32| run(old.replica.collection("sets").unwrap().set("s").unwrap().add(&element)).unwrap();
+    let may = |access: Access| world.way.caller.lock().unwrap().access = access;
+    // A batch that is refused is kept as it is: what comes after it is made into another one.
+    may(Access::Read);
+    old.set("2", "a", "first");
+    let _ = world.try_sync(&old);
+    add(1);
+    may(Access::Write);
+    run(new.replica.restore(seq(1))).unwrap();
+    world.sync(&new);
+    may(Access::Read);
+    let _ = world.try_sync(&old);
+    assert_eq!(old.replica.status().unread, 1);
+    add(2);
+    may(Access::Write);
+    world.sync(&old);
+    assert!(world.sync(&old).is_safe());
+    let page = run(old.store.ops_after(LOG, seq(2), PageLimit::default())).unwrap();
+    let ops = page.ops.iter().map(|op| op.op.read().unwrap());
+    let on_the_set = |op: &Op| op.subject().keys().any(|key| key.collection.as_str() == "sets");
+    let times: Vec<_> = ops.filter(on_the_set).map(|op| op.hlc()).collect();
+    assert_eq!(times.len(), 2);
+    assert!(times.is_sorted(), "{times:?}");
 }
