@@ -88,13 +88,12 @@ impl Fates<'_> {
         self.told.iter().any(|told| told.op == op.id() && told.no <= write.no)
     }
 
-    /// Whether the op at a place is the write, or, where these authors' later ones may say what it says, one of those.
-    fn stands_at(&self, seq: Seq, write: &Told, author: Option<&Author>) -> bool {
+    /// Whether the op at a place says the write.
+    fn stands_at(&self, seq: Seq, write: &Told) -> bool {
         let at = self.log.binary_search_by_key(&seq, |stood| stood.seq).ok().and_then(|at| self.log.get(at));
         // A state that a log begins with says what the device held that offered it.
-        let says = |op: &Op| op.id() == write.op || op.full_state() == Some(FullStateKind::Initial);
-        let later = |op: &Op| author.is_some_and(|author| author.wrote(op, write) && !self.is_earlier(op, write));
-        at.is_some_and(|at| says(&at.op) || later(&at.op))
+        let own = |op: &Op| [write.op, write.receipt.said_by()].contains(&op.id());
+        at.is_some_and(|at| own(&at.op) || at.op.full_state() == Some(FullStateKind::Initial))
     }
 }
 
@@ -136,7 +135,7 @@ impl House {
     /// After an event that took a disk, or put an older one in its place: what nobody has any more is nobody's fault.
     pub(crate) async fn settle_losses(self: &Arc<Self>) {
         let told: Vec<Told> = lock(&self.ledger).told.clone();
-        let ops: Vec<OpId> = told.iter().map(|told| told.op).collect();
+        let ops: Vec<OpId> = told.iter().flat_map(|told| [told.op, told.receipt.said_by()]).collect();
         let mut alive = known(&self.store.kept(), LOG, &ops).await;
         let mut held = BTreeSet::new();
         for room in self.rooms() {
@@ -161,7 +160,7 @@ impl House {
             let ledger = lock(&self.ledger);
             (ledger.told.clone(), ledger.excused.clone())
         };
-        let ops: Vec<OpId> = told.iter().map(|told| told.op).collect();
+        let ops: Vec<OpId> = told.iter().flat_map(|told| [told.op, told.receipt.said_by()]).collect();
         let mut kept = known(&self.store.kept(), LOG, &ops).await;
         let decided = lock(&self.decided).clone();
         let (mut taken_back, mut aside) = (decided.taken_back, decided.given_up);
@@ -178,11 +177,14 @@ impl House {
             // What was dropped from the log cannot be looked at any more.
             let pruned = |seq| log.first().is_none_or(|first| seq < first.seq);
             let says_by_another = matches!(fate, Fate::Accepted(seq) if pruned(seq)) && self.may_fold(write);
+            // A process that still runs has heard which op says it; where it does not, any later one may.
+            let folded = self.may_fold(write) && !self.still_runs(write) && all.says_all(write, &author);
             let somewhere = all.kept.contains(&write.op)
+                || all.kept.contains(&write.receipt.said_by())
                 || excused.contains(&index)
                 || fate == Fate::Discarded
                 || says_by_another
-                || self.may_fold(write) && all.says_all(write, &author)
+                || folded
                 || write.key.is_none() && take_one(&mut taken_back, write.room);
             if !somewhere {
                 let promise = "a write ends in the log, parked or in a conflict record";
@@ -194,7 +196,7 @@ impl House {
             if let Fate::Accepted(seq) = fate
                 && !pruned(seq)
                 && self.still_runs(write)
-                && !all.stands_at(seq, write, self.may_fold(write).then_some(&author))
+                && !all.stands_at(seq, write)
                 && !self.is_let_go_of(write, seq, log).await
             {
                 self.weather.broke("an accepted write is where its receipt says", format!("{said}, is not there"));

@@ -1,5 +1,5 @@
 //! What is remembered of the desk is a cache. Where nobody hears how a change of the desk ended, because the store could not
-//! say or nobody waited for it, the cache is doubted: the desk is read again before anything else.
+//! say or nobody waited for it, the cache is doubted: the desk is read again before anything else, also before it is read from.
 //!
 //! What must hold: a change of the desk goes through [`Inner::change`], or sees to its doubt itself, as a local write does;
 //! once the desk was read again, receipts say what became of their writes in between.

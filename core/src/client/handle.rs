@@ -68,6 +68,7 @@ impl Entities {
         let inner = &self.replica.inner;
         let mut after = after.map(|entity| EntityKey { collection: self.collection.clone(), entity });
         let mut found = Vec::new();
+        inner.settled().await?;
         while found.len() < limit {
             let page = inner.store.heads(inner.places.mirror, &self.collection, after.as_ref(), limit).await?;
             let in_log: Vec<EntityKey> = page.heads.into_iter().map(|(key, _)| key).collect();

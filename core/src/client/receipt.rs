@@ -144,6 +144,13 @@ impl Receipt {
         self.op
     }
 
+    /// The op that says the write in the log, as far as this process heard: its own, or that of a later write with which it was
+    /// sent as one, or of a full state that it is in.
+    #[must_use]
+    pub fn said_by(&self) -> OpId {
+        lock(&self.watched.op).unwrap_or(self.op)
+    }
+
     fn stable(&self) -> u64 {
         self.watched.stable.load(Ordering::Acquire)
     }

@@ -197,6 +197,14 @@ impl Inner {
         Ok(pass)
     }
 
+    /// What is read now is of the desk as it is: in doubt that is read again first.
+    pub(super) async fn settled(&self) -> Result<(), ReplicaError> {
+        if self.doubtful.load(Ordering::Acquire) {
+            drop(self.enter().await?);
+        }
+        Ok(())
+    }
+
     /// The state of an entity as this device sees it: the log's, with what was written here and is not in it yet.
     pub(super) async fn visible(&self, key: &EntityKey) -> Result<Option<Vec<u8>>, ReplicaError> {
         Ok(self.seen(key).await?.0)
@@ -205,6 +213,7 @@ impl Inner {
     /// The same, and up to which write it is, where that says enough to go on from.
     pub(super) async fn seen(&self, key: &EntityKey) -> Result<(Option<Vec<u8>>, Option<Upto>), ReplicaError> {
         for _ in 0..READS_WITHOUT_GATE {
+            self.settled().await?;
             let version = self.version.load(Ordering::Acquire);
             if version.is_multiple_of(2) {
                 let seen = self.look(key, version).await?;
@@ -216,7 +225,7 @@ impl Inner {
                 }
             }
         }
-        let _pass = self.gate.enter().await;
+        let _pass = self.enter().await?;
         let version = self.version.load(Ordering::Acquire);
         Ok((self.look(key, version).await?.state, None))
     }

@@ -87,6 +87,10 @@ fn a_receipt_names_no_place_of_a_history_that_was_left_though_nobody_heard_that_
         other.set("late", "n", "theirs");
         world.sync(&other);
         cut += usize::from(run(replica.sync_once(&world.way)).is_err());
+        for (name, _) in mine.iter().filter(|(_, receipt)| receipt.is_some()) {
+            let shown = run(replica.state(&key(name))).unwrap();
+            assert!(shown.is_some(), "cut at {cut_at}, done: {writes}: {name} is not shown");
+        }
         run(replica.prepare()).unwrap();
         for receipt in mine.iter().flat_map(|(_, receipt)| receipt) {
             let waits = receipt.fate() == Fate::Waiting;

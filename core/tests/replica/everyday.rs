@@ -244,3 +244,14 @@ fn what_went_wrong_is_told_until_it_goes_right() {
     let status = phone.replica.status();
     assert_eq!((status.phase, status.error, status.unsynced), (Some(Phase::Live), None, 0));
 }
+
+#[test]
+fn a_receipt_says_which_op_says_its_write() {
+    let mut world = World::new();
+    let device = world.device();
+    let (early, other, late) = (device.set("1", "n", "1"), device.set("2", "n", "1"), device.set("1", "n", "2"));
+    assert_eq!(early.said_by(), early.op(), "nothing was sent yet");
+    world.sync(&device);
+    assert_eq!((early.said_by(), early.fate()), (late.op(), late.fate()), "it was sent as one with the later write");
+    assert_eq!((other.said_by(), late.said_by()), (other.op(), late.op()));
+}
