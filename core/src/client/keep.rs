@@ -3,6 +3,7 @@
 //! What must hold: a write leaves the queue in the transaction in which its op enters the mirror, never before; a lost
 //! answer loses nothing, because the page that brings an op settles it as well as a verdict does.
 
+mod hear;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -282,33 +283,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What an op of the log tells about this replica: how late it is, and whether somebody else writes in its name.
-    fn hear(&mut self, op: &PageOp) {
-        let Ok(read) = op.op.read() else { return };
-        let identity = &mut self.kept.identity;
-        // A clock that runs ahead is believed as far as the server's, so that it cannot drag everybody along.
-        identity.hlc = identity.hlc.max(read.hlc().capped(op.accepted_at));
-        let ours = read.replica() == identity.replica && read.counter() > identity.counter;
-        if ours && !self.keep.sent_items().any(|(_, item)| item.op.id() == read.id()) {
-            self.rename();
-        }
-    }
-
-    /// The same for an op that is not known here.
-    fn hear_of(&mut self, op: &LeftOut) {
-        let identity = &self.kept.identity;
-        let ours = op.replica == identity.replica && op.counter > identity.counter;
-        if ours && !self.keep.sent_items().any(|(_, item)| item.op.digest() == op.digest) {
-            self.rename();
-        }
-    }
-
-    /// This replica's name is used by another copy of it: from now on it has a name of its own.
-    fn rename(&mut self) {
-        self.kept.identity.replica = ReplicaId::from_bytes(self.keep.env.bytes16("replica"));
-        self.kept.identity.counter = 0;
-    }
-
     /// Gives the ops of sent batches the places in which they were found in the log.
     fn settle(&mut self, mirror: Option<&MirrorWrite<'a>>) {
         let mut found: BTreeMap<OpId, Seq> = BTreeMap::new();
@@ -371,6 +345,9 @@ impl<'a> Work<'a> {
                 if atomic && let Some(reason) = self.kept.conflicts.first().map(|conflict| conflict.reason) {
                     self.none_again(reason);
                 }
+                if left.len() < verdicts.len() {
+                    sent.request = self.for_the_rest();
+                }
                 sent.items = left;
                 match lane {
                     Lane::Again => self.kept.again = Some(sent),
@@ -415,8 +392,7 @@ impl<'a> Work<'a> {
         if batch.is_settled() {
             batch.items.retain(|item| item.seq.is_some_and(|seq| seq > last));
             if !shown.is_empty() {
-                // What is left is asked for again under a name of its own: the first one stands for the whole batch.
-                batch.request = RequestId::from_bytes(self.keep.env.bytes16("the rest of a batch"));
+                batch.request = self.for_the_rest();
             }
         }
         for item in &shown {
@@ -435,6 +411,11 @@ impl<'a> Work<'a> {
             };
             *kept = Some(batch);
         }
+    }
+
+    /// What is left of a batch is asked for again under a name of its own: the first one stands for the whole of it.
+    fn for_the_rest(&self) -> RequestId {
+        RequestId::from_bytes(self.keep.env.bytes16("the rest of a batch"))
     }
 
     /// A later write of ours on the same entity builds on the version this one has made; after a full state, so does the

@@ -1,12 +1,14 @@
 //! Ordinary days: offline, online, answers lost, processes killed.
 
 use serde::{Deserialize, Serialize};
-use syncline::Cursor;
+use syncline::call::{Pushed, Reply};
 use syncline::client::{Event, Fate, Input, Phase, Tier, Write};
-use syncline::oplog::{OpKind, Payload, Precondition};
+use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
+use syncline::store::{PageLimit, Store as _};
 use syncline::time::EnvSource as _;
+use syncline::{Cursor, EntityId, Seq};
 
-use crate::world::{Fault, World, run};
+use crate::world::{Device, Fault, LOG, Meddler, World, run};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Task {
@@ -254,4 +256,36 @@ fn a_receipt_says_which_op_says_its_write() {
     world.sync(&device);
     assert_eq!((early.said_by(), early.fate()), (late.op(), late.fate()), "it was sent as one with the later write");
     assert_eq!((other.said_by(), late.said_by()), (other.op(), late.op()));
+}
+
+/// Found by the simulator: what was left of a batch was asked for again under the name that stood for the whole of it, was refused
+/// for that, and made anew, without what it had been sent as one with.
+#[test]
+fn what_is_left_of_a_batch_is_said_once_where_the_answer_had_no_page() {
+    let mut world = World::new();
+    let (device, other) = (world.device(), world.device());
+    let causal = |device: &Device, text: &str| {
+        let key = EntityKey { collection: "causal".parse().unwrap(), entity: EntityId::named("1") };
+        let payload = Payload::Json(format!(r#"{{"t":"{text}"}}"#).into());
+        let write = Write { key, kind: OpKind::Update, precondition: Precondition::None, payload };
+        run(device.replica.write(write)).unwrap()
+    };
+    world.sync(&device);
+    causal(&device, "mine");
+    let early = device.set("2", "n", "1");
+    let late = device.set("2", "n", "2");
+    causal(&other, "theirs");
+    world.sync(&other);
+    *world.way.meddler.lock().unwrap() = Meddler(Some(Box::new(|reply| match reply {
+        Reply::Pushed(pushed) => Reply::Pushed(Pushed { newer: None, ..pushed }),
+        reply => reply,
+    })));
+    // It asks again before it has read.
+    world.sync_for(1, &device);
+    assert!(world.sync(&device).is_safe());
+    let page = run(device.store.ops_after(LOG, Seq::ZERO, PageLimit::default())).unwrap();
+    let task = device.task("2").key().clone();
+    let said = page.ops.iter().filter(|op| op.op.read().unwrap().subject().keys().any(|key| key == task));
+    assert_eq!(said.count(), 1);
+    assert_eq!((early.said_by(), early.fate()), (late.op(), late.fate()));
 }
