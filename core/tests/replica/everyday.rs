@@ -189,7 +189,7 @@ fn a_deleted_map_is_gone_everywhere_and_listed_nowhere() {
     world.sync(&device);
     world.sync(&other);
     assert_eq!(other.read("2"), "-");
-    let ids = |device: &crate::world::Device| run(device.replica.collection("tasks").unwrap().ids(None, 100)).unwrap();
+    let ids = |device: &Device| run(device.replica.collection("tasks").unwrap().ids(None, 100)).unwrap();
     assert_eq!(ids(&other).len(), 3);
     other.set("5", "a", "1");
     assert_eq!(ids(&other).len(), 4, "what is only here is listed too");
