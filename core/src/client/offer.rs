@@ -118,7 +118,8 @@ impl Inner {
         }
         let numbers = old.iter().map(|entry| entry.no).collect();
         let known: BTreeSet<OpId> = entries.iter().map(|entry| entry.op.id()).collect();
-        entries.extend(old.into_iter().filter(|entry| !known.contains(&entry.op.id())));
+        let old = old.into_iter().filter(|entry| !known.contains(&entry.op.id()));
+        entries.extend(old.map(|entry| Entry { batch: left_of_batch(&entry), ..entry }));
         number(&mut entries, self.last_on_record().await?);
         Ok((entries, numbers))
     }
@@ -171,6 +172,13 @@ impl Inner {
             }
         }
     }
+}
+
+/// The batch of an entry of the queue, with how many of it follow instead of how many it has.
+fn left_of_batch(entry: &Entry) -> Option<(WriteNo, u32)> {
+    let (first, count) = entry.batch?;
+    let behind = entry.no.get().saturating_sub(first.get()).saturating_add(1);
+    Some((first, count.saturating_sub(u32::try_from(behind).unwrap_or(u32::MAX))))
 }
 
 /// Numbers entries after `last` and finds the batches: in a batch the counts of what follows run down to 0.

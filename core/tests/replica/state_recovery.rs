@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use syncline::client::{Fate, Phase, Retain, Write};
 use syncline::oplog::{EntityKey, OpKind, Payload, Precondition};
-use syncline::store::{MemoryStore, Store};
-use syncline::{EntityId, limits};
+use syncline::store::{MemoryStore, PageLimit, Store};
+use syncline::{EntityId, Seq, limits};
 
 use crate::common::cut::Cut;
-use crate::world::{Device, World, run, seq};
+use crate::world::{Device, LOG, World, run, seq};
 
 /// A server that is put back to 500 edits of 2,500, the device that has all of them, and one that began from a snapshot of
 /// them and has written one since.
@@ -250,4 +250,28 @@ fn what_came_after_a_state_stays_shown_while_that_waits_whatever_the_store_does(
         assert!(world.sync(&young).is_safe());
     }
     assert!(cut > 8, "{cut} were cut off");
+}
+
+/// Found by the simulator: what stood behind a batch that was put up a second time was taken into it, and was not taken where
+/// another device had brought the batch.
+#[test]
+fn a_batch_that_is_put_up_a_second_time_is_the_batch_that_it_was() {
+    let mut world = World::new();
+    let device = world.device();
+    device.set("1", "n", "1");
+    write_pair(&device, 2);
+    device.set("4", "n", "1");
+    write_pair(&device, 5);
+    world.sync(&device);
+    let mut emptied = 0;
+    for calls in 1..9 {
+        world.replace_server(Arc::new(MemoryStore::new()));
+        world.sync_for(calls, &device);
+        emptied += usize::from(device.replica.status().unsynced > 0);
+    }
+    assert!(emptied > 3, "it had not offered all when the server was emptied again");
+    assert!(world.sync(&device).is_safe());
+    let page = run(device.store.ops_after(LOG, Seq::ZERO, PageLimit::default())).unwrap();
+    let rests: Vec<u32> = page.ops.iter().map(|op| op.batch_rest).collect();
+    assert_eq!(rests, [0, 1, 0, 0, 1, 0]);
 }
