@@ -18,6 +18,7 @@ use super::replica::{Inner, Replica};
 use super::sealer::Unsealed;
 use super::sealing::{Unresealed, epoch_of};
 use crate::call::Push;
+use crate::clock::VectorClock;
 use crate::id::RequestId;
 use crate::limits;
 use crate::oplog::{Draft, EntityKey, OpBytes, Payload, Precondition, Remainder};
@@ -216,11 +217,11 @@ impl Inner {
     /// Whether a write has seen a full state, or what the copy began from, that the one before it on the same entity has not.
     /// The server may find the earlier one superseded and take the later one, and the earlier, made again, would come last.
     async fn saw_what_an_earlier_did_not(&self, earlier: &Entry, later: &Entry) -> Result<bool, ReplicaError> {
-        let (renew, unread) = {
+        let (identity, unread) = {
             let memory = lock(&self.memory);
-            (memory.identity.renew, memory.unread > 0)
+            (memory.identity.clone(), memory.unread > 0)
         };
-        if earlier.op.clock() == later.op.clock() || renew {
+        if earlier.op.clock() == later.op.clock() || identity.renew {
             return Ok(false);
         }
         if unread {
@@ -229,8 +230,13 @@ impl Inner {
         }
         let Some(bounds) = self.store.bounds(self.places.mirror).await? else { return Ok(false) };
         let state = bounds.full_state.as_ref();
+        let covers = |entry: &Entry, seen: &VectorClock| {
+            // It is sent with a counter after all that this device said.
+            let mut clock = entry.op.clock().clone();
+            clock.set(identity.replica, identity.counter + 1).is_ok() && clock.covers(seen)
+        };
         let blind = |entry: &Entry| {
-            entry.seen < bounds.first.before() || state.is_some_and(|state| !entry.op.clock().covers(&state.clock))
+            entry.seen < bounds.first.before() || state.is_some_and(|state| !covers(entry, &state.clock))
         };
         Ok(blind(earlier) && !blind(later))
     }
