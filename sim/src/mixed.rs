@@ -9,6 +9,7 @@ use syncline::oplog::{Collection, ConflictPolicy, EntityKey, LogState, OpKind, P
 use syncline::{EntityId, Seq};
 
 use crate::draw::Draw;
+use crate::menu::Kind;
 use crate::schedule::lock;
 use crate::world::{Device, World, Wrote};
 
@@ -292,6 +293,20 @@ pub fn diary(world: &mut World) {
             Ok(())
         }
     });
+}
+
+/// An application whose devices write on the same things, on servers that are put back and emptied again and again: what they
+/// offer again meets what others wrote meanwhile, loses, and is kept on record.
+pub fn recovery(world: &mut World) {
+    world.schema(schema()).devices(2, 3);
+    let happens =
+        [Kind::BackUpServer, Kind::PutBackServer, Kind::EmptyServer, Kind::Offline, Kind::Mute, Kind::Kill, Kind::Act];
+    for kind in Kind::ALL.iter().filter(|kind| !happens.contains(kind)) {
+        world.without(kind.name());
+    }
+    world.act("write causally", 4, |device, draw| write(device, draw, "causal", OpKind::Update));
+    world.act("count", 1, |device, draw| async move { count(device, draw).await });
+    world.act("edit a task", 1, |device, draw| async move { edit_task(device, draw).await });
 }
 
 /// The entries of the diary in states that a server did not take again, and that nobody brought in time: on record, whole.

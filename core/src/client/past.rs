@@ -16,7 +16,7 @@ use super::replica::{Inner, Replica};
 use crate::clock::VectorClock;
 use crate::id::EntityId;
 use crate::limits;
-use crate::oplog::{Collection, EntityKey, Gap, LogBounds, LogState, LoggedOp, ReplayStop, Schema};
+use crate::oplog::{Collection, EntityKey, LogBounds, LogState, LoggedOp, ReplayStop, Schema};
 use crate::seq::{Anchor, Cursor, Seq};
 use crate::store::{PageLimit, StoreExt};
 
@@ -70,8 +70,8 @@ impl Replica {
 impl Inner {
     pub(super) async fn past(&self, to: Seq) -> Result<Past, ReplicaError> {
         match self.look_back(to).await {
-            // History was let go of meanwhile: what is kept now may reach back to there still.
-            Err(ReplicaError::Gap(Gap::Pruned)) => self.look_back(to).await,
+            // History was let go of meanwhile, or left: what is kept now may reach back to there still.
+            Err(ReplicaError::Gap(_)) => self.look_back(to).await,
             seen => seen,
         }
     }

@@ -37,7 +37,11 @@ impl Replica {
             return Err(ReplicaError::NothingThere);
         }
         let past = self.at(to).await?;
-        self.inner.write_state(&past, None).await
+        match self.inner.write_state(&past, None).await {
+            // History was let go of meanwhile, or left: what is kept now says whether it reaches back to there still.
+            Err(ReplicaError::Gap(_)) => self.inner.write_state(&self.at(to).await?, None).await,
+            written => written,
+        }
     }
 
     /// Takes the newest restore, or import, back, as long as nothing was added after it: by another one, whose receipt this

@@ -8,7 +8,8 @@ use syncline_sim::{World, mixed};
 pub type Describe = fn(&mut World);
 
 /// All of them.
-pub const WORLDS: &[(&str, Describe)] = &[("mixed", mixed::world), ("diary", mixed::diary)];
+pub const WORLDS: &[(&str, Describe)] =
+    &[("mixed", mixed::world), ("diary", mixed::diary), ("recovery", mixed::recovery)];
 
 /// The world of a kept plan, whose file is called `WORLD-what_was_broken.plan`.
 #[must_use]
