@@ -217,11 +217,15 @@ impl Inner {
     /// Whether a write has seen a full state, or what the copy began from, that the one before it on the same entity has not.
     /// The server may find the earlier one superseded and take the later one, and the earlier, made again, would come last.
     async fn saw_what_an_earlier_did_not(&self, earlier: &Entry, later: &Entry) -> Result<bool, ReplicaError> {
-        let (identity, unread) = {
+        if earlier.op.clock() == later.op.clock() {
+            return Ok(false);
+        }
+        let (replica, counter, renew, unread) = {
             let memory = lock(&self.memory);
-            (memory.identity.clone(), memory.unread > 0)
+            let identity = &memory.identity;
+            (identity.replica, identity.counter, identity.renew, memory.unread > 0)
         };
-        if earlier.op.clock() == later.op.clock() || identity.renew {
+        if renew {
             return Ok(false);
         }
         if unread {
@@ -233,7 +237,7 @@ impl Inner {
         let covers = |entry: &Entry, seen: &VectorClock| {
             // It is sent with a counter after all that this device said.
             let mut clock = entry.op.clock().clone();
-            clock.set(identity.replica, identity.counter + 1).is_ok() && clock.covers(seen)
+            clock.set(replica, counter + 1).is_ok() && clock.covers(seen)
         };
         let blind = |entry: &Entry| {
             entry.seen < bounds.first.before() || state.is_some_and(|state| !covers(entry, &state.clock))
